@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The Blob service: what a request means, who may make it, and what is answered.
+ * It knows no transport: the doors (HTTP, VSP link) parse a head, hand it over, move
+ * bytes as they are told, and send the answer.
+ *
+ *   svc_start(head) ----> SVC_ANSWER: an answer, with a body or without
+ *                   \---> SVC_BODY:   an upload: the door moves the body as parts,
+ *                                     then svc_finish() -> answer, or svc_abort()
+ *
+ * Threads: every function here may block on the store unless it says otherwise, so
+ * it is called on worker threads and never on an event loop.  Different operations
+ * are independent.  One upload takes parts from many threads at once; everything
+ * else on one upload is called by one thread at a time.
+ */
+#ifndef AZBLOB_BLOB_SERVICE_H
+#define AZBLOB_BLOB_SERVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "../door/head.h"
+
+struct svc;
+struct svc_upload;
+struct svc_part;
+
+/**
+ * struct svc_caller - by which door a request came
+ * @link: the VSP link: counts as https, "Azblob-" headers were checked and handled by
+ *	the door and are skipped here.  Otherwise they are refused here.
+ * @secure: the transport is TLS (or the link).
+ * @peer: a name for logs; never NULL.
+ * @session: 16 bytes, for a request whose effect is to be remembered until its
+ *	acknowledgement (svc_replay()); NULL for none.
+ * @request: the id within that session; not zero when session is there.
+ * @body_room: the most bytes a list may have in its answer: it ends early with a
+ *	marker.  0 is no limit.  Other answers are not cut: the door compares.
+ */
+struct svc_caller {
+	bool link;
+	bool secure;
+	const char *peer;
+	const uint8_t *session;
+	uint64_t request;
+	size_t body_room;
+};
+
+/* ------------------------------------------------------------------ answers */
+
+/* A piece of an answer's body: bytes in memory when fd is -1, else a range of a file. */
+struct svc_piece {
+	int fd;
+	const void *bytes;
+	uint64_t offset;
+	uint64_t length;
+};
+
+/**
+ * struct svc_answer - what goes back
+ * @status: of HTTP.
+ * @content_length: what the Content-Length header says; for a HEAD that is not what
+ *	is sent.  Meaningless for 304.
+ * @body_length: bytes that follow the head: 0 for HEAD, 204 and 304.
+ * @replayable: had an effect which was recorded with the caller's session and id.
+ *
+ * Counted references; immutable and safe to share between threads.  It holds the
+ * extents that its body is in: they stay as they are until the last reference goes,
+ * whatever happens to the blob.
+ */
+struct svc_answer {
+	unsigned int status;
+	uint64_t content_length;
+	uint64_t body_length;
+	bool replayable;
+};
+
+struct svc_answer *svc_answer_get(struct svc_answer *answer); /* never blocks */
+void svc_answer_put(struct svc_answer *answer); /* NULL is allowed; never blocks for long */
+
+/* A header that a door adds (Connection, Azblob-...). */
+struct svc_extra {
+	const char *name;
+	const char *value;
+};
+
+/*
+ * Writes the head ("HTTP/1.1 200 OK" to the empty line) of @answer, with @extra lines
+ * at its end, to @out.  Returns its length; nothing is written when that is more than
+ * @room (no final zero is added).  Never blocks.  The same answer gives the same
+ * bytes every time.
+ */
+size_t svc_answer_head(const struct svc_answer *answer, const struct svc_extra *extra,
+		       size_t extra_count, char *out, size_t room);
+
+/* An answer's header by name, any case, or NULL; for doors' logs and tests. */
+const char *svc_answer_header(const struct svc_answer *answer, const char *name);
+
+/*
+ * The pieces of the body from @offset on, at most @max of them (the last may end before the
+ * body does).  Returns how many, 0 at the end of the body.  Never blocks.  The files and bytes
+ * are the answer's: valid while a reference is held.
+ */
+size_t svc_answer_pieces(const struct svc_answer *answer, uint64_t offset, struct svc_piece *pieces,
+			 size_t max);
+
+/*
+ * Reads body bytes from @offset into @iov (guest pages, say), by preadv or memcpy.  Returns how
+ * many: less than asked for only at the end of the body; or -errno (-EIO for damaged data).
+ */
+ssize_t svc_answer_read(const struct svc_answer *answer, uint64_t offset, const struct iovec *iov,
+			int iov_count);
+
+/*
+ * An error in Azure's form (XML body, x-ms-error-code) for what a door finds by itself:
+ * HandleNotFound, IncompleteBody, BufferTooSmall.  @head may be NULL (not parsed); else it gives
+ * x-ms-version and x-ms-client-request-id, and for HEAD no body.  Never NULL, never blocks.
+ */
+struct svc_answer *svc_error(struct svc *svc, const struct head *head, unsigned int status,
+			     const char *code, const char *message);
+
+/* ----------------------------------------------------------------- requests */
+
+enum svc_next {
+	SVC_ANSWER, /* *answer is set: the door owns a reference */
+	SVC_BODY, /* *upload is set: the door owns it */
+};
+
+/*
+ * Checks a request: form, credentials, limits, conditions; and does it, unless it brings a body.
+ * @head is only used during the call.  Exactly one of *@answer and *@upload is set.
+ * An operation that takes a body gives SVC_BODY even when Content-Length is 0; one that takes
+ * none answers without looking at a body (the door drops it or closes).
+ */
+enum svc_next svc_start(struct svc *svc, const struct head *head, const struct svc_caller *caller,
+			struct svc_answer **answer, struct svc_upload **upload);
+
+/* ------------------------------------------------------------------ uploads */
+
+/* Bytes of the whole body, as Content-Length says; already checked against the limits. */
+uint64_t svc_upload_length(const struct svc_upload *upload);
+
+/*
+ * A part is a range of the body that is brought in one go, its bytes in order.  Parts are begun
+ * in any order and by several threads at once.  Returns
+ *	0		*@part is set
+ *	-EINVAL		outside of the body, or empty
+ *	-EEXIST		overlaps an earlier part with another offset or length
+ *	-EBUSY		the same part is being brought by somebody else now
+ *	-ENOMEM
+ * The same offset and length as a finished part replaces it: from begin on, the earlier one
+ * does not count any more.
+ */
+int svc_part_begin(struct svc_upload *upload, uint64_t offset, uint64_t length,
+		   struct svc_part **part);
+
+/*
+ * The next @length bytes of the part.  @bytes must not change during the call: a link door
+ * copies guest memory to memory of its own first, since the checksum must be of what is stored.
+ * Pieces of 64 KiB to 1 MiB are best.  Returns 0, -EINVAL when there are more bytes than the part
+ * has, or another -errno of the store (-ENOSPC, -EIO): drop the part then; svc_finish() or
+ * svc_upload_fail() gives the answer for it.
+ */
+int svc_part_write(struct svc_part *part, const void *bytes, size_t length);
+
+/*
+ * Ends the part and frees @part.  *@crc64 (may be NULL) gets the CRC-64/NVME of its bytes.
+ * Returns -ENODATA and counts nothing when bytes are missing.  When @expect is not NULL and
+ * differs from the checksum: -EBADMSG and nothing is counted.
+ */
+int svc_part_end(struct svc_part *part, const uint64_t *expect, uint64_t *crc64);
+/* Gives the part up: its range is missing again.  Frees @part. */
+void svc_part_drop(struct svc_part *part);
+
+/*
+ * Does the operation, in one step with its conditions, and answers (also with an error).
+ * @caller: of the request that asks for the end: its session and id are recorded with the
+ * effect.  No part may be open.
+ * Returns 0: *@answer is set and @upload is freed; or -ENODATA: parts of the body are missing,
+ * nothing has happened and @upload stays as it was.
+ */
+int svc_finish(struct svc_upload *upload, const struct svc_caller *caller,
+	       struct svc_answer **answer);
+
+/* The answer for a failed svc_part_write() (disk full, for example).  Frees nothing. */
+struct svc_answer *svc_upload_fail(struct svc_upload *upload, int error);
+
+/* Forgets the upload and what it had stored.  No part may be open.  NULL is allowed. */
+void svc_abort(struct svc_upload *upload);
+
+/* ------------------------------------------------------------ effect records */
+
+/*
+ * The kept answer of an earlier request with this session and id.  Returns 1: *@bytes (to be
+ * freed with free()) holds the head and then the body as they were rendered without extra lines,
+ * *@head_length of *@length are the head; 0: there is none; or -errno.
+ */
+int svc_replay(struct svc *svc, const uint8_t session[16], uint64_t request, char **bytes,
+	       size_t *head_length, size_t *length);
+/* The emulator has it: forget it.  Need not be durable at once. */
+void svc_acknowledge(struct svc *svc, const uint8_t session[16], uint64_t request);
+
+/* -------------------------------------------------------------------- set-up */
+
+struct store;
+struct accounts;
+
+/* Both are borrowed and must outlive the service.  NULL when memory is short. */
+struct svc *svc_new(struct store *store, const struct accounts *accounts);
+void svc_free(struct svc *svc);
+
+#endif /* AZBLOB_BLOB_SERVICE_H */
