@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The devices of our QEMU: what the demo and the tests use, and what those need
+# to link (CXL) or to start (PCIE_PORT) at all.
+CONFIG_Q35=y
+CONFIG_HYPERV=y
+CONFIG_VMBUS=y
+CONFIG_HV_BALLOON=y
+CONFIG_PCIE_PORT=y
+CONFIG_PXB=y
+CONFIG_CXL=y
+CONFIG_CXL_MEM_DEVICE=y
+CONFIG_VIRTIO_PCI=y
+CONFIG_VIRTIO_BLK=y
+CONFIG_VIRTIO_NET=y
+CONFIG_VIRTIO_SERIAL=y
+CONFIG_VIRTIO_RNG=y
+CONFIG_VHOST_USER_FS=y
+CONFIG_SERIAL_ISA=y
+CONFIG_ISA_DEBUG=y
