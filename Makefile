@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+# The one front door.  Each part has its own build (Meson, Kbuild, QEMU's); this file knows their order.
+#
+# KERNEL=6.12       the guest kernel of demo, vm, driver and e2e (see scripts/kernel --help)
+# V=1               show commands
+
+KERNEL ?= 6.12
+MAKEFLAGS += --no-print-directory
+Q := $(if $(V),,@)
+export KERNEL
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build build-asan emulator driver driver-lint demo vm check unit e2e kunit lint \
+	fresh-check install clean
+
+help:
+	@echo "azblob-vmbus: Azure Blob requests over VMBus, all of it"
+	@echo
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+deps: ## install the Debian packages that are missing (apt, as root or by sudo)
+	$(Q)scripts/install-deps
+
+build: build/build.ninja ## backend, library and CLI, in build/
+	$(Q)meson compile -C build
+
+build-asan: build-asan/build.ninja ## the same with AddressSanitizer and UBSan, in build-asan/
+	$(Q)meson compile -C build-asan
+
+build/build.ninja:
+	$(Q)meson setup build
+
+build-asan/build.ninja:
+	$(Q)meson setup build-asan -Db_sanitize=address,undefined
+
+emulator: ## QEMU with our device, from Debian's source package, into the cache
+	$(Q)emulator/build
+
+driver: ## hv_azure_blob.ko for the guest kernel
+	$(Q)dir=$$(scripts/kernel get $(KERNEL)) && . "$$dir/env" && \
+		$(MAKE) -C driver KDIR="$$KDIR" CC="$$CC"
+
+driver-lint: ## checkpatch --strict, sparse and W=1 over the driver
+	$(Q)dir=$$(scripts/kernel get $(KERNEL)) && . "$$dir/env" && driver/lint "$$KDIR"
+
+demo: deps build emulator driver ## a blob through the driver of a stock guest, and a table
+	$(Q)scripts/demo
+
+vm: deps build emulator driver ## a guest with a shell, the driver, the CLI and this folder at /host
+	$(Q)scripts/vm-shell
+
+check: deps ## everything that CI runs
+	$(Q)ci/check
+
+unit: build-asan ## unit tests of the host programs, with sanitizers
+	$(Q)meson test -C build-asan --suite unit --print-errorlogs
+
+e2e: build emulator driver ## the end-to-end suite in a stock guest
+	$(Q)python3 -m pytest tests/e2e
+
+kunit: ## the driver's KUnit tests in the debug kernel; prints KTAP
+	$(Q)tests/kunit/run
+
+lint: ## style and static analysis of everything but the driver
+	$(Q)ci/lint
+
+fresh-check: ## the README's two commands in a bare Debian 12
+	$(Q)scripts/fresh-check
+
+install: build ## backend, library, CLI and their pages (DESTDIR is honoured)
+	$(Q)meson install -C build
+
+clean: ## everything built in the tree; the cache outside it stays
+	$(Q)rm -rf build build-asan test-results
+	$(Q)$(MAKE) -C driver clean
