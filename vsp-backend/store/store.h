@@ -1,0 +1,626 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The interface between the blob service and what keeps the blobs.  A store is a
+ * struct of verbs; a filter will be the same verbs in front of another store.
+ *
+ * Threads.  Every verb may be called from any thread and may block (on disk, on the
+ * commit of others): call them from worker threads, never from an event loop.
+ *
+ * Names are zero-terminated UTF-8, compared as bytes; the service has checked them.
+ * Times are nanoseconds since 1970, UTC.
+ *
+ * What a verb returns is an enum store_error.  On anything but STORE_OK nothing has
+ * changed and out parameters hold nothing to free.
+ *
+ * STORE_OK from change() means: durable.
+ */
+#ifndef AZB_STORE_H
+#define AZB_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* The service makes Azure's codes of these. */
+enum store_error {
+	STORE_OK = 0,
+	STORE_CONTAINER_NOT_FOUND,
+	STORE_CONTAINER_EXISTS,
+	STORE_CONTAINER_BEING_DELETED,
+	STORE_BLOB_NOT_FOUND,
+	STORE_BLOB_EXISTS, /* If-None-Match: * on a blob that is there */
+	STORE_WRONG_BLOB_TYPE,
+	STORE_CONDITION_NOT_MET, /* 412 */
+	STORE_NOT_MODIFIED, /* 304, reads only */
+	STORE_INVALID_BLOCK_LIST, /* a block of the list does not exist */
+	STORE_BLOCK_LIST_TOO_LONG, /* more than STORE_MAX_BLOCKS */
+	STORE_BLOCK_COUNT_LIMIT, /* more than STORE_MAX_UNCOMMITTED */
+	STORE_BLOCK_ID_LENGTH, /* other uncommitted ids have another length */
+	STORE_INCOMPLETE, /* an upload with bytes missing */
+	STORE_OVERLAP, /* a part overlaps others without being the same part */
+	STORE_TOO_MANY_PARTS,
+	STORE_OUT_OF_RANGE, /* beyond the size of the upload or of the blob */
+	STORE_CRC_MISMATCH, /* of a part: nothing of it counts */
+	STORE_NO_SPACE, /* disk full */
+	STORE_NO_MEMORY,
+	STORE_IO, /* the disk or SQLite failed; logged with the details */
+	STORE_CORRUPT, /* what is stored contradicts itself; logged */
+	STORE_UNSUPPORTED,
+	STORE_SHUTDOWN, /* the store is closing */
+};
+
+/* A short text for logs. */
+const char *store_error_name(enum store_error error);
+
+#define STORE_MAX_BLOCKS 50000u /* blocks of one blob */
+#define STORE_MAX_UNCOMMITTED 100000u /* uncommitted blocks of one blob */
+#define STORE_MAX_BLOCK_ID 64u /* bytes of a block id, base64 undone */
+#define STORE_MAX_PARTS 65536u /* parts of one upload that are not in a row */
+
+struct store;
+struct store_read;
+struct store_upload;
+
+/**
+ * struct store_ref - what is meant
+ * @blob: NULL where the container itself is meant.
+ *
+ * Snapshots and versions will be fields here that are zero for the blob itself.
+ */
+struct store_ref {
+	const char *account;
+	const char *container;
+	const char *blob;
+};
+
+/**
+ * struct store_meta - x-ms-meta-* of a container or blob, in the order given
+ * @bytes: for each pair the name, a zero, the value, a zero; no zero in either.
+ * @length: bytes of all that.
+ */
+struct store_meta {
+	const char *bytes;
+	size_t length;
+};
+
+/*
+ * Steps through the pairs: start with *at = 0; false after the last one.  The
+ * strings point into meta->bytes.
+ */
+bool store_meta_next(const struct store_meta *meta, size_t *at, const char **name,
+		     const char **value);
+
+enum store_blob_type {
+	STORE_BLOCK_BLOB = 1,
+	STORE_PAGE_BLOB = 2,
+	STORE_APPEND_BLOB = 3,
+};
+
+/**
+ * struct store_headers - content headers; NULL means not set
+ * @md5: of the whole blob, valid with @has_md5.
+ */
+struct store_headers {
+	const char *content_type;
+	const char *content_encoding;
+	const char *content_language;
+	const char *content_disposition;
+	const char *cache_control;
+	uint8_t md5[16];
+	bool has_md5;
+};
+
+/**
+ * struct store_blob_info - all there is to know of a blob without its bytes
+ * @etag: never 0, never the same for two states of any blobs of the store; shown as
+ *	"0x%" PRIX64 in quotes.
+ * @modified_ns, @created_ns: grow strictly within a store.
+ * @block_count: blocks of the committed list; 0 after a Put Blob.
+ * @crc64: CRC-64/NVME of all bytes, valid with @has_crc64.
+ * @arena: owns the strings, if not NULL: end with store_blob_info_clear().  In
+ *	callbacks the strings are valid during the call only.
+ */
+struct store_blob_info {
+	enum store_blob_type type;
+	uint64_t length;
+	uint64_t etag;
+	int64_t modified_ns;
+	int64_t created_ns;
+	uint32_t block_count;
+	bool has_crc64;
+	uint64_t crc64;
+	struct store_headers headers;
+	struct store_meta meta;
+	void *arena;
+};
+
+void store_blob_info_clear(struct store_blob_info *info);
+
+/* The same of a container; end with store_container_info_clear(). */
+struct store_container_info {
+	uint64_t etag;
+	int64_t modified_ns;
+	int64_t created_ns;
+	struct store_meta meta;
+	void *arena;
+};
+
+void store_container_info_clear(struct store_container_info *info);
+
+/*
+ * Conditions.  All zero: none.
+ */
+
+#define STORE_ETAG_ANY UINT64_MAX /* "*" */
+#define STORE_ETAG_INVALID 0 /* an ETag that is none of ours: fits nothing */
+
+/**
+ * struct store_conditions - the conditional headers of a request
+ * @if_match, @if_none_match: arrays of @if_match_count and @if_none_match_count
+ *	ETags; a count of 0 means no such header.
+ * @if_modified_since, @if_unmodified_since: whole seconds since 1970, as HTTP dates
+ *	are; valid with has_*.
+ */
+struct store_conditions {
+	const uint64_t *if_match;
+	const uint64_t *if_none_match;
+	size_t if_match_count;
+	size_t if_none_match_count;
+	bool has_if_modified_since;
+	bool has_if_unmodified_since;
+	int64_t if_modified_since;
+	int64_t if_unmodified_since;
+};
+
+enum store_access { STORE_READ, STORE_WRITE };
+
+/**
+ * store_conditions_check - decides about conditions, touches nothing
+ * @conditions: NULL for none.
+ * @exists: is there such a blob now?  @etag and @modified_ns count only then.
+ *
+ * Last-modified counts in whole seconds, as the client saw it.  STORE_OK,
+ * STORE_CONDITION_NOT_MET, for reads STORE_NOT_MODIFIED, for writes STORE_BLOB_EXISTS.
+ */
+enum store_error store_conditions_check(const struct store_conditions *conditions,
+					enum store_access access, bool exists, uint64_t etag,
+					int64_t modified_ns);
+
+/*
+ * Reading.
+ */
+
+/**
+ * struct store_piece - where some bytes of a blob are
+ * @fd: a file to pread() or sendfile() from, or -1: then @bytes are they.
+ *
+ * Both stay valid until the lease is released.
+ */
+struct store_piece {
+	int fd;
+	uint64_t file_offset;
+	uint64_t length;
+	const void *bytes;
+};
+
+/**
+ * struct store_read - a lease on one state of a blob
+ * @store: who gave it.
+ * @info: of that state.
+ *
+ * While it is held the bytes stay, even if the blob is replaced or deleted.  Any
+ * thread may use it, several at once.
+ */
+struct store_read {
+	struct store *store;
+	struct store_blob_info info;
+};
+
+/*
+ * Writing.
+ */
+
+#define STORE_UPLOAD_MD5 (1u << 0) /* the MD5 of all bytes will be asked for */
+/*
+ * Parts come once each, mostly in order, and are never sent again: parts in a row
+ * are then kept as one, so that any number of them may come (STORE_MAX_PARTS).
+ */
+#define STORE_UPLOAD_STREAM (1u << 1)
+
+/* The source can't change while it is read: no private copy is needed. */
+#define STORE_WRITE_PRIVATE (1u << 0)
+
+/**
+ * struct store_digest - checksums of all bytes of an upload
+ * @has_md5: with STORE_UPLOAD_MD5.
+ */
+struct store_digest {
+	uint64_t crc64;
+	uint8_t md5[16];
+	bool has_md5;
+};
+
+/**
+ * struct store_result - what a change led to
+ * @etag, @modified_ns: of the blob or container now.
+ * @crc64: CONTAINER_* and others without data: 0.  Otherwise of the bytes of the blob
+ *	or block.
+ * @created: PUT_BLOB, PUT_BLOCK_LIST: there was no blob before.
+ */
+struct store_result {
+	uint64_t etag;
+	int64_t modified_ns;
+	uint64_t crc64;
+	bool created;
+};
+
+/**
+ * struct store_effect - the answer to keep with a change, for requests sent again
+ * @session: of the link.
+ * @request: the request's id in it.
+ * @render: makes the answer's bytes.  It is called at most once, in the thread that
+ *	commits and while others wait: no blocking, no store verbs.  Returns how many
+ *	of the @room bytes at @bytes it used; more than @room: the change fails with
+ *	STORE_NO_MEMORY.  The bytes are kept only if the change is.
+ *
+ * The answer is stored in the same transaction as the change.  A change that fails
+ * keeps nothing.
+ */
+#define STORE_MAX_EFFECT (64u * 1024u)
+struct store_effect {
+	uint8_t session[16];
+	uint64_t request;
+	size_t (*render)(void *context, const struct store_result *result, void *bytes,
+			 size_t room);
+	void *context;
+};
+
+enum store_block_from {
+	STORE_BLOCK_LATEST,
+	STORE_BLOCK_COMMITTED,
+	STORE_BLOCK_UNCOMMITTED,
+};
+
+struct store_block_id {
+	uint8_t length; /* 1 to STORE_MAX_BLOCK_ID */
+	uint8_t bytes[STORE_MAX_BLOCK_ID];
+};
+
+/* One entry of a Put Block List. */
+struct store_block_ref {
+	struct store_block_id id;
+	enum store_block_from from;
+};
+
+enum store_change_kind {
+	/* ref.container; uses: meta */
+	STORE_CONTAINER_CREATE = 1,
+	/* uses: conditions.  Its blobs are gone at once, their space comes back later. */
+	STORE_CONTAINER_DELETE,
+	/* uses: conditions, set, meta */
+	STORE_CONTAINER_UPDATE,
+	/*
+	 * ref.blob; uses: conditions, upload, headers, meta.  Replaces the blob and drops
+	 * its uncommitted blocks.
+	 */
+	STORE_PUT_BLOB,
+	/* uses: upload, block.  No conditions; the blob's ETag stays. */
+	STORE_PUT_BLOCK,
+	/*
+	 * uses: conditions, blocks, block_count, headers, meta.  The blob becomes these
+	 * blocks; uncommitted blocks that are not in the list are dropped.  Data is not
+	 * copied.
+	 */
+	STORE_PUT_BLOCK_LIST,
+	/* uses: conditions, set, headers, meta */
+	STORE_BLOB_UPDATE,
+	/* uses: conditions.  Uncommitted blocks go too. */
+	STORE_BLOB_DELETE,
+};
+
+#define STORE_SET_META (1u << 0)
+#define STORE_SET_HEADERS (1u << 1)
+
+/**
+ * struct store_change - one atomic step
+ * @conditions: may be NULL; checked in the same transaction.
+ * @upload: is used up if the change succeeds, else remains the caller's.  All bytes
+ *	must be there (STORE_INCOMPLETE); no write to it may be under way.
+ * @set: STORE_SET_*: what BLOB_UPDATE and CONTAINER_UPDATE replace.
+ * @headers: may be NULL: none set.
+ * @effect: may be NULL.
+ *
+ * Everything pointed to is only read, and only until change() returns.
+ */
+struct store_change {
+	enum store_change_kind kind;
+	struct store_ref ref;
+	const struct store_conditions *conditions;
+	struct store_upload *upload;
+	unsigned int set;
+	const struct store_headers *headers;
+	struct store_meta meta;
+	struct store_block_id block;
+	const struct store_block_ref *blocks;
+	size_t block_count;
+	const struct store_effect *effect;
+};
+
+/*
+ * Lists.  A callback returns true to go on, or false for "there is no room for this
+ * one": the page ends before it and starts with it next time.  No store verbs in a
+ * callback.
+ */
+
+/**
+ * struct store_list - which page
+ * @prefix: "" or NULL for all.
+ * @delimiter: blobs only; "" or NULL for none.  Names that have it after the prefix
+ *	are given as one prefix up to and including it.
+ * @marker: "" or NULL for the first page; otherwise what the page before gave as
+ *	next marker: the name or prefix to start with.
+ * @max: how many blobs and prefixes at most; not 0.
+ */
+struct store_list {
+	const char *prefix;
+	const char *delimiter;
+	const char *marker;
+	size_t max;
+};
+
+typedef bool store_container_cb(void *context, const char *name,
+				const struct store_container_info *info);
+
+/* @info is NULL for a prefix; @name is then the prefix. */
+typedef bool store_blob_cb(void *context, const char *name, const struct store_blob_info *info);
+
+/* One block of a list.  @committed blocks come in order, then the others by id. */
+typedef bool store_block_cb(void *context, const struct store_block_id *id, uint64_t length,
+			    bool committed);
+
+/**
+ * struct store_ops - the verbs; call them by the functions below
+ */
+struct store_ops {
+	const char *name;
+	void (*close)(struct store *store);
+
+	enum store_error (*change)(struct store *store, const struct store_change *change,
+				   struct store_result *result);
+
+	enum store_error (*container_stat)(struct store *store, const struct store_ref *ref,
+					   struct store_container_info *info);
+	enum store_error (*container_list)(struct store *store, const char *account,
+					   const struct store_list *list, store_container_cb *cb,
+					   void *context, char **next);
+
+	enum store_error (*blob_stat)(struct store *store, const struct store_ref *ref,
+				      const struct store_conditions *conditions,
+				      struct store_blob_info *info);
+	enum store_error (*blob_list)(struct store *store, const struct store_ref *ref,
+				      const struct store_list *list, store_blob_cb *cb,
+				      void *context, char **next);
+	enum store_error (*block_list)(struct store *store, const struct store_ref *ref,
+				       bool committed, bool uncommitted,
+				       struct store_blob_info *info, store_block_cb *cb,
+				       void *context);
+
+	enum store_error (*read_open)(struct store *store, const struct store_ref *ref,
+				      const struct store_conditions *conditions,
+				      struct store_blob_info *info, struct store_read **read);
+	enum store_error (*read_map)(struct store_read *read, uint64_t offset, uint64_t length,
+				     struct store_piece *pieces, size_t room, size_t *count);
+	enum store_error (*read_at)(struct store_read *read, uint64_t offset, void *buffer,
+				    size_t length);
+	void (*read_close)(struct store_read *read);
+
+	enum store_error (*upload_begin)(struct store *store, uint64_t size, unsigned int flags,
+					 struct store_upload **upload);
+	enum store_error (*upload_write)(struct store_upload *upload, uint64_t offset,
+					 const struct iovec *iov, int iovcnt, unsigned int flags,
+					 const uint64_t *expect, uint64_t *crc64);
+	enum store_error (*upload_digest)(struct store_upload *upload,
+					  struct store_digest *digest);
+	void (*upload_abort)(struct store_upload *upload);
+
+	enum store_error (*effect_lookup)(struct store *store, const uint8_t session[16],
+					  uint64_t request, void **bytes, size_t *length);
+	void (*effect_forget)(struct store *store, const uint8_t session[16], uint64_t request);
+	void (*effect_forget_session)(struct store *store, const uint8_t session[16]);
+};
+
+/* What every store and every upload starts with. */
+struct store {
+	const struct store_ops *ops;
+};
+
+struct store_upload {
+	struct store *store;
+	uint64_t size;
+};
+
+/**
+ * store_open - open what --store names
+ * @spec: "local,path=DIR[,unsafe-no-sync=on]"; a DIR that is not there is made.
+ * @error: receives one line for a person when it fails: what was wrong, what is
+ *	accepted.
+ *
+ * Returns NULL when it fails.
+ */
+struct store *store_open(const char *spec, char *error, size_t error_size);
+
+/* All uploads and leases must have ended.  Finishes what was begun. */
+static inline void store_close(struct store *store)
+{
+	store->ops->close(store);
+}
+
+/* Do one atomic, durable step.  @result may be NULL. */
+static inline enum store_error store_change(struct store *store, const struct store_change *change,
+					    struct store_result *result)
+{
+	return store->ops->change(store, change, result);
+}
+
+static inline enum store_error store_container_stat(struct store *store,
+						    const struct store_ref *ref,
+						    struct store_container_info *info)
+{
+	return store->ops->container_stat(store, ref, info);
+}
+
+/*
+ * @next receives the marker of the next page, for the caller to free(), or NULL
+ * after the last page.
+ */
+static inline enum store_error store_container_list(struct store *store, const char *account,
+						    const struct store_list *list,
+						    store_container_cb *cb, void *context,
+						    char **next)
+{
+	return store->ops->container_list(store, account, list, cb, context, next);
+}
+
+/* When conditions fail, the answer is the error alone; @conditions may be NULL. */
+static inline enum store_error store_blob_stat(struct store *store, const struct store_ref *ref,
+					       const struct store_conditions *conditions,
+					       struct store_blob_info *info)
+{
+	return store->ops->blob_stat(store, ref, conditions, info);
+}
+
+/* ref->container's blobs in the order of their names' bytes; @next as above. */
+static inline enum store_error store_blob_list(struct store *store, const struct store_ref *ref,
+					       const struct store_list *list, store_blob_cb *cb,
+					       void *context, char **next)
+{
+	return store->ops->blob_list(store, ref, list, cb, context, next);
+}
+
+/*
+ * The blocks of a blob.  A blob of which there are only uncommitted blocks has an
+ * @info of zeros.
+ */
+static inline enum store_error store_block_list(struct store *store, const struct store_ref *ref,
+						bool committed, bool uncommitted,
+						struct store_blob_info *info, store_block_cb *cb,
+						void *context)
+{
+	return store->ops->block_list(store, ref, committed, uncommitted, info, cb, context);
+}
+
+/**
+ * store_read_open - take a lease on a blob as it is now
+ * @info: if not NULL: receives the blob's state when conditions are not met
+ *	(STORE_CONDITION_NOT_MET, STORE_NOT_MODIFIED; to be cleared by the caller),
+ *	because a 304 carries its ETag.  Zeros in all other cases: (*read)->info then.
+ */
+static inline enum store_error store_read_open(struct store *store, const struct store_ref *ref,
+					       const struct store_conditions *conditions,
+					       struct store_blob_info *info,
+					       struct store_read **read)
+{
+	return store->ops->read_open(store, ref, conditions, info, read);
+}
+
+/**
+ * store_read_map - where the bytes of a range are
+ * @count: how many of @room pieces were used.  They start at @offset and may cover
+ *	less than @length: then ask again for the rest.
+ *
+ * The cost does not depend on the size of the blob.  Pieces in a row of one file are
+ * merged.  STORE_UNSUPPORTED: this store has no such thing, use store_read_at().
+ */
+static inline enum store_error store_read_map(struct store_read *read, uint64_t offset,
+					      uint64_t length, struct store_piece *pieces,
+					      size_t room, size_t *count)
+{
+	return read->store->ops->read_map(read, offset, length, pieces, room, count);
+}
+
+/* Copies exactly @length bytes, or fails.  Works with every store. */
+static inline enum store_error store_read_at(struct store_read *read, uint64_t offset,
+					     void *buffer, size_t length)
+{
+	return read->store->ops->read_at(read, offset, buffer, length);
+}
+
+static inline void store_read_close(struct store_read *read)
+{
+	read->store->ops->read_close(read);
+}
+
+/**
+ * store_upload_begin - make room for the bytes of a blob or block
+ * @size: of all of it; known in advance, 0 is allowed.
+ * @flags: STORE_UPLOAD_*.
+ *
+ * STORE_NO_SPACE comes from here as far as possible.
+ */
+static inline enum store_error store_upload_begin(struct store *store, uint64_t size,
+						  unsigned int flags, struct store_upload **upload)
+{
+	return store->ops->upload_begin(store, size, flags, upload);
+}
+
+/**
+ * store_upload_write - put one part where it belongs
+ * @iov: the bytes; memory that a guest may be changing unless STORE_WRITE_PRIVATE:
+ *	each byte is read once, and checksums are of what was stored.
+ * @expect: if not NULL: the CRC-64 that the part must have.
+ * @crc64: if not NULL: receives it.
+ *
+ * Any order, in parallel.  The same part (offset and length) may come again and
+ * replaces the first, without STORE_UPLOAD_STREAM; other overlaps are refused.  A
+ * part that failed counts as not sent.
+ */
+static inline enum store_error store_upload_write(struct store_upload *upload, uint64_t offset,
+						  const struct iovec *iov, int iovcnt,
+						  unsigned int flags, const uint64_t *expect,
+						  uint64_t *crc64)
+{
+	return upload->store->ops->upload_write(upload, offset, iov, iovcnt, flags, expect, crc64);
+}
+
+/* Checksums of all bytes, before the commit.  STORE_INCOMPLETE while some are missing. */
+static inline enum store_error store_upload_digest(struct store_upload *upload,
+						   struct store_digest *digest)
+{
+	return upload->store->ops->upload_digest(upload, digest);
+}
+
+/* Forget it; it leaves nothing.  No write to it may be under way. */
+static inline void store_upload_abort(struct store_upload *upload)
+{
+	upload->store->ops->upload_abort(upload);
+}
+
+/*
+ * The kept answer of a request: *bytes is the caller's to free().  Without one:
+ * STORE_OK and *bytes == NULL.
+ */
+static inline enum store_error store_effect_lookup(struct store *store, const uint8_t session[16],
+						   uint64_t request, void **bytes, size_t *length)
+{
+	return store->ops->effect_lookup(store, session, request, bytes, length);
+}
+
+/*
+ * The answer has arrived; it need not be kept.  Does not block and never fails: it is
+ * done some time with other writes, and after a crash the answer may be there again.
+ */
+static inline void store_effect_forget(struct store *store, const uint8_t session[16],
+				       uint64_t request)
+{
+	store->ops->effect_forget(store, session, request);
+}
+
+/* The same for all answers of a session that has ended. */
+static inline void store_effect_forget_session(struct store *store, const uint8_t session[16])
+{
+	store->ops->effect_forget_session(store, session);
+}
+
+#endif
