@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /**
  * struct azb_buf - starts as { 0 }; azb_buf_free() ends it
