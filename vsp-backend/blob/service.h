@@ -26,7 +26,6 @@
 
 struct svc;
 struct svc_upload;
-struct svc_part;
 
 /**
  * struct svc_caller - by which door a request came
@@ -101,10 +100,10 @@ const char *svc_answer_header(const struct svc_answer *answer, const char *name)
 
 /*
  * The pieces of the body from @offset on, at most @max of them (the last may end before the
- * body does).  Returns how many, 0 at the end of the body.  Never blocks.  The files and bytes
- * are the answer's: valid while a reference is held.
+ * body does).  Returns how many, 0 at the end of the body, or -errno.  The files and bytes are
+ * the answer's: valid while a reference is held.
  */
-size_t svc_answer_pieces(const struct svc_answer *answer, uint64_t offset, struct svc_piece *pieces,
+ssize_t svc_answer_pieces(const struct svc_answer *answer, uint64_t offset, struct svc_piece *pieces,
 			 size_t max);
 
 /*
@@ -143,52 +142,40 @@ enum svc_next svc_start(struct svc *svc, const struct head *head, const struct s
 /* Bytes of the whole body, as Content-Length says; already checked against the limits. */
 uint64_t svc_upload_length(const struct svc_upload *upload);
 
+/* The bytes can't change during the call: no private copy is made of them. */
+#define SVC_WRITE_PRIVATE (1u << 0)
+
 /*
- * A part is a range of the body that is brought in one go, its bytes in order.  Parts are begun
- * in any order and by several threads at once.  Returns
- *	0		*@part is set
- *	-EINVAL		outside of the body, or empty
+ * Brings one part of the body: @iov's bytes, put at @offset.  Any order, in parallel.  Without
+ * SVC_WRITE_PRIVATE @iov may be guest memory: each byte is read once.  @crc64 (may be NULL) gets the
+ * CRC-64/NVME of what was stored; when @expect is not NULL and differs, nothing of it counts.
+ * Returns
+ *	0		it counts; the same offset and length may come again and replaces it (for a
+ *			caller with link set: the HTTP door sends in order and never again)
+ *	-EINVAL		outside of the body
  *	-EEXIST		overlaps an earlier part with another offset or length
- *	-EBUSY		the same part is being brought by somebody else now
- *	-ENOMEM
- * The same offset and length as a finished part replaces it: from begin on, the earlier one
- * does not count any more.
+ *	-EBADMSG	is not what @expect says
+ *	-EMFILE		too many parts that are not in a row
+ *	another		of the store: -ENOSPC, -ENOMEM, -EIO
+ * A part that failed counts as not sent; svc_upload_fail() makes the answer for it.
  */
-int svc_part_begin(struct svc_upload *upload, uint64_t offset, uint64_t length,
-		   struct svc_part **part);
-
-/*
- * The next @length bytes of the part.  @bytes must not change during the call: a link door
- * copies guest memory to memory of its own first, since the checksum must be of what is stored.
- * Pieces of 64 KiB to 1 MiB are best.  Returns 0, -EINVAL when there are more bytes than the part
- * has, or another -errno of the store (-ENOSPC, -EIO): drop the part then; svc_finish() or
- * svc_upload_fail() gives the answer for it.
- */
-int svc_part_write(struct svc_part *part, const void *bytes, size_t length);
-
-/*
- * Ends the part and frees @part.  *@crc64 (may be NULL) gets the CRC-64/NVME of its bytes.
- * Returns -ENODATA and counts nothing when bytes are missing.  When @expect is not NULL and
- * differs from the checksum: -EBADMSG and nothing is counted.
- */
-int svc_part_end(struct svc_part *part, const uint64_t *expect, uint64_t *crc64);
-/* Gives the part up: its range is missing again.  Frees @part. */
-void svc_part_drop(struct svc_part *part);
+int svc_write(struct svc_upload *upload, uint64_t offset, const struct iovec *iov, int iov_count,
+	      unsigned int flags, const uint64_t *expect, uint64_t *crc64);
 
 /*
  * Does the operation, in one step with its conditions, and answers (also with an error).
  * @caller: of the request that asks for the end: its session and id are recorded with the
- * effect.  No part may be open.
+ * effect.  No svc_write() may be under way.
  * Returns 0: *@answer is set and @upload is freed; or -ENODATA: parts of the body are missing,
  * nothing has happened and @upload stays as it was.
  */
 int svc_finish(struct svc_upload *upload, const struct svc_caller *caller,
 	       struct svc_answer **answer);
 
-/* The answer for a failed svc_part_write() (disk full, for example).  Frees nothing. */
-struct svc_answer *svc_upload_fail(struct svc_upload *upload, int error);
+/* The answer for an error of svc_write(), -EEXIST and so on included.  Frees nothing. */
+struct svc_answer *svc_upload_fail(const struct svc_upload *upload, int error);
 
-/* Forgets the upload and what it had stored.  No part may be open.  NULL is allowed. */
+/* Forgets the upload and what it had stored.  No svc_write() may be under way.  NULL is allowed. */
 void svc_abort(struct svc_upload *upload);
 
 /* ------------------------------------------------------------ effect records */
@@ -202,6 +189,8 @@ int svc_replay(struct svc *svc, const uint8_t session[16], uint64_t request, cha
 	       size_t *head_length, size_t *length);
 /* The emulator has it: forget it.  Need not be durable at once. */
 void svc_acknowledge(struct svc *svc, const uint8_t session[16], uint64_t request);
+/* The session has ended (the device said HELLO with a new one, or has gone): forget all of it. */
+void svc_session_end(struct svc *svc, const uint8_t session[16]);
 
 /* -------------------------------------------------------------------- set-up */
 
