@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""Where the parts of the project are, and building the ones that are quick to build."""
+
+import fcntl
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("AZBLOB_BUILD", ROOT / "build"))
+
+
+class Missing(Exception):
+    """A part that is not there; str() says which, and what would make it."""
+
+
+def cache():
+    base = os.environ.get("AZBLOB_CACHE")
+    if base:
+        return Path(base)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "azblob-vmbus"
+
+
+def _one_line(command, what):
+    """Runs command, which prints a path on its last line; its errors go to the terminal."""
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    lines = result.stdout.strip().splitlines()
+    if result.returncode or not lines:
+        raise Missing(f"{what}: '{shlex.join(map(str, command))}' failed")
+    return Path(lines[-1])
+
+
+def qemu():
+    """The emulator: $QEMU, or what emulator/build has made."""
+    given = os.environ.get("QEMU")
+    if given:
+        found = shutil.which(given)
+        if not found:
+            raise Missing(f"QEMU={given}: no such program")
+        return Path(found)
+    build = ROOT / "emulator" / "build"
+    if build.exists():
+        path = _one_line([build, "--print-path"], "the emulator")
+        if path.is_file():
+            return path
+    raise Missing("the emulator is not built; 'make emulator' builds it")
+
+
+def _program(variable, path, what):
+    given = os.environ.get(variable)
+    path = Path(given) if given else BUILD / path
+    if not os.access(path, os.X_OK):
+        raise Missing(f"{what} is not built ({path}); 'make build' builds it")
+    return path
+
+
+def daemon():
+    return _program("AZBLOB_VSPD", "vsp-backend/azblob-vspd", "azblob-vspd")
+
+
+def cli():
+    return _program("AZBLOB_CLI", "client/cli/azblob", "the CLI azblob")
+
+
+def guest_programs():
+    """Builds tests/guest if needed; returns {name: path}."""
+    out = BUILD / "guest"
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / ".lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = subprocess.run(
+            ["make", "-s", "-C", ROOT / "tests" / "guest", f"O={out}"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if result.returncode:
+        raise Missing(f"the guest's test programs do not build:\n{result.stdout}")
+    return {p.name: p for p in out.iterdir() if os.access(p, os.X_OK) and "." not in p.name}
+
+
+@dataclass
+class Kernel:
+    """A guest kernel, see scripts/kernel."""
+    name: str
+    directory: Path
+    release: str
+
+    @property
+    def image(self):
+        return self.directory / "vmlinuz"
+
+    @property
+    def modules(self):
+        return self.directory / "modules"
+
+
+def kernel(name, fetch=True):
+    """A stock kernel by its name for scripts/kernel, a directory like its, or "debug"."""
+    if name == "debug":
+        directory = _one_line([ROOT / "scripts" / "debug-kernel"] +
+                              ([] if fetch else ["--print-path"]), "the debug kernel")
+        release = directory / "release"
+        if not release.exists():
+            raise Missing("the debug kernel is not built; scripts/debug-kernel builds it")
+        return Kernel(name, directory, release.read_text(encoding="ascii").strip())
+    if not fetch:
+        directory = _one_line([ROOT / "scripts" / "kernel", "path", name], f"kernel {name}")
+    else:
+        directory = _one_line([ROOT / "scripts" / "kernel", "get", name], f"kernel {name}")
+    for line in (directory / "env").read_text(encoding="ascii").splitlines():
+        if line.startswith("KREL="):
+            return Kernel(name, directory, line[5:].strip("'"))
+    raise Missing(f"{directory}/env does not name a release")
+
+
+def _tree_stamp(tree):
+    """Changes when a source in the tree does."""
+    digest = hashlib.sha256()
+    for path in sorted(tree.rglob("*")):
+        if path.is_file() and path.suffix in (".c", ".h", ".sh", "") and "generated" not in path.parts:
+            digest.update(str(path.relative_to(tree)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def driver(kern):
+    """Builds hv_azure_blob.ko for a kernel if its sources changed; returns its path.
+
+    Every kernel has a copy of the sources, so that two builds never meet.
+    """
+    out = BUILD / "driver" / kern.release
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / ".lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stamp = _tree_stamp(ROOT / "driver") + _tree_stamp(ROOT / "include") + str(kern.directory)
+        module = out / "driver" / "hv_azure_blob.ko"
+        stamp_file = out / "stamp"
+        if module.exists() and stamp_file.exists() and stamp_file.read_text() == stamp:
+            return module
+        if not (ROOT / "driver" / "Makefile").exists():
+            raise Missing("driver/Makefile is not there")
+        stamp_file.unlink(missing_ok=True)
+        for part in ("driver", "include"):
+            shutil.rmtree(out / part, ignore_errors=True)
+            shutil.copytree(ROOT / part, out / part, ignore=shutil.ignore_patterns(
+                "*.o", "*.ko", "*.mod", "*.mod.c", ".*.cmd", "generated"))
+        if kern.name == "debug":
+            command = ["make", f"KDIR={kern.directory}/build"]
+        else:
+            command = [ROOT / "scripts" / "kernel", "make", kern.directory]
+        log = out / "log"
+        with open(log, "w", encoding="utf-8") as file:
+            result = subprocess.run(command + ["-C", out / "driver"], stdout=file,
+                                    stderr=subprocess.STDOUT, check=False)
+        if result.returncode or not module.exists():
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
+            raise Missing(f"the driver does not build for {kern.release} ({log}):\n{tail}")
+        stamp_file.write_text(stamp)
+        return module
