@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * hv_azure_blob: what its files share.
+ *
+ *   main.c     VMBus driver: probe, remove, suspend, resume
+ *   dev.c      device node, lifetime of struct azb_device
+ *   ioctl.c    user space's structures in and out
+ *   layout.c   validation and page arithmetic             (pure)
+ *   wire.c     packets                                    (pure)
+ *   ids.c      transaction ids                            (pure)
+ *   request.c  one request: pinned pages and its packet
+ *   queue.c    from submission to completion, in fair order
+ *   ring.c     the VMBus channel
+ *   debugfs.c  counters
+ *
+ * Locks
+ *
+ *   lock          protects                               taken in
+ *   ------------  -------------------------------------  ------------------------
+ *   azb.rx_lock   the read side of the inbound ring:     the channel's callback
+ *                 one reader at a time                   (softirq); remove, after
+ *                                                        a rescind (process)
+ *   queue.lock    everything in struct azb_queue, and    process; the channel's
+ *                 in struct azb_request what is marked   callback (softirq)
+ *                 so; the write side of the outbound
+ *                 ring (the bus's own ring_lock nests
+ *                 inside)
+ *
+ *   Order: rx_lock, queue.lock, then the bus's locks.  Nothing runs in hard
+ *   interrupt context (the channel is read in batched mode, from a tasklet), so
+ *   both are taken with the _bh calls, from everywhere, and never with irqsave.
+ *   Neither is held over anything that sleeps, and no page is unpinned under one.
+ *
+ * Lifetimes
+ *
+ *   struct azb_device: one for each probe, never reused.  Its struct device
+ *   counts the references: one from probe to remove, one for each open file.
+ *   What lives only from probe to remove is the channel; whoever wants it holds
+ *   queue.lock and looks at queue.state first.
+ *
+ *   struct azb_request: belongs to the thread that waits for it.  When that
+ *   thread gives up while the host still owns the pages, the request becomes the
+ *   queue's, until the host's completion, the rescind or the closed channel says
+ *   that the host writes no more.  Then a work item unpins it.  Remove waits for
+ *   requests, never for files or programs.
+ */
+#ifndef AZB_H
+#define AZB_H
+
+#include <linux/cdev.h>
+#include <linux/completion.h>
+#include <linux/device.h>
+#include <linux/hyperv.h>
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "ids.h"
+#include "layout.h"
+#include "wire.h"
+
+struct dentry;
+
+enum azb_request_state {
+	AZB_REQ_NEW,	/* nobody but its thread knows it */
+	AZB_REQ_QUEUED,	/* on queue.waiting */
+	AZB_REQ_SENT,	/* on queue.sent: the host owns its pages */
+	AZB_REQ_DONE,	/* on no list, or on queue.reap when abandoned */
+};
+
+/**
+ * struct azb_request - one request and the user pages it needs
+ * @layout: its buffers
+ * @wire: the payload of its packet
+ * @timeout_ms: what the host was given; 0 is for ever
+ * @pages: pinned kernel pages, data first, then request, then response
+ * @nr_pinned: how many of @pages belong to each buffer
+ * @desc: the descriptor of its packet, azb_wire_desc_size() bytes
+ * @node: in the list that @state names; under queue.lock
+ * @state: under queue.lock
+ * @was_sent: it reached the ring, so that the host may have written to its
+ *	pages; under queue.lock until DONE
+ * @abandoned: its thread has gone; under queue.lock
+ * @since: jiffies when it was queued or, once SENT, sent; under queue.lock
+ * @id: transaction id while SENT; under queue.lock
+ * @error: 0, or a negative errno that stands for @answer; set before @done
+ * @answer: the host's; set before @done
+ * @done: completed when it is DONE and not abandoned
+ */
+struct azb_request {
+	struct azb_layout layout;
+	struct vsp_wire_request wire;
+	u32 timeout_ms;
+	struct page **pages;
+	u32 nr_pinned[AZB_NR_BUFS];
+	struct vmbus_packet_mpb_array *desc;
+
+	struct list_head node;
+	enum azb_request_state state;
+	bool was_sent;
+	bool abandoned;
+	unsigned long since;
+	u64 id;
+
+	int error;
+	struct azb_answer answer;
+	struct completion done;
+};
+
+/* Events counted since probe; debugfs.c names them. */
+enum azb_counter {
+	AZB_CNT_SUBMITTED,		/* requests accepted */
+	AZB_CNT_COMPLETED,		/* answered by the host */
+	AZB_CNT_WOULD_BLOCK,		/* refused with EAGAIN */
+	AZB_CNT_KILLED,			/* given up by a killed thread */
+	AZB_CNT_TIMED_OUT,		/* given up by the watchdog */
+	AZB_CNT_CUT_OFF,		/* ended with ENODEV */
+	AZB_CNT_LATE,			/* completions of requests given up */
+	AZB_CNT_RING_FULL,		/* times that the head found no room */
+	AZB_CNT_IDS_FULL,		/* times that the head found no id */
+	AZB_CNT_SEND_ERROR,		/* the bus refused to send */
+	AZB_CNT_BAD_PACKET,		/* not a completion, or malformed */
+	AZB_CNT_BAD_ID_UNKNOWN,		/* completion of what never was */
+	AZB_CNT_BAD_ID_STALE,		/* completion that came a second time */
+	AZB_CNT_BAD_SHORT,		/* completion too short */
+	AZB_CNT_BAD_LENGTH,		/* completion's own length impossible */
+	AZB_CNT_BAD_RESPONSE_LEN,	/* more response than there is room */
+	AZB_NR_COUNTERS
+};
+
+enum azb_queue_state {
+	AZB_QUEUE_PAUSED,	/* accepts requests, sends none */
+	AZB_QUEUE_RUNNING,
+	AZB_QUEUE_GONE,		/* for good: submitters get ENODEV */
+};
+
+/**
+ * struct azb_queue - one fair line for ring space and transaction ids
+ * @lock: see the table above; protects all of this
+ * @state: whether requests are accepted and sent
+ * @waiting: in the order of their arrival; only the head is ever sent, so that
+ *	a large request cannot be overtaken for ever by small ones
+ * @nr_waiting: how many
+ * @sent: requests that the host owns
+ * @nr_sent: how many, abandoned ones included
+ * @nr_abandoned: those of them whose thread has gone
+ * @max_waiting: the most there ever were
+ * @max_sent: the most there ever were
+ * @armed: the host was asked for an interrupt when there is room again
+ * @ids: transaction ids in use
+ * @counters: since probe
+ * @drained: woken when @nr_sent becomes 0
+ * @reap: abandoned requests that the host is done with
+ * @reap_work: unpins them, which can sleep
+ */
+struct azb_queue {
+	spinlock_t lock;
+	enum azb_queue_state state;
+	struct list_head waiting;
+	u32 nr_waiting;
+	struct list_head sent;
+	u32 nr_sent;
+	u32 nr_abandoned;
+	u32 max_waiting;
+	u32 max_sent;
+	bool armed;
+	struct azb_ids ids;
+	u64 counters[AZB_NR_COUNTERS];
+	wait_queue_head_t drained;
+	struct list_head reap;
+	struct work_struct reap_work;
+};
+
+/**
+ * struct azb_device - one offer of the host, from probe to the last close
+ * @dev: the device of the node; counts the references
+ * @cdev: the node
+ * @number: 0 is azure_blob, 1 is azure_blob1
+ * @channel: valid as long as queue.state is not AZB_QUEUE_GONE, and in remove
+ * @rx_lock: see the table above
+ * @rx_on: the inbound ring can be read: it is open, and has not been found
+ *	corrupt; under @rx_lock
+ * @queue: requests
+ * @debugfs: directory of this device
+ */
+struct azb_device {
+	struct device dev;
+	struct cdev cdev;
+	int number;
+	struct vmbus_channel *channel;
+	spinlock_t rx_lock;
+	bool rx_on;
+	struct azb_queue queue;
+	struct dentry *debugfs;
+};
+
+/* dev.c */
+int azb_class_register(void);
+void azb_class_unregister(void);
+struct azb_device *azb_device_create(struct hv_device *hdev);
+int azb_device_publish(struct azb_device *azb);
+void azb_device_withdraw(struct azb_device *azb);
+void azb_device_put(struct azb_device *azb);
+
+/* ioctl.c */
+long azb_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* request.c */
+struct azb_request *azb_request_create(const struct azb_layout *layout,
+				       u32 timeout_ms, const u8 *guid);
+void azb_request_free(struct azb_request *req);
+
+/* queue.c */
+int azb_queue_init(struct azb_queue *queue);
+void azb_queue_destroy(struct azb_queue *queue);
+bool azb_queue_is_gone(struct azb_queue *queue);
+int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
+		     bool nonblock);
+int azb_queue_wait(struct azb_device *azb, struct azb_request *req,
+		   struct azb_answer *answer);
+void azb_queue_complete(struct azb_device *azb, u64 id, const void *payload,
+			u32 len);
+void azb_queue_bad_packet(struct azb_device *azb, const char *what, u32 value);
+void azb_queue_kick(struct azb_device *azb);
+u32 azb_queue_nr_sent(struct azb_queue *queue);
+void azb_queue_pause(struct azb_device *azb);
+void azb_queue_resume(struct azb_device *azb);
+void azb_queue_stop(struct azb_device *azb);
+void azb_queue_cut_off(struct azb_device *azb);
+
+/* ring.c */
+int azb_ring_open(struct azb_device *azb);
+void azb_ring_close(struct azb_device *azb);
+int azb_ring_send(struct azb_device *azb, struct azb_request *req);
+void azb_ring_want_room(struct azb_device *azb, u32 bytes);
+bool azb_ring_has_room(struct azb_device *azb, u32 bytes);
+void azb_ring_drain(struct azb_device *azb, unsigned int patience_ms);
+
+/* debugfs.c */
+#ifdef CONFIG_DEBUG_FS
+void azb_debugfs_register(void);
+void azb_debugfs_unregister(void);
+void azb_debugfs_add(struct azb_device *azb);
+void azb_debugfs_remove(struct azb_device *azb);
+#else
+static inline void azb_debugfs_register(void) { }
+static inline void azb_debugfs_unregister(void) { }
+static inline void azb_debugfs_add(struct azb_device *azb) { }
+static inline void azb_debugfs_remove(struct azb_device *azb) { }
+#endif
+
+#endif /* AZB_H */

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * From three user buffers to host pages: validation and page arithmetic.
+ */
+#include <linux/build_bug.h>
+#include <linux/errno.h>
+#include <linux/limits.h>
+#include <linux/string.h>
+#include <uapi/misc/hv_azure_blob.h>
+
+#include "layout.h"
+
+/* The host's page, not the kernel's: they differ on arm64 with 64 KiB pages. */
+#define AZB_HV_PAGE_SHIFT 12
+#define AZB_HV_PAGE_SIZE (1u << AZB_HV_PAGE_SHIFT)
+
+static_assert(AZB_HV_PAGE_SIZE == AZ_BLOB_PAGE_SIZE);
+
+/* @addr + @len - 1 has to be an address; len is not 0. */
+static int azb_buf_init(struct azb_buf *buf, u64 addr, u32 len)
+{
+	u64 pages;
+
+	/*
+	 * On a 32-bit kernel, or for a 32-bit program, high bits would be cut
+	 * off silently further down.
+	 */
+	if (addr > ULONG_MAX || len - 1 > ULONG_MAX - (unsigned long)addr)
+		return -EFAULT;
+
+	buf->addr = addr;
+	buf->len = len;
+	buf->offset = addr & (AZB_HV_PAGE_SIZE - 1);
+	pages = ((u64)buf->offset + len + AZB_HV_PAGE_SIZE - 1) >> AZB_HV_PAGE_SHIFT;
+	if (pages > AZ_BLOB_MAX_PAGES)
+		return -EMSGSIZE;
+	buf->pages = pages;
+	return 0;
+}
+
+/**
+ * azb_layout_init() - validate a request and work out the pages it touches
+ * @layout: filled; undefined on failure
+ * @req: as user space gave it; for AZB_FORM_FASTPATH data_valid and reserved
+ *	are not looked at
+ * @form: the form it came in
+ *
+ * Return: 0, -EINVAL, -EMSGSIZE or -EFAULT as the uapi header says.
+ */
+int azb_layout_init(struct azb_layout *layout,
+		    const struct az_blob_request_sync *req, enum azb_form form)
+{
+	unsigned int i;
+	int ret;
+
+	memset(layout, 0, sizeof(*layout));
+
+	if (!req->request_len || !req->response_len)
+		return -EINVAL;
+	if (form == AZB_FORM_CURRENT && req->reserved)
+		return -EINVAL;
+
+	if (form == AZB_FORM_FASTPATH) {
+		/*
+		 * This form cannot say which way the data goes.  The host was
+		 * always told that one byte is valid, and wrote all the same.
+		 */
+		layout->data_valid = 1;
+		layout->host_writes_data = req->data_len;
+	} else {
+		if (req->data_len && req->data_valid > req->data_len)
+			return -EINVAL;
+		layout->data_valid = req->data_valid;
+		layout->host_writes_data = req->data_len && !req->data_valid;
+	}
+
+	if (req->data_len) {
+		ret = azb_buf_init(&layout->buf[AZB_DATA], req->data_buffer,
+				   req->data_len);
+		if (ret)
+			return ret;
+	}
+	ret = azb_buf_init(&layout->buf[AZB_REQUEST], req->request_buffer,
+			   req->request_len);
+	if (ret)
+		return ret;
+	ret = azb_buf_init(&layout->buf[AZB_RESPONSE], req->response_buffer,
+			   req->response_len);
+	if (ret)
+		return ret;
+
+	/* Three times AZ_BLOB_MAX_PAGES at most: no overflow. */
+	for (i = 0; i < AZB_NR_BUFS; i++)
+		layout->pages += layout->buf[i].pages;
+	if (layout->pages > AZ_BLOB_MAX_PAGES)
+		return -EMSGSIZE;
+	return 0;
+}
+
+/**
+ * azb_layout_host_writes() - does the host write to this buffer?
+ * @layout: a validated request
+ * @id: which buffer
+ */
+bool azb_layout_host_writes(const struct azb_layout *layout, enum azb_buf_id id)
+{
+	return id == AZB_RESPONSE || (id == AZB_DATA && layout->host_writes_data);
+}
+
+/**
+ * azb_buf_kernel_pages() - pages of the kernel's size that a buffer touches
+ * @buf: the buffer
+ * @page_shift: PAGE_SHIFT; a parameter so that 64 KiB can be tested anywhere
+ */
+u32 azb_buf_kernel_pages(const struct azb_buf *buf, unsigned int page_shift)
+{
+	u64 mask = (1ull << page_shift) - 1;
+
+	if (!buf->len)
+		return 0;
+	return ((buf->addr & mask) + buf->len + mask) >> page_shift;
+}
+
+/**
+ * azb_buf_kernel_page() - where a host page lies
+ * @buf: the buffer
+ * @i: host page of the buffer, below @buf->pages
+ * @page_shift: PAGE_SHIFT
+ * @sub: filled with the number of the host page inside the kernel page
+ *
+ * Return: the index of the kernel page in the buffer.
+ */
+u32 azb_buf_kernel_page(const struct azb_buf *buf, u32 i, unsigned int page_shift,
+			u32 *sub)
+{
+	u64 first = (buf->addr & ((1ull << page_shift) - 1)) >> AZB_HV_PAGE_SHIFT;
+	u64 at = first + i;
+	unsigned int shift = page_shift - AZB_HV_PAGE_SHIFT;
+
+	*sub = at & ((1u << shift) - 1);
+	return at >> shift;
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hv_azure_blob: Azure Blob requests over VMBus instead of over the network.
+ */
+#include <linux/err.h>
+#include <linux/hyperv.h>
+#include <linux/module.h>
+
+#include "azb.h"
+
+/*
+ * How long remove and suspend wait for the host to complete what it owns.  When
+ * remove runs out of patience it closes the channel, which ends the host's right
+ * to the pages; suspend gives up instead.
+ */
+#define AZB_DRAIN_PATIENCE_MS 10000u
+
+static int azb_probe(struct hv_device *hdev, const struct hv_vmbus_device_id *id)
+{
+	struct azb_device *azb;
+	int ret;
+
+	azb = azb_device_create(hdev);
+	if (IS_ERR(azb))
+		return PTR_ERR(azb);
+	ret = azb_ring_open(azb);
+	if (ret)
+		goto fail_open;
+	azb_queue_resume(azb);
+	hv_set_drvdata(hdev, azb);
+	azb_debugfs_add(azb);
+	ret = azb_device_publish(azb);
+	if (ret)
+		goto fail_publish;
+	return 0;
+
+fail_publish:
+	azb_debugfs_remove(azb);
+	hv_set_drvdata(hdev, NULL);
+	azb_queue_stop(azb);
+	azb_ring_close(azb);
+fail_open:
+	azb_device_withdraw(azb);
+	azb_device_put(azb);
+	return ret;
+}
+
+/*
+ * Runs after a rescind, for unbind and for module unload.  Waits for requests,
+ * never for open files: those find ENODEV.
+ */
+static void azb_remove(struct hv_device *hdev)
+{
+	struct azb_device *azb = hv_get_drvdata(hdev);
+
+	azb_debugfs_remove(azb);
+	azb_queue_stop(azb);
+	azb_device_withdraw(azb);
+	azb_ring_drain(azb, AZB_DRAIN_PATIENCE_MS);
+	azb_ring_close(azb);
+	azb_queue_cut_off(azb);
+	hv_set_drvdata(hdev, NULL);
+	azb_device_put(azb);
+}
+azb_compat_hv_remove(azb_remove);
+
+/* Hibernation: what waits in line goes on after resume. */
+static int azb_suspend(struct hv_device *hdev)
+{
+	struct azb_device *azb = hv_get_drvdata(hdev);
+
+	azb_queue_pause(azb);
+	azb_ring_drain(azb, AZB_DRAIN_PATIENCE_MS);
+	if (azb_queue_nr_sent(&azb->queue)) {
+		azb_queue_resume(azb);
+		return -EBUSY;
+	}
+	azb_ring_close(azb);
+	return 0;
+}
+
+static int azb_resume(struct hv_device *hdev)
+{
+	struct azb_device *azb = hv_get_drvdata(hdev);
+	int ret;
+
+	ret = azb_ring_open(azb);
+	if (ret) {
+		azb_queue_stop(azb);
+		return ret;
+	}
+	azb_queue_resume(azb);
+	return 0;
+}
+
+static const struct hv_vmbus_device_id azb_id_table[] = {
+	/* 0590b792-db64-45cc-81db-b8d70c577c9e */
+	{ .guid = GUID_INIT(0x0590b792, 0xdb64, 0x45cc, 0x81, 0xdb,
+			    0xb8, 0xd7, 0x0c, 0x57, 0x7c, 0x9e) },
+	{ },
+};
+MODULE_DEVICE_TABLE(vmbus, azb_id_table);
+
+static struct hv_driver azb_driver = {
+	.name = KBUILD_MODNAME,
+	.id_table = azb_id_table,
+	.probe = azb_probe,
+	.remove = AZB_COMPAT_HV_REMOVE(azb_remove),
+	.suspend = azb_suspend,
+	.resume = azb_resume,
+};
+
+static int __init azb_init(void)
+{
+	int ret;
+
+	ret = azb_class_register();
+	if (ret)
+		return ret;
+	azb_debugfs_register();
+	ret = vmbus_driver_register(&azb_driver);
+	if (ret) {
+		azb_debugfs_unregister();
+		azb_class_unregister();
+	}
+	return ret;
+}
+module_init(azb_init);
+
+static void __exit azb_exit(void)
+{
+	vmbus_driver_unregister(&azb_driver);
+	azb_debugfs_unregister();
+	azb_class_unregister();
+}
+module_exit(azb_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Azure Blob requests over VMBus");

@@ -1,0 +1,528 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * From submission to completion, in fair order.
+ *
+ * A request needs two things before the host can see it: a transaction id and
+ * room on the outbound ring.  Both are handed out in the order of arrival.  The
+ * head of the line waits until there is enough for it, and nobody passes it: the
+ * largest request takes half of the ring and would otherwise never get there
+ * while small ones keep coming.  Whatever may make room runs azb_queue_pump():
+ * every completion, every interrupt of the host, every request that leaves the
+ * line early.
+ */
+#include <linux/jiffies.h>
+#include <linux/lockdep.h>
+#include <linux/math64.h>
+#include <linux/minmax.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <uapi/misc/hv_azure_blob.h>
+
+#include "azb.h"
+
+/*
+ * The host promises an answer within the request's own time-out "plus some
+ * delay".  This much later the thread is let go; the pages are not.
+ */
+#define AZB_WATCHDOG_GRACE_MS 5000u
+
+static void azb_count(struct azb_queue *queue, enum azb_counter counter)
+{
+	lockdep_assert_held(&queue->lock);
+	queue->counters[counter]++;
+}
+
+/*
+ * Ends a request that is on no list any more.  Unless it was abandoned, its
+ * thread may free it as soon as the lock is dropped.
+ */
+static void azb_queue_finish(struct azb_queue *queue, struct azb_request *req,
+			     int error)
+{
+	lockdep_assert_held(&queue->lock);
+	req->state = AZB_REQ_DONE;
+	req->error = error;
+	if (error == -ENODEV)
+		azb_count(queue, AZB_CNT_CUT_OFF);
+	if (!req->abandoned) {
+		complete(&req->done);
+		return;
+	}
+	/* Unpinning can sleep, and this may be a softirq. */
+	queue->nr_abandoned--;
+	list_add_tail(&req->node, &queue->reap);
+	schedule_work(&queue->reap_work);
+}
+
+/* Takes a request off the list of those that the host owns. */
+static void azb_queue_unsend(struct azb_queue *queue, struct azb_request *req)
+{
+	lockdep_assert_held(&queue->lock);
+	list_del(&req->node);
+	if (!--queue->nr_sent)
+		wake_up_all(&queue->drained);
+}
+
+static void azb_queue_disarm(struct azb_device *azb)
+{
+	lockdep_assert_held(&azb->queue.lock);
+	if (!azb->queue.armed)
+		return;
+	azb->queue.armed = false;
+	azb_ring_want_room(azb, 0);
+}
+
+/*
+ * Is there room for the head?  If not, the host is asked for an interrupt when
+ * there is.  Hosts that do not know that answer what is on the ring some time,
+ * which has the same effect.
+ */
+static bool azb_queue_room(struct azb_device *azb, u32 bytes)
+{
+	struct azb_queue *queue = &azb->queue;
+
+	if (azb_ring_has_room(azb, bytes))
+		return true;
+	azb_count(queue, AZB_CNT_RING_FULL);
+	queue->armed = true;
+	azb_ring_want_room(azb, bytes);
+	/* It may have made room before it saw that. */
+	return azb_ring_has_room(azb, bytes);
+}
+
+/* Sends the head.  False: it has to wait. */
+static bool azb_queue_send_head(struct azb_device *azb)
+{
+	struct azb_queue *queue = &azb->queue;
+	struct azb_request *req;
+	void *owner;
+	int ret;
+
+	req = list_first_entry(&queue->waiting, struct azb_request, node);
+	if (!azb_queue_room(azb, azb_wire_ring_bytes(req->layout.pages)))
+		return false;
+	req->id = azb_ids_get(&queue->ids, req);
+	if (req->id == AZB_ID_NONE) {
+		azb_count(queue, AZB_CNT_IDS_FULL);
+		return false;
+	}
+
+	/*
+	 * All of this before the host can answer.  (The answer waits for the
+	 * lock, but a reader of the code should not have to know.)
+	 */
+	list_move_tail(&req->node, &queue->sent);
+	queue->nr_waiting--;
+	queue->nr_sent++;
+	queue->max_sent = max(queue->max_sent, queue->nr_sent);
+	req->state = AZB_REQ_SENT;
+	req->was_sent = true;
+	req->since = jiffies;
+
+	ret = azb_ring_send(azb, req);
+	/*
+	 * ENODEV says that the channel is being rescinded, not whether the
+	 * packet still got onto the ring.  Remove is on its way and sorts it out.
+	 */
+	if (!ret || ret == -ENODEV)
+		return true;
+
+	azb_ids_put(&queue->ids, req->id, &owner);
+	azb_queue_unsend(queue, req);
+	req->was_sent = false;
+	azb_count(queue, AZB_CNT_SEND_ERROR);
+	azb_queue_finish(queue, req, -EIO);
+	return true;
+}
+
+static void azb_queue_pump(struct azb_device *azb)
+{
+	struct azb_queue *queue = &azb->queue;
+
+	lockdep_assert_held(&queue->lock);
+	if (queue->state != AZB_QUEUE_RUNNING)
+		return;
+	while (!list_empty(&queue->waiting))
+		if (!azb_queue_send_head(azb))
+			return;
+	azb_queue_disarm(azb);
+}
+
+/**
+ * azb_queue_kick() - send what can be sent now
+ * @azb: the device
+ *
+ * Context: any but hard interrupt.
+ */
+void azb_queue_kick(struct azb_device *azb)
+{
+	spin_lock_bh(&azb->queue.lock);
+	azb_queue_pump(azb);
+	spin_unlock_bh(&azb->queue.lock);
+}
+
+/* Takes a request out of the line without sending it. */
+static void azb_queue_leave(struct azb_queue *queue, struct azb_request *req)
+{
+	lockdep_assert_held(&queue->lock);
+	list_del(&req->node);
+	queue->nr_waiting--;
+	req->state = AZB_REQ_DONE;
+}
+
+/**
+ * azb_queue_submit() - put a request in line
+ * @azb: the device
+ * @req: new; on success to be followed by azb_queue_wait(), on failure the
+ *	caller's again
+ * @nonblock: rather fail than wait in line
+ *
+ * Return: 0, -ENODEV when the device has gone, -EAGAIN with @nonblock.
+ */
+int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
+		     bool nonblock)
+{
+	struct azb_queue *queue = &azb->queue;
+	int ret = 0;
+
+	spin_lock_bh(&queue->lock);
+	if (queue->state == AZB_QUEUE_GONE) {
+		ret = -ENODEV;
+		goto out;
+	}
+	list_add_tail(&req->node, &queue->waiting);
+	queue->nr_waiting++;
+	req->state = AZB_REQ_QUEUED;
+	req->since = jiffies;
+	azb_queue_pump(azb);
+	if (nonblock && req->state == AZB_REQ_QUEUED) {
+		azb_queue_leave(queue, req);
+		if (list_empty(&queue->waiting))
+			azb_queue_disarm(azb);
+		azb_count(queue, AZB_CNT_WOULD_BLOCK);
+		ret = -EAGAIN;
+		goto out;
+	}
+	queue->max_waiting = max(queue->max_waiting, queue->nr_waiting);
+	azb_count(queue, AZB_CNT_SUBMITTED);
+out:
+	spin_unlock_bh(&queue->lock);
+	return ret;
+}
+
+/* Jiffies until the thread is let go, counted from @since. */
+static unsigned long azb_request_patience(const struct azb_request *req)
+{
+	u64 ms = (u64)req->timeout_ms + AZB_WATCHDOG_GRACE_MS;
+
+	return min_t(u64, div_u64(ms * HZ, MSEC_PER_SEC), MAX_JIFFY_OFFSET);
+}
+
+/* Jiffies left; 0 when it is time to give up. */
+static long azb_request_time_left(const struct azb_request *req)
+{
+	unsigned long patience, gone;
+
+	if (!req->timeout_ms)
+		return MAX_SCHEDULE_TIMEOUT;
+	patience = azb_request_patience(req);
+	gone = jiffies - req->since;
+	return gone < patience ? (long)(patience - gone) : 0;
+}
+
+/*
+ * The thread of @req goes away with @error.  True: nobody else has the request,
+ * the caller frees it.
+ */
+static bool azb_queue_give_up(struct azb_device *azb, struct azb_request *req,
+			      int error)
+{
+	struct azb_queue *queue = &azb->queue;
+
+	lockdep_assert_held(&queue->lock);
+	azb_count(queue, error == -ETIMEDOUT ? AZB_CNT_TIMED_OUT : AZB_CNT_KILLED);
+	if (req->state == AZB_REQ_QUEUED) {
+		azb_queue_leave(queue, req);
+		/* Who stood behind it may fit. */
+		azb_queue_pump(azb);
+		return true;
+	}
+	req->abandoned = true;
+	queue->nr_abandoned++;
+	return false;
+}
+
+/**
+ * azb_queue_wait() - wait for the end of a request
+ * @azb: the device
+ * @req: submitted; must not be touched after the call
+ * @answer: filled when the result is 0
+ *
+ * Return: 0; -EINTR when the thread is being killed and -ETIMEDOUT when the host
+ * is overdue, with the pages staying pinned until the host is done; -ENODEV;
+ * -EIO when the completion made no sense.
+ */
+int azb_queue_wait(struct azb_device *azb, struct azb_request *req,
+		   struct azb_answer *answer)
+{
+	struct azb_queue *queue = &azb->queue;
+	bool mine;
+	long left;
+	int error;
+
+	spin_lock_bh(&queue->lock);
+	left = azb_request_time_left(req);
+	spin_unlock_bh(&queue->lock);
+
+	for (;;) {
+		left = wait_for_completion_killable_timeout(&req->done, left);
+		if (left > 0)
+			break;
+
+		spin_lock_bh(&queue->lock);
+		if (req->state == AZB_REQ_DONE) {
+			spin_unlock_bh(&queue->lock);
+			break;
+		}
+		error = left ? -EINTR : -ETIMEDOUT;
+		if (error == -ETIMEDOUT) {
+			/* The clock starts anew when the host gets it. */
+			left = azb_request_time_left(req);
+			if (left) {
+				spin_unlock_bh(&queue->lock);
+				continue;
+			}
+		}
+		mine = azb_queue_give_up(azb, req, error);
+		spin_unlock_bh(&queue->lock);
+		if (mine)
+			azb_request_free(req);
+		return error;
+	}
+
+	error = req->error;
+	if (!error)
+		*answer = req->answer;
+	azb_request_free(req);
+	return error;
+}
+
+static int azb_answer_counter(enum azb_answer_check check)
+{
+	switch (check) {
+	case AZB_ANSWER_SHORT:
+		return AZB_CNT_BAD_SHORT;
+	case AZB_ANSWER_BAD_LENGTH:
+		return AZB_CNT_BAD_LENGTH;
+	default:
+		return AZB_CNT_BAD_RESPONSE_LEN;
+	}
+}
+
+/**
+ * azb_queue_complete() - the host has completed something
+ * @azb: the device
+ * @id: transaction id, as the host sent it
+ * @payload: of the packet, in memory that the host cannot change
+ * @len: bytes of it
+ *
+ * Context: any but hard interrupt.
+ */
+void azb_queue_complete(struct azb_device *azb, u64 id, const void *payload,
+			u32 len)
+{
+	struct azb_queue *queue = &azb->queue;
+	enum azb_id_state state;
+	enum azb_answer_check check = AZB_ANSWER_OK;
+	struct azb_request *req;
+	void *owner;
+
+	spin_lock_bh(&queue->lock);
+	state = azb_ids_put(&queue->ids, id, &owner);
+	if (state != AZB_ID_LIVE) {
+		azb_count(queue, state == AZB_ID_STALE ? AZB_CNT_BAD_ID_STALE :
+							 AZB_CNT_BAD_ID_UNKNOWN);
+		goto out;
+	}
+
+	req = owner;
+	azb_queue_unsend(queue, req);
+	if (req->abandoned)
+		azb_count(queue, AZB_CNT_LATE);
+	check = azb_wire_parse_completion(payload, len,
+					  req->layout.buf[AZB_RESPONSE].len,
+					  &req->answer);
+	if (check == AZB_ANSWER_OK)
+		azb_count(queue, AZB_CNT_COMPLETED);
+	else
+		azb_count(queue, azb_answer_counter(check));
+	azb_queue_finish(queue, req, check == AZB_ANSWER_OK ? 0 : -EIO);
+out:
+	spin_unlock_bh(&queue->lock);
+
+	if (state != AZB_ID_LIVE)
+		dev_warn_ratelimited(&azb->dev, "completion of %s request %#llx\n",
+				     state == AZB_ID_STALE ? "finished" : "unknown",
+				     id);
+	else if (check != AZB_ANSWER_OK)
+		dev_warn_ratelimited(&azb->dev,
+				     "malformed completion of request %#llx (%d)\n",
+				     id, check);
+}
+
+/**
+ * azb_queue_bad_packet() - the host has sent something that is no completion
+ * @azb: the device
+ * @what: what is wrong with it, for the log
+ * @value: the value that is wrong
+ */
+void azb_queue_bad_packet(struct azb_device *azb, const char *what, u32 value)
+{
+	spin_lock_bh(&azb->queue.lock);
+	azb_count(&azb->queue, AZB_CNT_BAD_PACKET);
+	spin_unlock_bh(&azb->queue.lock);
+	dev_warn_ratelimited(&azb->dev, "packet ignored: %s %u\n", what, value);
+}
+
+/**
+ * azb_queue_nr_sent() - requests that the host owns right now
+ * @queue: the queue
+ */
+u32 azb_queue_nr_sent(struct azb_queue *queue)
+{
+	return READ_ONCE(queue->nr_sent);
+}
+
+/**
+ * azb_queue_is_gone() - can it be known already that a request would fail?
+ * @queue: the queue
+ *
+ * Only to fail early: what counts is what azb_queue_submit() finds.
+ */
+bool azb_queue_is_gone(struct azb_queue *queue)
+{
+	return READ_ONCE(queue->state) == AZB_QUEUE_GONE;
+}
+
+/**
+ * azb_queue_pause() - stop sending, go on accepting
+ * @azb: the device; its channel is open still
+ */
+void azb_queue_pause(struct azb_device *azb)
+{
+	struct azb_queue *queue = &azb->queue;
+
+	spin_lock_bh(&queue->lock);
+	if (queue->state == AZB_QUEUE_RUNNING)
+		queue->state = AZB_QUEUE_PAUSED;
+	/* From here on nobody may touch the ring, it may be closed. */
+	azb_queue_disarm(azb);
+	spin_unlock_bh(&queue->lock);
+}
+
+/**
+ * azb_queue_resume() - send, at first or again
+ * @azb: the device; its channel is open
+ */
+void azb_queue_resume(struct azb_device *azb)
+{
+	struct azb_queue *queue = &azb->queue;
+
+	spin_lock_bh(&queue->lock);
+	if (queue->state == AZB_QUEUE_PAUSED)
+		queue->state = AZB_QUEUE_RUNNING;
+	azb_queue_pump(azb);
+	spin_unlock_bh(&queue->lock);
+}
+
+/**
+ * azb_queue_stop() - accept and send nothing more, for good
+ * @azb: the device
+ *
+ * What waits in line ends with ENODEV; what the host owns goes on.
+ */
+void azb_queue_stop(struct azb_device *azb)
+{
+	struct azb_queue *queue = &azb->queue;
+	struct azb_request *req;
+
+	spin_lock_bh(&queue->lock);
+	queue->state = AZB_QUEUE_GONE;
+	while (!list_empty(&queue->waiting)) {
+		req = list_first_entry(&queue->waiting, struct azb_request, node);
+		azb_queue_leave(queue, req);
+		azb_queue_finish(queue, req, -ENODEV);
+	}
+	spin_unlock_bh(&queue->lock);
+}
+
+/**
+ * azb_queue_cut_off() - end with ENODEV what the host has not answered
+ * @azb: the device, stopped; the host cannot write to its pages any more,
+ *	because it rescinded the channel or the channel is closed
+ *
+ * Context: may sleep; no completion can come in any more.
+ */
+void azb_queue_cut_off(struct azb_device *azb)
+{
+	struct azb_queue *queue = &azb->queue;
+	struct azb_request *req;
+	void *owner;
+
+	spin_lock_bh(&queue->lock);
+	while (!list_empty(&queue->sent)) {
+		req = list_first_entry(&queue->sent, struct azb_request, node);
+		azb_ids_put(&queue->ids, req->id, &owner);
+		azb_queue_unsend(queue, req);
+		azb_queue_finish(queue, req, -ENODEV);
+	}
+	spin_unlock_bh(&queue->lock);
+	/* The last abandoned ones are gone before remove returns. */
+	flush_work(&queue->reap_work);
+}
+
+static void azb_queue_reap(struct work_struct *work)
+{
+	struct azb_queue *queue = container_of(work, struct azb_queue, reap_work);
+	struct azb_request *req, *next;
+	LIST_HEAD(reap);
+
+	spin_lock_bh(&queue->lock);
+	list_splice_init(&queue->reap, &reap);
+	spin_unlock_bh(&queue->lock);
+	list_for_each_entry_safe(req, next, &reap, node)
+		azb_request_free(req);
+}
+
+/**
+ * azb_queue_init() - an empty queue, paused
+ * @queue: zeroed
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int azb_queue_init(struct azb_queue *queue)
+{
+	struct azb_id_slot *slots;
+
+	slots = kvcalloc(VSP_WIRE_MAX_OUTSTANDING, sizeof(*slots), GFP_KERNEL);
+	if (!slots)
+		return -ENOMEM;
+	azb_ids_init(&queue->ids, slots, VSP_WIRE_MAX_OUTSTANDING);
+	spin_lock_init(&queue->lock);
+	queue->state = AZB_QUEUE_PAUSED;
+	INIT_LIST_HEAD(&queue->waiting);
+	INIT_LIST_HEAD(&queue->sent);
+	INIT_LIST_HEAD(&queue->reap);
+	init_waitqueue_head(&queue->drained);
+	INIT_WORK(&queue->reap_work, azb_queue_reap);
+	return 0;
+}
+
+/**
+ * azb_queue_destroy() - free what azb_queue_init() allocated
+ * @queue: no request is in it any more
+ */
+void azb_queue_destroy(struct azb_queue *queue)
+{
+	kvfree(queue->ids.slots);
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One request: its pinned pages and its packet.
+ */
+#include <linux/err.h>
+#include <linux/hyperv.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+
+#include "azb.h"
+
+/* Unpins what azb_request_pin() has pinned. */
+static void azb_request_unpin(struct azb_request *req)
+{
+	struct page **pages = req->pages;
+	unsigned int i;
+	bool dirty;
+
+	for (i = 0; i < AZB_NR_BUFS; i++) {
+		dirty = req->was_sent && azb_layout_host_writes(&req->layout, i);
+		if (req->nr_pinned[i])
+			unpin_user_pages_dirty_lock(pages, req->nr_pinned[i], dirty);
+		pages += req->nr_pinned[i];
+		req->nr_pinned[i] = 0;
+	}
+}
+
+/*
+ * Pins one buffer into @pages.  FOLL_WRITE for what the host writes: it breaks
+ * copy-on-write and refuses read-only mappings.  Not for what it reads: that may
+ * well be read-only.  Not FOLL_LONGTERM: like direct I/O, this lasts as long as
+ * the request, and must work with what cannot be migrated.
+ */
+static int azb_request_pin(struct azb_request *req, enum azb_buf_id id,
+			   struct page **pages)
+{
+	const struct azb_buf *buf = &req->layout.buf[id];
+	unsigned int flags = azb_layout_host_writes(&req->layout, id) ?
+				     FOLL_WRITE : 0;
+	unsigned long start = buf->addr & PAGE_MASK;
+	u32 want = azb_buf_kernel_pages(buf, PAGE_SHIFT);
+	u32 *have = &req->nr_pinned[id];
+	int ret;
+
+	while (*have < want) {
+		ret = pin_user_pages_fast(start + (unsigned long)*have * PAGE_SIZE,
+					  want - *have, flags, pages + *have);
+		/* It stops early without a word; the next call says why. */
+		if (ret <= 0)
+			return ret ?: -EFAULT;
+		*have += ret;
+		cond_resched();
+	}
+	return 0;
+}
+
+/* The page numbers of the packet, buffer after buffer. */
+static void azb_request_list_pages(struct azb_request *req)
+{
+	u64 *pfn = req->desc->range.pfn_array;
+	struct page **pages = req->pages;
+	u32 i, k, page, sub;
+
+	for (i = 0; i < AZB_NR_BUFS; i++) {
+		const struct azb_buf *buf = &req->layout.buf[i];
+
+		for (k = 0; k < buf->pages; k++) {
+			page = azb_buf_kernel_page(buf, k, PAGE_SHIFT, &sub);
+			*pfn++ = page_to_hvpfn(pages[page]) + sub;
+		}
+		pages += req->nr_pinned[i];
+	}
+}
+
+/**
+ * azb_request_create() - pin the pages of a request and pack it
+ * @layout: a validated request of the calling process
+ * @timeout_ms: for the host; 0 is for ever
+ * @guid: 16 bytes for the host's log
+ *
+ * Return: the request, the caller's until azb_queue_submit(); or an ERR_PTR of
+ * -ENOMEM, -EFAULT, or -EINTR when the process is being killed.
+ *
+ * Context: may sleep.
+ */
+struct azb_request *azb_request_create(const struct azb_layout *layout,
+				       u32 timeout_ms, const u8 *guid)
+{
+	struct azb_request *req;
+	struct page **pages;
+	u32 count = 0;
+	unsigned int i;
+	int ret = -ENOMEM;
+
+	req = kzalloc(sizeof(*req), GFP_KERNEL_ACCOUNT);
+	if (!req)
+		return ERR_PTR(-ENOMEM);
+	req->layout = *layout;
+	req->timeout_ms = timeout_ms;
+	req->state = AZB_REQ_NEW;
+	INIT_LIST_HEAD(&req->node);
+	init_completion(&req->done);
+
+	for (i = 0; i < AZB_NR_BUFS; i++)
+		count += azb_buf_kernel_pages(&layout->buf[i], PAGE_SHIFT);
+	/* 64 KiB each for the largest request. */
+	req->pages = kvmalloc_array(count, sizeof(*req->pages), GFP_KERNEL_ACCOUNT);
+	req->desc = kvmalloc(azb_wire_desc_size(layout->pages), GFP_KERNEL_ACCOUNT);
+	if (!req->pages || !req->desc)
+		goto fail;
+
+	pages = req->pages;
+	for (i = 0; i < AZB_NR_BUFS; i++) {
+		ret = azb_request_pin(req, i, pages);
+		if (ret)
+			goto fail;
+		pages += req->nr_pinned[i];
+	}
+
+	azb_wire_pack_desc(req->desc, layout->pages);
+	azb_request_list_pages(req);
+	azb_wire_pack_request(&req->wire, layout, timeout_ms, guid);
+	return req;
+
+fail:
+	azb_request_free(req);
+	return ERR_PTR(ret);
+}
+
+/**
+ * azb_request_free() - unpin the pages of a request and free it
+ * @req: the host is done with it, or has never seen it
+ *
+ * Pages that the host may have written to are marked dirty.
+ *
+ * Context: may sleep.
+ */
+void azb_request_free(struct azb_request *req)
+{
+	azb_request_unpin(req);
+	kvfree(req->desc);
+	kvfree(req->pages);
+	kfree(req);
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The VMBus channel: sending packets, reading completions, the last drain.
+ */
+#include <linux/delay.h>
+#include <linux/hyperv.h>
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+
+#include "azb.h"
+
+/*
+ * Completions handled in one callback.  What is left makes the bus schedule the
+ * callback again, after others have had their turn.
+ */
+#define AZB_RX_BUDGET 128u
+
+/* How long a host that rescinded the channel may still be answering. */
+#define AZB_RESCIND_PATIENCE_MS 1000u
+/* Nothing wakes us for packets behind a rescind: look this often. */
+#define AZB_DRAIN_POLL_MS 10u
+
+/* Long enough for a completion with its padding; what is beyond is not ours. */
+#define AZB_RX_COPY 64u
+
+/* Header page included; more with larger kernel pages, whose header is one. */
+#define AZB_RING_SIZE PAGE_ALIGN(VSP_WIRE_RING_SIZE + PAGE_SIZE - HV_HYP_PAGE_SIZE)
+
+/*
+ * One packet.  On kernels that do not copy packets out of the ring first, the
+ * host can change what @pkt points to at any time: everything is read once.
+ * False: the ring cannot be read on.
+ */
+static bool azb_ring_packet(struct azb_device *azb,
+			    const struct vmpacket_descriptor *pkt)
+{
+	u32 ring = azb->channel->inbound.ring_datasize;
+	u32 len = READ_ONCE(pkt->len8) << 3;
+	u32 offset = READ_ONCE(pkt->offset8) << 3;
+	u16 type = READ_ONCE(pkt->type);
+	u64 id = READ_ONCE(pkt->trans_id);
+	u8 payload[AZB_RX_COPY];
+	u32 size;
+
+	if (len < sizeof(*pkt) || len >= ring) {
+		azb_queue_bad_packet(azb, "impossible length", len);
+		return false;
+	}
+	if (offset < sizeof(*pkt) || offset > len) {
+		azb_queue_bad_packet(azb, "impossible payload offset", offset);
+		return true;
+	}
+	if (type != VM_PKT_COMP) {
+		azb_queue_bad_packet(azb, "unexpected type", type);
+		return true;
+	}
+	/* The ring is mapped twice in a row, so this does not wrap. */
+	size = min(len - offset, AZB_RX_COPY);
+	memcpy(payload, (const u8 *)pkt + offset, size);
+	azb_queue_complete(azb, id, payload, size);
+	return true;
+}
+
+/* Reads up to AZB_RX_BUDGET packets. */
+static void azb_ring_read(struct azb_device *azb)
+{
+	struct vmbus_channel *channel = azb->channel;
+	struct vmpacket_descriptor *pkt;
+	u32 budget = AZB_RX_BUDGET;
+
+	spin_lock_bh(&azb->rx_lock);
+	if (!azb->rx_on)
+		goto out;
+	pkt = hv_pkt_iter_first(channel);
+	while (pkt) {
+		if (!azb_ring_packet(azb, pkt)) {
+			/*
+			 * Where the next packet starts is anyone's guess.  What
+			 * the host owns stays with it until it goes away.
+			 */
+			azb->rx_on = false;
+			dev_err(&azb->dev, "inbound ring corrupted, not read any more\n");
+			break;
+		}
+		pkt = hv_pkt_iter_next(channel, pkt);
+		if (pkt && !--budget) {
+			hv_pkt_iter_close(channel);
+			break;
+		}
+	}
+out:
+	spin_unlock_bh(&azb->rx_lock);
+}
+
+/* The host has put something on the ring, or taken something off. */
+static void azb_ring_callback(void *context)
+{
+	struct azb_device *azb = context;
+
+	azb_ring_read(azb);
+	azb_queue_kick(azb);
+}
+
+static void azb_ring_set_rx(struct azb_device *azb, bool on)
+{
+	spin_lock_bh(&azb->rx_lock);
+	azb->rx_on = on;
+	spin_unlock_bh(&azb->rx_lock);
+}
+
+/**
+ * azb_ring_open() - open the channel
+ * @azb: the device; its callback can run before this returns
+ *
+ * Return: 0 or a negative errno.
+ */
+int azb_ring_open(struct azb_device *azb)
+{
+	int ret;
+
+	/* Before, because the callback may not be late. */
+	azb_ring_set_rx(azb, true);
+	ret = vmbus_open(azb->channel, AZB_RING_SIZE, AZB_RING_SIZE, NULL, 0,
+			 azb_ring_callback, azb);
+	if (ret)
+		azb_ring_set_rx(azb, false);
+	return ret;
+}
+
+/**
+ * azb_ring_close() - close the channel
+ * @azb: the device; nothing is sent any more
+ *
+ * When this returns the callback does not run any more and the host has
+ * confirmed that it is done with the channel: it does not write to the pages of
+ * a request any more.
+ */
+void azb_ring_close(struct azb_device *azb)
+{
+	azb_ring_set_rx(azb, false);
+	vmbus_close(azb->channel);
+}
+
+/**
+ * azb_ring_send() - put a request on the ring
+ * @azb: the device
+ * @req: with its transaction id
+ *
+ * Return: 0; -EAGAIN when it does not fit; -ENODEV when the channel is being
+ * rescinded, whether or not the packet got onto the ring; another negative errno
+ * when the ring makes no sense.
+ *
+ * Context: under queue.lock.
+ */
+int azb_ring_send(struct azb_device *azb, struct azb_request *req)
+{
+	return vmbus_sendpacket_mpb_desc(azb->channel, req->desc,
+					 azb_wire_desc_size(req->layout.pages),
+					 &req->wire, sizeof(req->wire), req->id);
+}
+
+/**
+ * azb_ring_has_room() - would a packet fit?
+ * @azb: the device
+ * @bytes: of the packet, azb_wire_ring_bytes()
+ *
+ * Only we write, so room never shrinks between this and sending.
+ *
+ * Context: under queue.lock.
+ */
+bool azb_ring_has_room(struct azb_device *azb, u32 bytes)
+{
+	/* A ring that is full to the last byte would look empty. */
+	return hv_get_bytes_to_write(&azb->channel->outbound) > bytes;
+}
+
+/**
+ * azb_ring_want_room() - ask the host for an interrupt when there is room
+ * @azb: the device
+ * @bytes: how much; 0 takes the wish back
+ *
+ * Context: under queue.lock.
+ */
+void azb_ring_want_room(struct azb_device *azb, u32 bytes)
+{
+	set_channel_pending_send_size(azb->channel, bytes);
+	/*
+	 * The host reads our wish after it has moved its read index; we look at
+	 * that index after the wish is out.  One of the two sees the other.
+	 */
+	virt_mb();
+}
+
+/**
+ * azb_ring_drain() - wait until the host has completed what it owns
+ * @azb: the device; nothing is sent any more
+ * @patience_ms: at most this long, and less after a rescind
+ *
+ * After a rescind the bus calls nobody back, even though completions may be on
+ * the ring or still be put there: their order is not fixed.  So the ring is read
+ * from here then, until all is answered or AZB_RESCIND_PATIENCE_MS have passed.
+ *
+ * Context: may sleep.
+ */
+void azb_ring_drain(struct azb_device *azb, unsigned int patience_ms)
+{
+	unsigned long deadline = jiffies + msecs_to_jiffies(patience_ms);
+	struct azb_queue *queue = &azb->queue;
+	bool rescinded = false;
+	bool last;
+
+	for (;;) {
+		/* Before the reading, so that what comes until then is seen. */
+		last = time_after(jiffies, deadline);
+
+		/* Set after the bus has made sure that no callback runs. */
+		if (READ_ONCE(azb->channel->rescind)) {
+			if (!rescinded) {
+				rescinded = true;
+				deadline = jiffies +
+					   msecs_to_jiffies(AZB_RESCIND_PATIENCE_MS);
+				last = false;
+			}
+			azb_ring_read(azb);
+		}
+		if (last || !azb_queue_nr_sent(queue))
+			return;
+		wait_event_timeout(queue->drained, !azb_queue_nr_sent(queue),
+				   msecs_to_jiffies(AZB_DRAIN_POLL_MS));
+	}
+}
