@@ -29,11 +29,13 @@ debian_archive() {
 
 # Prepares $cache/apt/SUITE and reads the indexes.  bullseye, bookworm and trixie
 # come with their -security; a -backports suite comes with what it builds on.
+# With "source" as a second argument these are the indexes of source packages.
 private_apt_setup() {
-	local suite=$1 base=${1%-backports} main security
+	local suite=$1 base=${1%-backports} kind=deb main security
 	local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-	private_apt_dir=$cache/apt/$suite
+	private_apt_dir=$cache/apt/$suite${2:+-$2}
+	[ "${2:-}" != source ] || kind=deb-src
 	main=$(debian_archive debian) || {
 		echo "apt: this machine's apt names no archive of Debian 12; set AZBLOB_DEBIAN" >&2
 		return 1
@@ -45,9 +47,9 @@ private_apt_setup() {
 	}
 	mkdir -p "$private_apt_dir"/{state/lists/partial,cache/archives/partial,empty}
 	{
-		echo "deb [signed-by=$keyring] $main $base main"
-		echo "deb [signed-by=$keyring] $security $base-security main"
-		[ "$suite" = "$base" ] || echo "deb [signed-by=$keyring] $main $suite main"
+		echo "$kind [signed-by=$keyring] $main $base main"
+		echo "$kind [signed-by=$keyring] $security $base-security main"
+		[ "$suite" = "$base" ] || echo "$kind [signed-by=$keyring] $main $suite main"
 	} >"$private_apt_dir/sources.list"
 	{
 		# Proxies and the like, but no hooks, which may want root.
