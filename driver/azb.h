@@ -156,7 +156,7 @@ enum azb_queue_state {
  * @reap_work: unpins them, which can sleep
  */
 struct azb_queue {
-	spinlock_t lock;
+	spinlock_t lock; /* all of this; see the table above */
 	enum azb_queue_state state;
 	struct list_head waiting;
 	u32 nr_waiting;
@@ -190,7 +190,7 @@ struct azb_device {
 	struct cdev cdev;
 	int number;
 	struct vmbus_channel *channel;
-	spinlock_t rx_lock;
+	spinlock_t rx_lock; /* the read side; see the table above */
 	bool rx_on;
 	struct azb_queue queue;
 	struct dentry *debugfs;

@@ -12,9 +12,9 @@
 
 /* The host's page, not the kernel's: they differ on arm64 with 64 KiB pages. */
 #define AZB_HV_PAGE_SHIFT 12
-#define AZB_HV_PAGE_SIZE (1u << AZB_HV_PAGE_SHIFT)
+#define AZB_HV_PAGE_SIZE AZ_BLOB_PAGE_SIZE
 
-static_assert(AZB_HV_PAGE_SIZE == AZ_BLOB_PAGE_SIZE);
+static_assert(AZB_HV_PAGE_SIZE >> AZB_HV_PAGE_SHIFT == 1);
 
 /* @addr + @len - 1 has to be an address; len is not 0. */
 static int azb_buf_init(struct azb_buf *buf, u64 addr, u32 len)

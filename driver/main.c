@@ -62,6 +62,7 @@ static void azb_remove(struct hv_device *hdev)
 	hv_set_drvdata(hdev, NULL);
 	azb_device_put(azb);
 }
+
 azb_compat_hv_remove(azb_remove);
 
 /* Hibernation: what waits in line goes on after resume. */

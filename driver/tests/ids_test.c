@@ -169,4 +169,5 @@ static struct kunit_suite ids_suite = {
 	.init = table_init,
 	.test_cases = ids_cases,
 };
+
 kunit_test_suite(ids_suite);

@@ -400,6 +400,7 @@ static struct kunit_suite layout_suite = {
 	.name = "hv_azure_blob_layout",
 	.test_cases = layout_cases,
 };
+
 kunit_test_suite(layout_suite);
 
 MODULE_LICENSE("GPL");

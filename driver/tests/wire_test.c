@@ -248,4 +248,5 @@ static struct kunit_suite wire_suite = {
 	.name = "hv_azure_blob_wire",
 	.test_cases = wire_cases,
 };
+
 kunit_test_suite(wire_suite);
