@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of libazblob share: errors, configuration and the connection.
+ */
+#ifndef AZC_INTERNAL_H
+#define AZC_INTERNAL_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "azblob.h"
+#include "base/buf.h"
+
+/* The service version our requests ask for: the one whose lists encode odd names. */
+#define AZC_SERVICE_VERSION "2021-12-02"
+
+/* Limits of the service at that version. */
+#define AZC_MAX_PUT_BLOB (UINT64_C(5000) << 20)
+#define AZC_MAX_BLOCKS 50000u
+/* A range that may carry a checksum of its own over HTTP. */
+#define AZC_MAX_CHECKED_RANGE (4u << 20)
+
+#define AZC_MIN_BLOCK_SIZE ((size_t)64 << 10)
+#define AZC_MAX_BLOCK_SIZE ((size_t)32 << 20)
+#define AZC_MAX_PARALLEL 64u
+
+/* ---- errors ---- */
+
+/* All return -1, so that `return azc_fail(...)` reads well.  @error may be NULL. */
+int azc_fail(struct azblob_error *error, enum azblob_error_kind kind, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Like azc_fail(), with ": " and the text of @sys_errno at the end. */
+int azc_fail_errno(struct azblob_error *error, enum azblob_error_kind kind, int sys_errno,
+		   const char *format, ...) __attribute__((format(printf, 4, 5)));
+int azc_fail_memory(struct azblob_error *error);
+void azc_error_clear(struct azblob_error *error);
+
+/*
+ * Copies an option struct of the caller's: shorter ones (an older header) leave the rest 0, longer
+ * ones (a newer header) must be 0 beyond what is known here.  Returns 0, or -1.
+ */
+int azc_copy_options(void *options, size_t size, const void *given, size_t given_size);
+
+/* ---- text ---- */
+
+/* Percent-encodes everything but unreserved characters and those of @keep. */
+void azc_escape(struct azb_buf *buf, const char *string, const char *keep);
+
+/* ---- names and addresses ---- */
+
+/**
+ * struct azc_endpoint - an endpoint taken apart
+ * @host: as the Host header has it: name or [address], with the port where one was given.
+ * @path: "" or "/ACCOUNT...", without a slash at its end.
+ * @base: scheme, host and path: the address without a slash at its end.
+ */
+struct azc_endpoint {
+	bool https;
+	char *host;
+	char *path;
+	char *base;
+};
+
+int azc_endpoint_parse(const char *url, struct azc_endpoint *endpoint, struct azblob_error *error);
+void azc_endpoint_free(struct azc_endpoint *endpoint);
+int azc_check_account(const char *account, struct azblob_error *error);
+int azc_check_container(const char *container, struct azblob_error *error);
+int azc_check_blob(const char *blob, struct azblob_error *error);
+/* May be NULL; no control characters, since it becomes a header's value. */
+int azc_check_header(const char *value, const char *what, struct azblob_error *error);
+/* @what names the text in the message. */
+int azc_check_utf8(const char *text, const char *what, struct azblob_error *error);
+
+/* ---- configuration and connection ---- */
+
+struct azblob_config {
+	char *account;
+	uint8_t *key; /* decoded; NULL: none */
+	size_t key_length;
+	char *endpoint; /* NULL: by the account */
+	char *device;
+	char *ca_file; /* NULL: the system's */
+	enum azblob_transport transport;
+	unsigned int timeout_ms;
+	unsigned int retries;
+	unsigned int parallel;
+	size_t block_size;
+};
+
+struct azc_transport;
+struct azc_pool;
+
+/* Immutable after azblob_open(), apart from what locks inside transport and pool protect. */
+struct azblob_conn {
+	char *account;
+	uint8_t *key;
+	size_t key_length;
+	struct azc_endpoint endpoint;
+	unsigned int timeout_ms;
+	unsigned int retries;
+	unsigned int parallel;
+	size_t block_size;
+	struct azc_transport *transport;
+	struct azc_pool *pool;
+	char note[256];
+};
+
+#endif /* AZC_INTERNAL_H */

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+/* Requests and answers as data: building the one, taking the other apart. */
+#include "transport.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base64.h"
+
+void azc_request_init(struct azc_request *request, const char *method)
+{
+	memset(request, 0, sizeof(*request));
+	request->method = method;
+	request->sign = true;
+}
+
+static void free_fields(struct azc_fields *fields)
+{
+	for (size_t i = 0; i < fields->count; i++) {
+		free(fields->item[i].name);
+		free(fields->item[i].value);
+	}
+	free(fields->item);
+	memset(fields, 0, sizeof(*fields));
+}
+
+void azc_request_free(struct azc_request *request)
+{
+	azb_buf_free(&request->path);
+	azb_buf_free(&request->query);
+	free_fields(&request->fields);
+}
+
+void azc_request_path(struct azc_request *request, const azblob_conn *conn, const char *container,
+		      const char *blob)
+{
+	azb_buf_puts(&request->path, conn->endpoint.path);
+	azb_buf_puts(&request->path, "/");
+	if (container)
+		azc_escape(&request->path, container, "$");
+	if (blob) {
+		azb_buf_puts(&request->path, "/");
+		azc_escape(&request->path, blob, "/");
+	}
+	request->no_memory |= request->path.failed;
+}
+
+void azc_request_query(struct azc_request *request, const char *name, const char *value)
+{
+	if (!value)
+		return;
+	if (request->query.length)
+		azb_buf_puts(&request->query, "&");
+	azb_buf_puts(&request->query, name);
+	azb_buf_puts(&request->query, "=");
+	azc_escape(&request->query, value, "");
+	request->no_memory |= request->query.failed;
+}
+
+static bool add_field(struct azc_fields *fields, const char *name, size_t name_length,
+		      const char *value, size_t value_length)
+{
+	struct azc_field added;
+
+	if (fields->count == fields->room) {
+		size_t room = fields->room ? 2 * fields->room : 16;
+		struct azc_field *grown = reallocarray(fields->item, room, sizeof(*grown));
+
+		if (!grown)
+			return false;
+		fields->item = grown;
+		fields->room = room;
+	}
+	added.name = strndup(name, name_length);
+	added.value = strndup(value, value_length);
+	if (!added.name || !added.value) {
+		free(added.name);
+		free(added.value);
+		return false;
+	}
+	fields->item[fields->count++] = added;
+	return true;
+}
+
+void azc_request_field(struct azc_request *request, const char *name, const char *value)
+{
+	struct azc_fields *fields = &request->fields;
+
+	if (!value)
+		return;
+	for (size_t i = 0; i < fields->count; i++) {
+		char *copy;
+
+		if (strcasecmp(fields->item[i].name, name))
+			continue;
+		copy = strdup(value);
+		if (!copy) {
+			request->no_memory = true;
+			return;
+		}
+		free(fields->item[i].value);
+		fields->item[i].value = copy;
+		return;
+	}
+	if (!add_field(fields, name, strlen(name), value, strlen(value)))
+		request->no_memory = true;
+}
+
+void azc_request_field_crc(struct azc_request *request, const char *name, uint64_t crc)
+{
+	uint8_t bytes[8];
+	char text[AZB_BASE64_LENGTH(sizeof(bytes)) + 1];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(crc >> (8 * i));
+	azb_base64_encode(text, bytes, sizeof(bytes));
+	azc_request_field(request, name, text);
+}
+
+void azc_answer_reset(struct azc_answer *answer)
+{
+	free_fields(&answer->fields);
+	azb_buf_free(&answer->text);
+	memset(answer, 0, sizeof(*answer));
+}
+
+const char *azc_answer_field(const struct azc_answer *answer, const char *name)
+{
+	for (size_t i = 0; i < answer->fields.count; i++)
+		if (!strcasecmp(answer->fields.item[i].name, name))
+			return answer->fields.item[i].value;
+	return NULL;
+}
+
+const char *azc_answer_text(const struct azc_answer *answer, const char *name)
+{
+	const char *value = azc_answer_field(answer, name);
+
+	return value ? value : "";
+}
+
+bool azc_answer_number(const struct azc_answer *answer, const char *name, uint64_t *value)
+{
+	const char *text = azc_answer_field(answer, name);
+
+	return text && azc_parse_number(text, strlen(text), value);
+}
+
+bool azc_parse_number(const char *text, size_t length, uint64_t *value)
+{
+	uint64_t sum = 0;
+
+	if (!length)
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		unsigned int digit = (unsigned int)(text[i] - '0');
+
+		if (text[i] < '0' || text[i] > '9' || sum > (UINT64_MAX - digit) / 10)
+			return false;
+		sum = sum * 10 + digit;
+	}
+	*value = sum;
+	return true;
+}
+
+static bool status_line(struct azc_answer *answer, const char *line, size_t length)
+{
+	const char *space = memchr(line, ' ', length);
+	uint64_t status;
+
+	if (!space || (size_t)(line + length - space) < 4 ||
+	    !azc_parse_number(space + 1, 3, &status) || status < 100 || status > 599)
+		return false;
+	if (line + length > space + 4 && space[4] != ' ')
+		return false;
+	free_fields(&answer->fields);
+	answer->status = (int)status;
+	return true;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+bool azc_answer_line(struct azc_answer *answer, const char *line, size_t length)
+{
+	const char *colon;
+	const char *value;
+	size_t value_length;
+
+	while (length && (line[length - 1] == '\n' || line[length - 1] == '\r'))
+		length--;
+	if (length >= 5 && !memcmp(line, "HTTP/", 5))
+		return status_line(answer, line, length);
+	colon = memchr(line, ':', length);
+	if (!answer->status || !colon || colon == line || is_blank(line[0]) ||
+	    memchr(line, '\0', length))
+		return false;
+	value = colon + 1;
+	value_length = length - (size_t)(value - line);
+	while (value_length && is_blank(*value)) {
+		value++;
+		value_length--;
+	}
+	while (value_length && is_blank(value[value_length - 1]))
+		value_length--;
+	return add_field(&answer->fields, line, (size_t)(colon - line), value, value_length);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One signed request and its answer, and the small interface behind which the driver
+ * and HTTP look the same.
+ */
+#ifndef AZC_TRANSPORT_H
+#define AZC_TRANSPORT_H
+
+#include <pthread.h>
+
+#include "internal.h"
+
+/* ---- requests ---- */
+
+struct azc_field {
+	char *name;
+	char *value;
+};
+
+/* Headers; starts as { 0 }. */
+struct azc_fields {
+	struct azc_field *item;
+	size_t count;
+	size_t room;
+};
+
+/**
+ * struct azc_request - what is sent
+ * @method: a literal.
+ * @path, @query: percent-encoded, as they go on the wire; @query without its "?".
+ * @fields: headers without Host and Content-Length, which the transport writes.
+ * @content_length: of the whole body; only with @has_body.
+ * @body, @body_length: the bytes that this request carries: fewer than @content_length only
+ *	for the "Azblob-Body: open" of the link.
+ * @room, @room_length: where the body of a good answer goes; not with a body.
+ * @want_text: the body of a good answer goes to the answer's text instead.
+ * @repeatable: sent again after a failure with unknown outcome changes nothing.
+ * @effect: changes something on the service.
+ * @sign: needs Authorization.
+ * @checked: the answer's checksum header must fit the bytes received, where there is one.
+ * @no_memory: azc_request_field() and kin failed; azc_perform() reports it.
+ */
+struct azc_request {
+	const char *method;
+	struct azb_buf path;
+	struct azb_buf query;
+	struct azc_fields fields;
+	bool has_body;
+	uint64_t content_length;
+	const void *body;
+	size_t body_length;
+	void *room;
+	size_t room_length;
+	bool want_text;
+	bool repeatable;
+	bool effect;
+	bool sign;
+	bool checked;
+	bool no_memory;
+};
+
+/**
+ * struct azc_answer - what came back
+ * @status: 0 as long as there is no head.
+ * @body_length: bytes now in the request's room.
+ * @crc: CRC-64 of those, when the request is @checked.
+ * @text: the body, when it was an error or the request wanted text.
+ */
+struct azc_answer {
+	int status;
+	struct azc_fields fields;
+	size_t body_length;
+	uint64_t crc;
+	struct azb_buf text;
+};
+
+/* More than any answer of ours has; a longer one is a transport error. */
+#define AZC_MAX_TEXT ((size_t)32 << 20)
+
+void azc_request_init(struct azc_request *request, const char *method);
+void azc_request_free(struct azc_request *request);
+/* The endpoint's path, then /CONTAINER/BLOB; both may be NULL. */
+void azc_request_path(struct azc_request *request, const azblob_conn *conn, const char *container,
+		      const char *blob);
+/* A query parameter, encoded; NULL @value: nothing is added. */
+void azc_request_query(struct azc_request *request, const char *name, const char *value);
+/* A header, in place of one of that name; NULL @value: nothing is added. */
+void azc_request_field(struct azc_request *request, const char *name, const char *value);
+void azc_request_field_crc(struct azc_request *request, const char *name, uint64_t crc);
+
+/* Decimal digits only, all of them. */
+bool azc_parse_number(const char *text, size_t length, uint64_t *value);
+
+void azc_answer_reset(struct azc_answer *answer);
+/* The value of a header, any case, or NULL. */
+const char *azc_answer_field(const struct azc_answer *answer, const char *name);
+/* The same, or "". */
+const char *azc_answer_text(const struct azc_answer *answer, const char *name);
+/* True when the header is there and a decimal number that fits. */
+bool azc_answer_number(const struct azc_answer *answer, const char *name, uint64_t *value);
+/*
+ * Takes one line of a head, its end-of-line included or not: "HTTP/1.1 200 OK" starts a new
+ * head, "Name: value" adds to it.  False when the line is neither.
+ */
+bool azc_answer_line(struct azc_answer *answer, const char *line, size_t length);
+
+/* ---- operations ---- */
+
+/**
+ * struct azc_op - what the requests of one call have in common
+ * @lock protects all other fields but @conn; progress is called with it held.
+ */
+struct azc_op {
+	azblob_conn *conn;
+	pthread_mutex_t lock;
+	azblob_progress_fn progress;
+	void *context;
+	uint64_t done;
+	uint64_t total;
+	uint64_t requests;
+	uint64_t retries;
+	bool cancelled;
+};
+
+/* @progress may be NULL. */
+void azc_op_init(struct azc_op *op, azblob_conn *conn, azblob_progress_fn progress, void *context,
+		 uint64_t total);
+void azc_op_end(struct azc_op *op);
+/* More bytes are done: tells the progress function. */
+void azc_op_advance(struct azc_op *op, uint64_t bytes);
+void azc_op_set_total(struct azc_op *op, uint64_t total);
+/* Gives the progress function a chance to cancel; true when it has.  Any thread. */
+bool azc_op_cancelled(struct azc_op *op);
+
+/* ---- the interface ---- */
+
+/* How a try ended that brought no answer. */
+enum azc_failure {
+	AZC_SENT_NOTHING, /* it has not happened; worth another try */
+	AZC_REFUSED, /* it has not happened, and would not at another try */
+	AZC_UNKNOWN, /* it may have happened */
+	AZC_GONE, /* as AZC_UNKNOWN, and another try has no chance */
+};
+
+/**
+ * struct azc_transport_ops - a way to the service
+ * @exchange: one try of one request, already signed.  0 with an answer, whatever its status is; -1 with @error and @failure.
+ *	Any thread, many at once.
+ * @close: nothing is under way.
+ */
+struct azc_transport_ops {
+	int (*exchange)(struct azc_transport *transport, const struct azc_request *request,
+			struct azc_answer *answer, struct azc_op *op, enum azc_failure *failure,
+			struct azblob_error *error);
+	void (*close)(struct azc_transport *transport);
+};
+
+/**
+ * struct azc_transport - embedded by each transport
+ * @link: the request goes over the link of docs/payload.md: bodies by handle, checksums
+ *	in Azblob- headers.
+ * @part_max: bytes that one request may carry.
+ * @server: what the probe said of itself, or "".
+ */
+struct azc_transport {
+	const struct azc_transport_ops *ops;
+	enum azblob_transport kind;
+	bool link;
+	size_t part_max;
+	char server[96];
+};
+
+struct azc_transport *azc_http_open(const azblob_conn *conn, const char *ca_file,
+				    struct azblob_error *error);
+
+/* ---- the driver's side ---- */
+
+struct az_blob_request_sync;
+
+/**
+ * struct azc_device - something that takes the driver's requests
+ * @submit: as the ioctl: 0, or -errno.  Any thread, many at once.
+ */
+struct azc_device {
+	int (*submit)(struct azc_device *device, struct az_blob_request_sync *request);
+	void (*close)(struct azc_device *device);
+};
+
+/* NULL with *sys_errno when the node is not there or can't be opened. */
+struct azc_device *azc_device_open(const char *path, int *sys_errno);
+/* Probes the device; it belongs to the transport on success, to the caller otherwise. */
+struct azc_transport *azc_driver_open(const azblob_conn *conn, struct azc_device *device,
+				      struct azblob_error *error);
+
+/* ---- performing ---- */
+
+/*
+ * Signs and sends the request, again where that is safe and helps, until there is a good answer
+ * (below 300).  Otherwise fills @error; @answer then still has the last one, if any.  The answer
+ * is initialised here and must be reset by the caller in every case.
+ */
+int azc_perform(struct azc_op *op, struct azc_request *request, struct azc_answer *answer,
+		struct azblob_error *error);
+
+/* The answer came with a checksum of its bytes. */
+bool azc_answer_has_crc(const azblob_conn *conn, const struct azc_answer *answer);
+
+/* ---- handles of large bodies (put.c) ---- */
+
+/* Copies the 32 digits of Azblob-Handle and a zero. */
+int azc_take_handle(const struct azc_answer *answer, char *handle, struct azblob_error *error);
+/* Tells the host that it is not needed any more; a failure does not matter. */
+void azc_drop_handle(azblob_conn *conn, const char *handle);
+
+/* ---- buffers ---- */
+
+/*
+ * Page-aligned buffers that are used again, since faulting in fresh pages costs more than
+ * the copy into them.  Thread-safe.
+ */
+struct azc_pool *azc_pool_new(void);
+void azc_pool_free(struct azc_pool *pool);
+/* At least @size bytes, content undefined; NULL when out of memory. */
+void *azc_pool_get(struct azc_pool *pool, size_t size);
+/* @size as it was asked for. */
+void azc_pool_put(struct azc_pool *pool, void *buffer, size_t size);
+
+#endif /* AZC_TRANSPORT_H */

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* The service's XML, read with expat. */
+#ifndef AZC_XML_H
+#define AZC_XML_H
+
+#include "internal.h"
+
+/*
+ * Code and first line of the message of an <Error> document, cut to fit; left alone where
+ * they are missing or the text is no XML.
+ */
+void azc_xml_error(const char *text, size_t length, char *code, size_t code_room, char *message,
+		   size_t message_room);
+
+/* An <EnumerationResults> document of containers or blobs; freed with azblob_list_free(). */
+int azc_xml_list(const char *text, size_t length, struct azblob_list **list,
+		 struct azblob_error *error);
+
+#endif /* AZC_XML_H */
