@@ -33,8 +33,8 @@ struct az_blob_request_sync_response {
  * struct az_blob_request_sync - one request, blocking
  * @guid: identifies the request in logs on both sides; chosen by the caller,
  *	may repeat, means nothing to the driver.
- * @timeout: milliseconds the host has to answer; 0 is for ever.  When it passes
- *	the host answers with %AZ_BLOB_STATUS_TIMEOUT.
+ * @timeout: milliseconds the host has to answer, any value; 0 is for ever.  When
+ *	it passes the host answers with %AZ_BLOB_STATUS_TIMEOUT.
  * @request_len: bytes in the request buffer, 1 or more.
  * @response_len: bytes the response buffer has room for, 1 or more.
  * @data_len: size of the data buffer in bytes; 0 means that there is none.
@@ -61,6 +61,10 @@ struct az_blob_request_sync_response {
  *  ENODEV    the device went away; when that happens with the request under
  *	      way, its outcome is unknown;
  *  EINTR     the caller was killed while it waited; the outcome is unknown;
+ *  ETIMEDOUT the host has not even said that the request timed out, seconds after
+ *	      it was due; the outcome is unknown.  As with EINTR the driver keeps
+ *	      the pages until the host is done with them: it may write to buffers
+ *	      that are still mapped;
  *  EAGAIN    the node was opened with O_NONBLOCK and there is no room for the
  *	      request right now; nothing was sent;
  *  EIO       the host's answer made no sense; the outcome is unknown;
