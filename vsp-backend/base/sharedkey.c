@@ -12,9 +12,17 @@
 
 /* The headers of the string-to-sign, in its order. */
 static const char *const full_fields[] = {
-	"Content-Encoding",  "Content-Language", "Content-Length", "Content-MD5",
-	"Content-Type",      "Date",		 "If-Modified-Since", "If-Match",
-	"If-None-Match",     "If-Unmodified-Since", "Range",
+	"Content-Encoding",
+	"Content-Language",
+	"Content-Length",
+	"Content-MD5",
+	"Content-Type",
+	"Date",
+	"If-Modified-Since",
+	"If-Match",
+	"If-None-Match",
+	"If-Unmodified-Since",
+	"Range",
 };
 static const char *const lite_fields[] = { "Content-MD5", "Content-Type", "Date" };
 
@@ -133,7 +141,7 @@ static void add_ms_headers(const struct azb_sk_request *rq, struct azb_buf *out)
 /* ---------------------------------------------------------- the resource */
 
 struct param {
-	char *name; /* decoded, lower case */
+	char *name;  /* decoded, lower case */
 	char *value; /* decoded */
 };
 

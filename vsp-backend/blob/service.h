@@ -103,8 +103,8 @@ const char *svc_answer_header(const struct svc_answer *answer, const char *name)
  * body does).  Returns how many, 0 at the end of the body, or -errno.  The files and bytes are
  * the answer's: valid while a reference is held.
  */
-ssize_t svc_answer_pieces(const struct svc_answer *answer, uint64_t offset, struct svc_piece *pieces,
-			 size_t max);
+ssize_t svc_answer_pieces(const struct svc_answer *answer, uint64_t offset,
+			  struct svc_piece *pieces, size_t max);
 
 /*
  * Reads body bytes from @offset into @iov (guest pages, say), by preadv or memcpy.  Returns how
@@ -125,7 +125,7 @@ struct svc_answer *svc_error(struct svc *svc, const struct head *head, unsigned 
 
 enum svc_next {
 	SVC_ANSWER, /* *answer is set: the door owns a reference */
-	SVC_BODY, /* *upload is set: the door owns it */
+	SVC_BODY,   /* *upload is set: the door owns it */
 };
 
 /*
@@ -147,8 +147,8 @@ uint64_t svc_upload_length(const struct svc_upload *upload);
 
 /*
  * Brings one part of the body: @iov's bytes, put at @offset.  Any order, in parallel.  Without
- * SVC_WRITE_PRIVATE @iov may be guest memory: each byte is read once.  @crc64 (may be NULL) gets the
- * CRC-64/NVME of what was stored; when @expect is not NULL and differs, nothing of it counts.
+ * SVC_WRITE_PRIVATE @iov may be guest memory: each byte is read once.  @crc64 (may be NULL) gets
+ *the CRC-64/NVME of what was stored; when @expect is not NULL and differs, nothing of it counts.
  * Returns
  *	0		it counts; the same offset and length may come again and replaces it (for a
  *			caller with link set: the HTTP door sends in order and never again)

@@ -58,7 +58,7 @@ struct head {
 enum head_state {
 	HEAD_MORE, /* everything was taken, the head is not complete */
 	HEAD_DONE, /* complete; bytes after it were not taken */
-	HEAD_BAD, /* see head_parser_error() */
+	HEAD_BAD,  /* see head_parser_error() */
 };
 
 struct head_parser;
@@ -75,7 +75,8 @@ enum head_state head_parser_feed(struct head_parser *parser, const void *bytes, 
 
 /* After HEAD_DONE; valid until reset or free. */
 const struct head *head_parser_head(const struct head_parser *parser);
-/* After HEAD_BAD: the HTTP status that fits (400, 405, 414, 431, 505), and one line for a person. */
+/* After HEAD_BAD: the HTTP status that fits (400, 405, 414, 431, 505), and one line for a person.
+ */
 int head_parser_error(const struct head_parser *parser, const char **reason);
 /* Bytes taken for the current head: 0 means that nothing of a request has been seen. */
 size_t head_parser_taken(const struct head_parser *parser);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The operations.  Each is called with credentials, headers and names checked.  It answers,
+ * or gives NULL and *@upload when it wants the body.
+ */
+#ifndef AZBLOB_BLOB_OP_H
+#define AZBLOB_BLOB_OP_H
+
+#include "request.h"
+
+typedef struct svc_answer *op_run(struct rq *rq, struct svc_upload **upload);
+
+/* op_container.c */
+op_run op_container_create;
+op_run op_container_delete;
+op_run op_container_properties;
+op_run op_container_set_metadata;
+/* op_list.c */
+op_run op_list_containers;
+op_run op_list_blobs;
+op_run op_get_block_list;
+/* op_get.c */
+op_run op_get_blob;
+op_run op_blob_properties;
+/* op_blob.c */
+op_run op_delete_blob;
+op_run op_set_metadata;
+op_run op_set_properties;
+/* upload.c */
+op_run op_put_blob;
+op_run op_put_block;
+op_run op_put_block_list;
+
+#endif /* AZBLOB_BLOB_OP_H */

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/* Create, Delete, Get Properties, Get and Set Metadata of a container. */
+#include "op.h"
+
+static struct svc_answer *run_change(struct rq *rq, struct store_change *change,
+				     unsigned int status)
+{
+	enum store_error error;
+	struct svc_answer *answer;
+
+	change->ref = rq_ref(rq);
+	answer = change_run(rq->svc, &rq->to, rq->caller, change, change_answer_state, &status,
+			    &error);
+	return answer ? answer : rq_fail_store(rq, error);
+}
+
+struct svc_answer *op_container_create(struct rq *rq, struct svc_upload **upload)
+{
+	struct store_change change = { .kind = STORE_CONTAINER_CREATE };
+	struct azb_buf meta = { 0 };
+	struct svc_answer *answer;
+
+	(void)upload;
+	answer = conditions_refuse(rq);
+	if (!answer)
+		answer = metadata_parse(rq, &meta);
+	if (answer)
+		return answer;
+	change.meta = (struct store_meta){ meta.data, meta.length };
+	answer = run_change(rq, &change, 201);
+	azb_buf_free(&meta);
+	return answer;
+}
+
+/* The reference: for containers only the two dates. */
+static struct svc_answer *container_conditions(const struct rq *rq, struct conditions *conditions,
+					       bool unmodified_too)
+{
+	struct svc_answer *answer = conditions_parse(rq, conditions);
+
+	if (answer)
+		return answer;
+	if (conditions->store.if_match_count)
+		return rq_fail_header(rq, ERR_CONDITION_HEADERS_NOT_SUPPORTED, "If-Match");
+	if (conditions->store.if_none_match_count)
+		return rq_fail_header(rq, ERR_CONDITION_HEADERS_NOT_SUPPORTED, "If-None-Match");
+	if (!unmodified_too && conditions->store.has_if_unmodified_since)
+		return rq_fail_header(rq, ERR_CONDITION_HEADERS_NOT_SUPPORTED,
+				      "If-Unmodified-Since");
+	return NULL;
+}
+
+static struct svc_answer *deleted(const struct answer_to *to, const struct store_result *result,
+				  void *context)
+{
+	(void)result;
+	(void)context;
+	return answer_done(answer_new(to, 202), to);
+}
+
+struct svc_answer *op_container_delete(struct rq *rq, struct svc_upload **upload)
+{
+	struct store_change change = { .kind = STORE_CONTAINER_DELETE, .ref = rq_ref(rq) };
+	struct conditions conditions;
+	enum store_error error;
+	struct svc_answer *answer;
+
+	(void)upload;
+	answer = container_conditions(rq, &conditions, true);
+	if (answer)
+		return answer;
+	change.conditions = &conditions.store;
+	answer = change_run(rq->svc, &rq->to, rq->caller, &change, deleted, NULL, &error);
+	return answer ? answer : rq_fail_store(rq, error);
+}
+
+struct svc_answer *op_container_set_metadata(struct rq *rq, struct svc_upload **upload)
+{
+	struct store_change change = { .kind = STORE_CONTAINER_UPDATE, .set = STORE_SET_META };
+	struct conditions conditions;
+	struct azb_buf meta = { 0 };
+	struct svc_answer *answer;
+
+	(void)upload;
+	answer = container_conditions(rq, &conditions, false);
+	if (!answer)
+		answer = metadata_parse(rq, &meta);
+	if (answer)
+		return answer;
+	change.conditions = &conditions.store;
+	change.meta = (struct store_meta){ meta.data, meta.length };
+	answer = run_change(rq, &change, 200);
+	azb_buf_free(&meta);
+	return answer;
+}
+
+struct svc_answer *op_container_properties(struct rq *rq, struct svc_upload **upload)
+{
+	struct store_ref ref = rq_ref(rq);
+	struct store_container_info info;
+	enum store_error error;
+	struct answer *a;
+
+	struct svc_answer *answer;
+
+	(void)upload;
+	answer = conditions_refuse(rq);
+	if (answer)
+		return answer;
+	error = store_container_stat(rq->svc->store, &ref, &info);
+	if (error != STORE_OK)
+		return rq_fail_store(rq, error);
+	a = answer_new(&rq->to, 200);
+	answer_add_etag(a, info.etag);
+	answer_add_time(a, "Last-Modified", info.modified_ns);
+	if (!target_param(&rq->target, "comp")) {
+		answer_add(a, "x-ms-lease-status", "unlocked");
+		answer_add(a, "x-ms-lease-state", "available");
+		answer_add(a, "x-ms-has-immutability-policy", "false");
+		answer_add(a, "x-ms-has-legal-hold", "false");
+		answer_add(a, "x-ms-immutable-storage-with-versioning-enabled", "false");
+	}
+	answer_add_meta(a, &info.meta);
+	store_container_info_clear(&info);
+	return answer_done(a, &rq->to);
+}

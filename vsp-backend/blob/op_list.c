@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: MIT
+/* List Containers, List Blobs, Get Block List. */
+#include "op.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "../base/base64.h"
+#include "httpdate.h"
+#include "marker.h"
+#include "xml.h"
+
+#define LIST_MAX_RESULTS 5000u
+/* A page may always end early: this bounds what one list takes of memory. */
+#define LIST_MAX_BYTES (8u * 1024u * 1024u)
+/* The end of a page with the longest marker: 3,072 bytes of a name in base64. */
+#define LIST_TAIL_BYTES 5120u
+
+/**
+ * struct page - a list while it is written
+ * @room: where the page ends early.
+ * @entries: written so far: the first one is always taken, or a page would never get further.
+ */
+struct page {
+	struct azb_buf xml;
+	size_t room;
+	size_t entries;
+	bool metadata;
+};
+
+/**
+ * struct list_query - what a list request asks for
+ * @marker: decoded; to be freed.
+ * @marker_text: as sent.
+ */
+struct list_query {
+	struct store_list store;
+	bool metadata;
+	bool has_max;
+	char *marker;
+	const char *marker_text;
+};
+
+static bool word_is(const char *word, size_t length, const char *text)
+{
+	return strlen(text) == length && !strncasecmp(word, text, length);
+}
+
+/* include=a,b: what can't exist here needs no work; the rest of the unknown is refused. */
+static struct svc_answer *parse_include(const struct rq *rq, struct list_query *q)
+{
+	static const char *const empty[] = { "snapshots",
+					     "copy",
+					     "deleted",
+					     "tags",
+					     "versions",
+					     "deletedwithversions",
+					     "immutabilitypolicy",
+					     "legalhold",
+					     "permissions",
+					     "system" };
+	const char *at = target_param(&rq->target, "include");
+
+	while (at && *at) {
+		size_t n = strcspn(at, ","), i;
+
+		if (word_is(at, n, "metadata")) {
+			q->metadata = true;
+		} else if (word_is(at, n, "uncommittedblobs")) {
+			return rq_unsupported(rq, "include=uncommittedblobs");
+		} else {
+			for (i = 0; i < sizeof(empty) / sizeof(*empty); i++)
+				if (word_is(at, n, empty[i]))
+					break;
+			if (i == sizeof(empty) / sizeof(*empty))
+				return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE,
+						     "include");
+		}
+		at += n;
+		at += *at == ',';
+	}
+	return NULL;
+}
+
+static struct svc_answer *list_parse(const struct rq *rq, struct list_query *q)
+{
+	const char *max = target_param(&rq->target, "maxresults");
+	struct svc_answer *answer;
+
+	memset(q, 0, sizeof(*q));
+	q->store.prefix = target_param(&rq->target, "prefix");
+	q->store.max = LIST_MAX_RESULTS;
+	if (max) {
+		char *end;
+		unsigned long value = strtoul(max, &end, 10);
+
+		if (*end || *max < '0' || *max > '9')
+			return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "maxresults");
+		if (!value)
+			return rq_fail_param(rq, ERR_OUT_OF_RANGE_QUERY_PARAMETER_VALUE,
+					     "maxresults");
+		if (value < LIST_MAX_RESULTS)
+			q->store.max = value;
+		q->has_max = true;
+	}
+	if (target_param(&rq->target, "startfrom"))
+		return rq_unsupported(rq, "startFrom");
+	answer = parse_include(rq, q);
+	if (answer)
+		return answer;
+	q->marker_text = target_param(&rq->target, "marker");
+	if (q->marker_text && *q->marker_text) {
+		q->marker = marker_decode(q->marker_text);
+		if (!q->marker)
+			return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "marker");
+		q->store.marker = q->marker;
+	}
+	return NULL;
+}
+
+/* Names that XML can't hold are percent-encoded and marked as such. */
+static void add_name(struct azb_buf *xml, const char *element, const char *name)
+{
+	static const char plain[] = "-._~/";
+	size_t n = strlen(name);
+
+	if (xml_can_hold(name, n)) {
+		xml_element(xml, element, name, n);
+		return;
+	}
+	azb_buf_printf(xml, "<%s Encoded=\"true\">", element);
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)name[i];
+
+		if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		    strchr(plain, c))
+			azb_buf_add(xml, name + i, 1);
+		else
+			azb_buf_printf(xml, "%%%02X", c);
+	}
+	xml_close(xml, element);
+}
+
+static void add_metadata(struct azb_buf *xml, const struct store_meta *meta)
+{
+	const char *name, *value;
+	size_t at = 0;
+
+	if (!meta->length) {
+		azb_buf_puts(xml, "<Metadata />");
+		return;
+	}
+	azb_buf_puts(xml, "<Metadata>");
+	/* a name is a C# identifier, so it is an element's name too */
+	while (store_meta_next(meta, &at, &name, &value))
+		xml_element_z(xml, name, value);
+	azb_buf_puts(xml, "</Metadata>");
+}
+
+static void add_date(struct azb_buf *xml, const char *element, int64_t ns)
+{
+	char text[HTTPDATE_ROOM];
+
+	httpdate_format(text, httpdate_seconds(ns));
+	xml_element_z(xml, element, text);
+}
+
+static void add_etag(struct azb_buf *xml, uint64_t etag)
+{
+	azb_buf_printf(xml, "<Etag>0x%" PRIX64 "</Etag>", etag);
+}
+
+/* Takes back an entry that does not fit.  False: the page ends before it. */
+static bool keep(struct page *page, size_t before)
+{
+	if (page->entries && page->xml.length > page->room) {
+		page->xml.length = before;
+		return false;
+	}
+	page->entries++;
+	return !page->xml.failed;
+}
+
+static void start_page(const struct rq *rq, struct page *page, const struct list_query *q)
+{
+	const struct head_str *host = head_get(rq->head, "Host");
+	size_t room = rq->caller->body_room ? rq->caller->body_room : LIST_MAX_BYTES;
+	struct azb_buf endpoint = { 0 };
+
+	if (room > LIST_MAX_BYTES)
+		room = LIST_MAX_BYTES;
+	page->room = room > LIST_TAIL_BYTES ? room - LIST_TAIL_BYTES : 1;
+	page->metadata = q->metadata;
+	azb_buf_puts(&endpoint, rq->caller->secure ? "https://" : "http://");
+	if (host && target_is_utf8(host->at, host->length))
+		azb_buf_add(&endpoint, host->at, host->length);
+	azb_buf_puts(&endpoint, "/");
+	if (rq->target.path_style)
+		azb_buf_printf(&endpoint, "%s%s", rq->target.account,
+			       rq->target.secondary ? "-secondary" : "");
+	xml_start(&page->xml);
+	azb_buf_puts(&page->xml, "<EnumerationResults");
+	if (endpoint.failed)
+		page->xml.failed = true;
+	else
+		xml_attribute(&page->xml, "ServiceEndpoint", endpoint.data, endpoint.length);
+	azb_buf_free(&endpoint);
+	if (rq->target.container)
+		xml_attribute(&page->xml, "ContainerName", rq->target.container,
+			      strlen(rq->target.container));
+	azb_buf_puts(&page->xml, ">");
+	if (q->store.prefix)
+		add_name(&page->xml, "Prefix", q->store.prefix);
+	if (q->marker_text)
+		xml_element_z(&page->xml, "Marker", q->marker_text);
+	if (q->has_max)
+		xml_element_u64(&page->xml, "MaxResults", q->store.max);
+	if (q->store.delimiter)
+		add_name(&page->xml, "Delimiter", q->store.delimiter);
+}
+
+static struct svc_answer *end_page(const struct rq *rq, struct page *page, const char *next)
+{
+	char *marker = next ? marker_encode(next) : NULL;
+	struct answer *a;
+
+	if (next && !marker)
+		page->xml.failed = true;
+	xml_element_z(&page->xml, "NextMarker", marker ? marker : "");
+	azb_buf_puts(&page->xml, "</EnumerationResults>");
+	free(marker);
+	if (page->xml.failed) {
+		azb_buf_free(&page->xml);
+		return rq_fail(rq, ERR_SERVER_BUSY);
+	}
+	a = answer_new(&rq->to, 200);
+	answer_set_body(a, &page->xml, "application/xml");
+	return answer_done(a, &rq->to);
+}
+
+/* --------------------------------------------------------------- containers */
+
+static bool add_container(void *context, const char *name, const struct store_container_info *info)
+{
+	struct page *page = context;
+	struct azb_buf *xml = &page->xml;
+	size_t before = xml->length;
+
+	azb_buf_puts(xml, "<Container>");
+	xml_element_z(xml, "Name", name);
+	azb_buf_puts(xml, "<Properties>");
+	add_date(xml, "Last-Modified", info->modified_ns);
+	azb_buf_printf(xml, "<Etag>\"0x%" PRIX64 "\"</Etag>", info->etag);
+	azb_buf_puts(xml, "<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
+			  "<HasImmutabilityPolicy>false</HasImmutabilityPolicy>"
+			  "<HasLegalHold>false</HasLegalHold></Properties>");
+	if (page->metadata)
+		add_metadata(xml, &info->meta);
+	azb_buf_puts(xml, "</Container>");
+	return keep(page, before);
+}
+
+struct svc_answer *op_list_containers(struct rq *rq, struct svc_upload **upload)
+{
+	struct page page = { 0 };
+	struct list_query q;
+	enum store_error error;
+	struct svc_answer *answer;
+	char *next = NULL;
+
+	(void)upload;
+	answer = list_parse(rq, &q);
+	if (answer)
+		return answer;
+	start_page(rq, &page, &q);
+	azb_buf_puts(&page.xml, "<Containers>");
+	error = store_container_list(rq->svc->store, rq->target.account, &q.store, add_container,
+				     &page, &next);
+	free(q.marker);
+	if (error != STORE_OK) {
+		azb_buf_free(&page.xml);
+		return rq_fail_store(rq, error);
+	}
+	azb_buf_puts(&page.xml, "</Containers>");
+	answer = end_page(rq, &page, next);
+	free(next);
+	return answer;
+}
+
+/* -------------------------------------------------------------------- blobs */
+
+static void add_optional(struct azb_buf *xml, const char *element, const char *value)
+{
+	xml_element_z(xml, element, value ? value : "");
+}
+
+static void add_properties(struct azb_buf *xml, const struct store_blob_info *info)
+{
+	const struct store_headers *h = &info->headers;
+	char md5[AZB_BASE64_LENGTH(16) + 1];
+
+	azb_buf_puts(xml, "<Properties>");
+	add_date(xml, "Creation-Time", info->created_ns);
+	add_date(xml, "Last-Modified", info->modified_ns);
+	add_etag(xml, info->etag);
+	xml_element_u64(xml, "Content-Length", info->length);
+	xml_element_z(xml, "Content-Type",
+		      h->content_type ? h->content_type : "application/octet-stream");
+	add_optional(xml, "Content-Encoding", h->content_encoding);
+	add_optional(xml, "Content-Language", h->content_language);
+	azb_buf_puts(xml, "<Content-CRC64 />");
+	if (h->has_md5)
+		azb_base64_encode(md5, h->md5, 16);
+	add_optional(xml, "Content-MD5", h->has_md5 ? md5 : NULL);
+	add_optional(xml, "Cache-Control", h->cache_control);
+	add_optional(xml, "Content-Disposition", h->content_disposition);
+	azb_buf_puts(xml, "<BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier>"
+			  "<AccessTierInferred>true</AccessTierInferred>"
+			  "<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
+			  "<ServerEncrypted>false</ServerEncrypted></Properties>");
+}
+
+static bool add_blob(void *context, const char *name, const struct store_blob_info *info)
+{
+	struct page *page = context;
+	struct azb_buf *xml = &page->xml;
+	size_t before = xml->length;
+
+	if (!info) {
+		azb_buf_puts(xml, "<BlobPrefix>");
+		add_name(xml, "Name", name);
+		azb_buf_puts(xml, "</BlobPrefix>");
+		return keep(page, before);
+	}
+	azb_buf_puts(xml, "<Blob>");
+	add_name(xml, "Name", name);
+	add_properties(xml, info);
+	if (page->metadata)
+		add_metadata(xml, &info->meta);
+	azb_buf_puts(xml, "</Blob>");
+	return keep(page, before);
+}
+
+struct svc_answer *op_list_blobs(struct rq *rq, struct svc_upload **upload)
+{
+	struct store_ref ref = rq_ref(rq);
+	struct page page = { 0 };
+	struct list_query q;
+	enum store_error error;
+	struct svc_answer *answer;
+	char *next = NULL;
+
+	(void)upload;
+	answer = list_parse(rq, &q);
+	if (answer)
+		return answer;
+	q.store.delimiter = target_param(&rq->target, "delimiter");
+	start_page(rq, &page, &q);
+	azb_buf_puts(&page.xml, "<Blobs>");
+	error = store_blob_list(rq->svc->store, &ref, &q.store, add_blob, &page, &next);
+	free(q.marker);
+	if (error != STORE_OK) {
+		azb_buf_free(&page.xml);
+		return rq_fail_store(rq, error);
+	}
+	azb_buf_puts(&page.xml, "</Blobs>");
+	answer = end_page(rq, &page, next);
+	free(next);
+	return answer;
+}
+
+/* ------------------------------------------------------------------- blocks */
+
+struct blocks {
+	struct azb_buf committed;
+	struct azb_buf uncommitted;
+};
+
+static bool add_block(void *context, const struct store_block_id *id, uint64_t length,
+		      bool committed)
+{
+	struct blocks *blocks = context;
+	struct azb_buf *xml = committed ? &blocks->committed : &blocks->uncommitted;
+	char text[AZB_BASE64_LENGTH(STORE_MAX_BLOCK_ID) + 1];
+
+	azb_base64_encode(text, id->bytes, id->length);
+	azb_buf_printf(xml, "<Block><Name>%s</Name><Size>%" PRIu64 "</Size></Block>", text, length);
+	return !xml->failed;
+}
+
+static void add_blocks(struct azb_buf *xml, const char *element, const struct azb_buf *blocks)
+{
+	if (blocks->failed)
+		xml->failed = true;
+	if (!blocks->length) {
+		azb_buf_printf(xml, "<%s />", element);
+		return;
+	}
+	xml_open(xml, element);
+	azb_buf_add(xml, blocks->data, blocks->length);
+	xml_close(xml, element);
+}
+
+struct svc_answer *op_get_block_list(struct rq *rq, struct svc_upload **upload)
+{
+	const char *type = target_param(&rq->target, "blocklisttype");
+	bool all = type && !strcasecmp(type, "all");
+	bool committed = !type || all || !strcasecmp(type, "committed");
+	bool uncommitted = type && (all || !strcasecmp(type, "uncommitted"));
+	struct store_ref ref = rq_ref(rq);
+	struct blocks blocks = { 0 };
+	struct azb_buf xml = { 0 };
+	struct store_blob_info info;
+	enum store_error error;
+	struct answer *a;
+
+	(void)upload;
+	if (!committed && !uncommitted)
+		return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "blocklisttype");
+	error = store_block_list(rq->svc->store, &ref, committed, uncommitted, &info, add_block,
+				 &blocks);
+	if (error != STORE_OK) {
+		azb_buf_free(&blocks.committed);
+		azb_buf_free(&blocks.uncommitted);
+		return rq_fail_store(rq, error);
+	}
+	xml_start(&xml);
+	xml_open(&xml, "BlockList");
+	if (committed)
+		add_blocks(&xml, "CommittedBlocks", &blocks.committed);
+	if (uncommitted)
+		add_blocks(&xml, "UncommittedBlocks", &blocks.uncommitted);
+	xml_close(&xml, "BlockList");
+	azb_buf_free(&blocks.committed);
+	azb_buf_free(&blocks.uncommitted);
+	a = answer_new(&rq->to, 200);
+	/* a blob of uncommitted blocks only is not there yet: it has no state */
+	if (info.etag) {
+		answer_add_etag(a, info.etag);
+		answer_add_time(a, "Last-Modified", info.modified_ns);
+		answer_add_u64(a, "x-ms-blob-content-length", info.length);
+	}
+	store_blob_info_clear(&info);
+	answer_set_body(a, &xml, "application/xml");
+	return answer_done(a, &rq->to);
+}

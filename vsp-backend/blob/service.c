@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What every request goes through: form, version, credentials, which operation it is, and whether
+ * each of its headers and parameters is one that the operation knows.  A header that
+ * would change what happens and is not known is refused: doing something else than what was asked
+ * for is worse than an error.
+ */
+#include "service.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "auth.h"
+#include "op.h"
+#include "request.h"
+
+/* Groups of x-ms- headers that operations take. */
+enum {
+	H_ALWAYS = 1 << 0,
+	H_META = 1 << 1,
+	H_CONTENT = 1 << 2,
+	H_TYPE = 1 << 3,
+	H_CRC64 = 1 << 4,
+	H_RANGE = 1 << 5,
+	H_LEASE = 1 << 6,
+	H_SNAPSHOTS = 1 << 7,
+	H_PUBLIC = 1 << 8,
+};
+
+struct header_rule {
+	const char *name;   /* lower case; with a "*" at the end: a prefix */
+	unsigned int group; /* 0: a feature that is not here */
+};
+
+static const struct header_rule header_rules[] = {
+	{ "x-ms-date", H_ALWAYS },
+	{ "x-ms-version", H_ALWAYS },
+	{ "x-ms-client-request-id", H_ALWAYS },
+	{ "x-ms-return-client-request-id", H_ALWAYS },
+	{ "x-ms-meta-*", H_META },
+	{ "x-ms-blob-content-md5", H_CONTENT },
+	{ "x-ms-blob-content-type", H_CONTENT },
+	{ "x-ms-blob-content-encoding", H_CONTENT },
+	{ "x-ms-blob-content-language", H_CONTENT },
+	{ "x-ms-blob-content-disposition", H_CONTENT },
+	{ "x-ms-blob-cache-control", H_CONTENT },
+	{ "x-ms-blob-type", H_TYPE },
+	{ "x-ms-content-crc64", H_CRC64 },
+	{ "x-ms-range", H_RANGE },
+	{ "x-ms-range-get-content-md5", H_RANGE },
+	{ "x-ms-range-get-content-crc64", H_RANGE },
+	{ "x-ms-lease-id", H_LEASE },
+	{ "x-ms-delete-snapshots", H_SNAPSHOTS },
+	{ "x-ms-blob-public-access", H_PUBLIC },
+	{ "x-ms-access-tier", 0 },
+	{ "x-ms-blob-content-length", 0 },
+	{ "x-ms-blob-sequence-number", 0 },
+	{ "x-ms-copy-*", 0 },
+	{ "x-ms-default-encryption-scope", 0 },
+	{ "x-ms-deny-encryption-scope-override", 0 },
+	{ "x-ms-encryption-*", 0 },
+	{ "x-ms-expiry-*", 0 },
+	{ "x-ms-file-request-intent", 0 },
+	{ "x-ms-if-tags", 0 },
+	{ "x-ms-immutability-policy-*", 0 },
+	{ "x-ms-legal-hold", 0 },
+	{ "x-ms-rehydrate-priority", 0 },
+	{ "x-ms-requires-sync", 0 },
+	{ "x-ms-source-*", 0 },
+	{ "x-ms-structured-*", 0 },
+	{ "x-ms-tags", 0 },
+	{ "x-ms-upn", 0 },
+};
+
+enum level {
+	ACCOUNT,
+	CONTAINER,
+	BLOB
+};
+
+/**
+ * struct op - one operation
+ * @method: HEAD is the same as GET unless it has an entry of its own before it.
+ * @restype, @comp: parameters that choose it, NULL for absent.
+ * @headers: groups of x-ms- headers.
+ */
+struct op {
+	const char *method;
+	enum level level;
+	const char *restype;
+	const char *comp;
+	op_run *run;
+	unsigned int headers;
+	bool write;
+};
+
+static const struct op ops[] = {
+	{ "GET", ACCOUNT, NULL, "list", op_list_containers, 0, false },
+	{ "PUT", CONTAINER, "container", NULL, op_container_create, H_META | H_PUBLIC, true },
+	{ "DELETE", CONTAINER, "container", NULL, op_container_delete, H_LEASE, true },
+	{ "GET", CONTAINER, "container", NULL, op_container_properties, H_LEASE, false },
+	{ "GET", CONTAINER, "container", "metadata", op_container_properties, H_LEASE, false },
+	{ "PUT", CONTAINER, "container", "metadata", op_container_set_metadata, H_META | H_LEASE,
+	  true },
+	{ "GET", CONTAINER, "container", "list", op_list_blobs, 0, false },
+	{ "HEAD", BLOB, NULL, NULL, op_blob_properties, H_LEASE | H_RANGE, false },
+	{ "GET", BLOB, NULL, NULL, op_get_blob, H_RANGE | H_LEASE, false },
+	{ "GET", BLOB, NULL, "metadata", op_blob_properties, H_LEASE, false },
+	{ "GET", BLOB, NULL, "blocklist", op_get_block_list, H_LEASE, false },
+	{ "PUT", BLOB, NULL, NULL, op_put_blob, H_META | H_CONTENT | H_TYPE | H_CRC64 | H_LEASE,
+	  true },
+	{ "PUT", BLOB, NULL, "block", op_put_block, H_CRC64 | H_LEASE, true },
+	{ "PUT", BLOB, NULL, "blocklist", op_put_block_list, H_META | H_CONTENT | H_CRC64 | H_LEASE,
+	  true },
+	{ "PUT", BLOB, NULL, "metadata", op_set_metadata, H_META | H_LEASE, true },
+	{ "PUT", BLOB, NULL, "properties", op_set_properties, H_CONTENT | H_LEASE, true },
+	{ "DELETE", BLOB, NULL, NULL, op_delete_blob, H_LEASE | H_SNAPSHOTS, true },
+};
+
+static bool same(const char *a, const char *b)
+{
+	return a && b ? !strcasecmp(a, b) : a == b;
+}
+
+static bool method_fits(const struct op *op, const struct head_str *method)
+{
+	return head_str_is(method, op->method) ||
+	       (head_str_is(method, "HEAD") && !strcmp(op->method, "GET"));
+}
+
+static const struct op *find_op(const struct rq *rq)
+{
+	const struct target *t = &rq->target;
+	enum level level = t->blob ? BLOB : t->container ? CONTAINER : ACCOUNT;
+	const char *restype = target_param(t, "restype");
+	const char *comp = target_param(t, "comp");
+
+	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++)
+		if (ops[i].level == level && method_fits(&ops[i], &rq->head->method) &&
+		    same(ops[i].restype, restype) && same(ops[i].comp, comp))
+			return &ops[i];
+	return NULL;
+}
+
+static const struct header_rule *find_rule(const struct head_str *name)
+{
+	for (size_t i = 0; i < sizeof(header_rules) / sizeof(*header_rules); i++) {
+		const struct header_rule *rule = &header_rules[i];
+		size_t n = strlen(rule->name);
+
+		if (rule->name[n - 1] == '*'
+			    ? name->length >= n - 1 && !strncasecmp(name->at, rule->name, n - 1)
+			    : head_str_is_nocase(name, rule->name))
+			return rule;
+	}
+	return NULL;
+}
+
+static bool has_prefix(const struct head_str *name, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	return name->length >= n && !strncasecmp(name->at, prefix, n);
+}
+
+static struct svc_answer *fail_field(const struct rq *rq, enum err err, const struct head_str *name)
+{
+	char text[128];
+	size_t n = name->length < sizeof(text) - 1 ? name->length : sizeof(text) - 1;
+
+	memcpy(text, name->at, n);
+	text[n] = 0;
+	return err == ERR_NOT_IMPLEMENTED ? rq_unsupported(rq, text)
+					  : rq_fail_header(rq, err, text);
+}
+
+/* Before credentials: what no request may have. */
+static struct svc_answer *check_form(const struct rq *rq)
+{
+	const struct head *head = rq->head;
+
+	for (size_t i = 0; i < head->field_count; i++) {
+		const struct head_str *name = &head->field[i].name;
+
+		/* ours, and only between a client and the VSP */
+		if (!rq->caller->link && has_prefix(name, "Azblob-"))
+			return fail_field(rq, ERR_UNSUPPORTED_HEADER, name);
+		if (!has_prefix(name, "x-ms-"))
+			continue;
+		for (size_t k = 0; k < i; k++)
+			if (head->field[k].name.length == name->length &&
+			    !strncasecmp(head->field[k].name.at, name->at, name->length))
+				return fail_field(rq, ERR_INVALID_HEADER_VALUE, name);
+	}
+	return NULL;
+}
+
+static bool version_good(const char *v)
+{
+	for (int i = 0; i < 10; i++)
+		if (i == 4 || i == 7 ? v[i] != '-' : v[i] < '0' || v[i] > '9')
+			return false;
+	return strcmp(v, VERSION_OLDEST) >= 0;
+}
+
+static struct svc_answer *check_version(const struct rq *rq)
+{
+	struct err_detail details[3] = {
+		{ "HeaderName", "x-ms-version" },
+		{ "Reason", "2018-11-09 is the oldest version that is served here; newer ones, "
+			    "also those not known yet, are accepted." },
+		{ NULL, NULL },
+	};
+
+	if (!head_get(rq->head, "x-ms-version"))
+		return err_answer(&rq->to, ERR_MISSING_REQUIRED_HEADER, details);
+	if (!version_good(rq->to.version))
+		return err_answer(&rq->to, ERR_INVALID_HEADER_VALUE, details);
+	return NULL;
+}
+
+/* Every x-ms- header is known to the operation. */
+static struct svc_answer *check_headers(struct rq *rq, const struct op *op)
+{
+	for (size_t i = 0; i < rq->head->field_count; i++) {
+		const struct head_str *name = &rq->head->field[i].name;
+		const struct header_rule *rule;
+
+		if (!has_prefix(name, "x-ms-"))
+			continue;
+		rule = find_rule(name);
+		if (rule && !rule->group)
+			return fail_field(rq, ERR_NOT_IMPLEMENTED, name);
+		if (!rule || !(rule->group & (op->headers | H_ALWAYS)))
+			return fail_field(rq, ERR_UNSUPPORTED_HEADER, name);
+		if (rule->group == H_LEASE)
+			rq->lease_id = true;
+		/* no account here allows it, which Azure has an error for */
+		if (rule->group == H_PUBLIC)
+			return rq_fail(rq, ERR_PUBLIC_ACCESS_NOT_PERMITTED);
+	}
+	return NULL;
+}
+
+static struct svc_answer *check_params(const struct rq *rq)
+{
+	/* they name another thing than the blob, or credentials that are not looked at */
+	static const char *const unsupported[] = { "snapshot", "versionid", "sig", "prevsnapshot" };
+
+	for (size_t i = 0; i < sizeof(unsupported) / sizeof(*unsupported); i++)
+		if (target_param(&rq->target, unsupported[i]))
+			return rq_unsupported(rq, unsupported[i]);
+	return NULL;
+}
+
+static struct svc_answer *check_names(const struct rq *rq)
+{
+	const struct target *t = &rq->target;
+
+	if (t->container && !target_container_name_good(t->container))
+		return rq_fail(rq, strlen(t->container) < 3 ||
+						   strlen(t->container) > TARGET_MAX_CONTAINER
+					   ? ERR_OUT_OF_RANGE_INPUT
+					   : ERR_INVALID_RESOURCE_NAME);
+	if (t->blob && !target_blob_name_good(t->blob, t->blob_length))
+		return rq_fail(rq, ERR_OUT_OF_RANGE_INPUT);
+	return NULL;
+}
+
+/* Nothing here has a lease, so a request that names one gets what Azure says to that. */
+static struct svc_answer *refuse_lease(const struct rq *rq)
+{
+	struct store_ref ref = rq_ref(rq);
+	struct store_container_info container;
+	struct store_blob_info blob;
+	enum store_error error;
+
+	if (!rq->target.blob) {
+		error = store_container_stat(rq->svc->store, &ref, &container);
+		if (error != STORE_OK)
+			return rq_fail_store(rq, error);
+		store_container_info_clear(&container);
+		return rq_fail(rq, ERR_LEASE_NOT_PRESENT_CONTAINER);
+	}
+	error = store_blob_stat(rq->svc->store, &ref, NULL, &blob);
+	if (error == STORE_OK)
+		store_blob_info_clear(&blob);
+	else if (error != STORE_BLOB_NOT_FOUND || !head_str_is(&rq->head->method, "PUT"))
+		return rq_fail_store(rq, error);
+	return rq_fail(rq, ERR_LEASE_NOT_PRESENT_BLOB);
+}
+
+static struct svc_answer *no_such_op(const struct rq *rq)
+{
+	static const char *const methods[] = { "GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS" };
+	const char *comp = target_param(&rq->target, "comp");
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
+		if (head_str_is(&rq->head->method, methods[i]))
+			return rq_unsupported(rq, comp ? comp : methods[i]);
+	return rq_fail(rq, ERR_UNSUPPORTED_HTTP_VERB);
+}
+
+static struct svc_answer *run(struct rq *rq, struct svc_upload **upload)
+{
+	struct svc_answer *answer;
+	const struct op *op;
+
+	answer = check_version(rq);
+	if (!answer)
+		answer = auth_check(rq);
+	if (answer)
+		return answer;
+	op = find_op(rq);
+	if (!op)
+		return no_such_op(rq);
+	if (op->write && rq->target.secondary)
+		return rq_fail(rq, ERR_INSUFFICIENT_PERMISSIONS);
+	answer = check_params(rq);
+	if (!answer)
+		answer = check_headers(rq, op);
+	if (!answer)
+		answer = check_names(rq);
+	if (!answer && rq->lease_id)
+		return refuse_lease(rq);
+	if (!answer)
+		answer = op->run(rq, upload);
+	return answer;
+}
+
+static struct svc_answer *bad_target(const struct rq *rq, enum target_status status)
+{
+	switch (status) {
+	case TARGET_REPEATED_PARAM:
+		return rq_fail(rq, ERR_INVALID_QUERY_PARAMETER_VALUE);
+	case TARGET_NO_MEMORY:
+		return rq_fail(rq, ERR_SERVER_BUSY);
+	case TARGET_INVALID_URI:
+	case TARGET_OK:
+		break;
+	}
+	return rq_fail(rq, ERR_INVALID_URI);
+}
+
+enum svc_next svc_start(struct svc *svc, const struct head *head, const struct svc_caller *caller,
+			struct svc_answer **answer, struct svc_upload **upload)
+{
+	struct rq rq = { .svc = svc, .head = head, .caller = caller };
+	enum target_status status;
+
+	*upload = NULL;
+	answer_to_init(&rq.to, head);
+	*answer = check_form(&rq);
+	if (*answer)
+		return SVC_ANSWER;
+	if (head->minor >= 1 && !head_get(head, "Host")) {
+		*answer = rq_fail_header(&rq, ERR_MISSING_REQUIRED_HEADER, "Host");
+		return SVC_ANSWER;
+	}
+	status = target_parse(&rq.target, head);
+	if (status == TARGET_OK && !target_account_name_good(rq.target.account)) {
+		target_free(&rq.target);
+		status = TARGET_INVALID_URI;
+	}
+	if (status != TARGET_OK) {
+		*answer = bad_target(&rq, status);
+		return SVC_ANSWER;
+	}
+	*answer = run(&rq, upload);
+	target_free(&rq.target);
+	return *answer ? SVC_ANSWER : SVC_BODY;
+}
+
+/* ------------------------------------------------------------ effect records */
+
+int svc_replay(struct svc *svc, const uint8_t session[16], uint64_t request, char **bytes,
+	       size_t *head_length, size_t *length)
+{
+	enum store_error error;
+	const char *end;
+	void *kept;
+
+	error = store_effect_lookup(svc->store, session, request, &kept, length);
+	if (error != STORE_OK)
+		return error == STORE_NO_MEMORY ? -ENOMEM : -EIO;
+	if (!kept)
+		return 0;
+	end = memmem(kept, *length, "\r\n\r\n", 4);
+	if (!end) {
+		free(kept);
+		return -EIO;
+	}
+	*bytes = kept;
+	*head_length = (size_t)(end - (const char *)kept) + 4;
+	return 1;
+}
+
+void svc_acknowledge(struct svc *svc, const uint8_t session[16], uint64_t request)
+{
+	store_effect_forget(svc->store, session, request);
+}
+
+void svc_session_end(struct svc *svc, const uint8_t session[16])
+{
+	store_effect_forget_session(svc->store, session);
+}
+
+/* ------------------------------------------------------------------- set-up */
+
+struct svc *svc_new(struct store *store, const struct accounts *accounts)
+{
+	struct svc *svc = calloc(1, sizeof(*svc));
+
+	if (!svc)
+		return NULL;
+	svc->store = store;
+	svc->accounts = accounts;
+	return svc;
+}
+
+void svc_free(struct svc *svc)
+{
+	free(svc);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* An operation that brings a body, from svc_start() to svc_finish().  Inside the service only. */
+#ifndef AZBLOB_BLOB_UPLOAD_H
+#define AZBLOB_BLOB_UPLOAD_H
+
+#include <pthread.h>
+
+#include "request.h"
+
+/* Where a part of a body in memory is. */
+struct upload_part {
+	uint64_t offset;
+	uint64_t length;
+};
+
+/* Parts of a body in memory; more have no use for so small a body. */
+#define UPLOAD_MAX_PARTS 4096u
+
+/**
+ * struct svc_upload - what svc_start() read from the head, and where the bytes go
+ * @kind: PUT_BLOB, PUT_BLOCK or PUT_BLOCK_LIST.
+ * @store: data of a blob or block; NULL for a block list, whose body is in @memory.
+ * @lock: protects @part and @part_count (of @memory).
+ * @want_md5: the answer says Content-MD5.
+ * @sums: what the request says about the body.
+ * The strings are the upload's own: the head is gone when the body comes.
+ */
+struct svc_upload {
+	struct svc *svc;
+	struct answer_to to;
+	enum store_change_kind kind;
+	uint64_t length;
+	bool link;
+	bool want_md5;
+	bool want_crc64;
+	char *account;
+	char *container;
+	char *blob;
+	struct conditions conditions;
+	struct headers headers;
+	struct azb_buf meta;
+	struct checksums sums;
+	struct store_block_id block;
+	struct store_upload *store;
+	uint8_t *memory;
+	pthread_mutex_t lock;
+	struct upload_part *part;
+	size_t part_count;
+};
+
+#endif /* AZBLOB_BLOB_UPLOAD_H */

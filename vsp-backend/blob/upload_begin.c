@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+/* Put Blob, Put Block and Put Block List up to the point where their body is wanted. */
+#include "upload.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blocklist.h"
+#include "op.h"
+
+#define MIB (1024ull * 1024ull)
+
+/* A body below this is brought before conditions are looked at: the commit does that anyway. */
+#define PRECHECK_BYTES (64u * 1024u)
+
+/* The reference's "Scalability and performance targets for Blob storage", by version. */
+static uint64_t limit(const struct rq *rq, enum store_change_kind kind)
+{
+	bool large = rq_since(rq, VERSION_LARGE);
+
+	switch (kind) {
+	case STORE_PUT_BLOB:
+		return (large ? 5000 : 256) * MIB;
+	case STORE_PUT_BLOCK:
+		return (large ? 4000 : 100) * MIB;
+	default:
+		return BLOCKLIST_MAX_BYTES;
+	}
+}
+
+static struct svc_answer *check_length(const struct rq *rq, enum store_change_kind kind)
+{
+	char text[24];
+	struct err_detail details[2] = { { "MaxLimit", text }, { NULL, NULL } };
+
+	if (rq->head->chunked || rq->head->content_length < 0)
+		return rq_fail(rq, ERR_MISSING_CONTENT_LENGTH);
+	if ((uint64_t)rq->head->content_length <= limit(rq, kind))
+		return NULL;
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)limit(rq, kind));
+	return err_answer(&rq->to, ERR_REQUEST_BODY_TOO_LARGE, details);
+}
+
+/* NULL with *@answer set when something is wrong. */
+static struct svc_upload *begin(struct rq *rq, enum store_change_kind kind,
+				struct svc_answer **answer)
+{
+	struct svc_upload *u;
+
+	*answer = check_length(rq, kind);
+	if (*answer)
+		return NULL;
+	u = calloc(1, sizeof(*u));
+	if (!u) {
+		*answer = rq_fail(rq, ERR_SERVER_BUSY);
+		return NULL;
+	}
+	pthread_mutex_init(&u->lock, NULL);
+	u->svc = rq->svc;
+	u->to = rq->to;
+	u->kind = kind;
+	u->link = rq->caller->link;
+	u->length = (uint64_t)rq->head->content_length;
+	u->account = strdup(rq->target.account);
+	u->container = strdup(rq->target.container);
+	u->blob = strdup(rq->target.blob);
+	if (!u->account || !u->container || !u->blob)
+		*answer = rq_fail(rq, ERR_SERVER_BUSY);
+	else
+		*answer = checksums_parse(rq, &u->sums);
+	if (*answer) {
+		svc_abort(u);
+		return NULL;
+	}
+	return u;
+}
+
+/* conditions point into themselves, so they are read in place */
+static struct svc_answer *read_head(struct rq *rq, struct svc_upload *u, bool plain_headers)
+{
+	struct svc_answer *answer = conditions_parse(rq, &u->conditions);
+
+	if (!answer)
+		answer = headers_parse(rq, plain_headers, &u->headers);
+	if (!answer)
+		answer = metadata_parse(rq, &u->meta);
+	return answer;
+}
+
+/* Says no before a long body is sent.  The commit looks again. */
+static struct svc_answer *precheck(struct rq *rq, const struct svc_upload *u)
+{
+	struct store_ref ref = rq_ref(rq);
+	struct store_container_info container;
+	struct store_blob_info blob = { 0 };
+	enum store_error error;
+
+	if (u->length < PRECHECK_BYTES && !rq->head->expect_continue)
+		return NULL;
+	if (!u->conditions.any) {
+		error = store_container_stat(rq->svc->store, &ref, &container);
+		if (error != STORE_OK)
+			return rq_fail_store(rq, error);
+		store_container_info_clear(&container);
+		return NULL;
+	}
+	error = store_blob_stat(rq->svc->store, &ref, NULL, &blob);
+	if (error == STORE_OK || error == STORE_BLOB_NOT_FOUND) {
+		bool exists = error == STORE_OK;
+
+		error = store_conditions_check(&u->conditions.store, STORE_WRITE, exists, blob.etag,
+					       blob.modified_ns);
+		if (exists)
+			store_blob_info_clear(&blob);
+	}
+	return error == STORE_OK ? NULL : rq_fail_store(rq, error);
+}
+
+static struct svc_answer *open_store(struct rq *rq, struct svc_upload *u, bool md5)
+{
+	unsigned int flags = (md5 ? STORE_UPLOAD_MD5 : 0) | (u->link ? 0 : STORE_UPLOAD_STREAM);
+	enum store_error error;
+
+	error = store_upload_begin(rq->svc->store, u->length, flags, &u->store);
+	if (error == STORE_OK)
+		return NULL;
+	u->store = NULL;
+	return rq_fail_store(rq, error);
+}
+
+static struct svc_answer *done(struct svc_upload *u, struct svc_answer *answer,
+			       struct svc_upload **upload)
+{
+	if (answer)
+		svc_abort(u);
+	else
+		*upload = u;
+	return answer;
+}
+
+struct svc_answer *op_put_blob(struct rq *rq, struct svc_upload **upload)
+{
+	const struct head_str *type = head_get(rq->head, "x-ms-blob-type");
+	struct svc_answer *answer;
+	struct svc_upload *u;
+
+	if (!type)
+		return rq_fail_header(rq, ERR_MISSING_REQUIRED_HEADER, "x-ms-blob-type");
+	if (head_str_is(type, "PageBlob") || head_str_is(type, "AppendBlob"))
+		return rq_unsupported(rq, "x-ms-blob-type: only BlockBlob");
+	if (!head_str_is(type, "BlockBlob"))
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-blob-type");
+	u = begin(rq, STORE_PUT_BLOB, &answer);
+	if (!u)
+		return answer;
+	u->want_md5 = true;
+	u->want_crc64 = rq_since(rq, VERSION_CRC64);
+	answer = read_head(rq, u, true);
+	if (!answer)
+		answer = precheck(rq, u);
+	if (!answer)
+		answer = open_store(rq, u, true);
+	return done(u, answer, upload);
+}
+
+struct svc_answer *op_put_block(struct rq *rq, struct svc_upload **upload)
+{
+	const char *id = target_param(&rq->target, "blockid");
+	struct svc_answer *answer;
+	struct svc_upload *u;
+
+	if (!id)
+		return rq_fail_param(rq, ERR_MISSING_REQUIRED_QUERY_PARAMETER, "blockid");
+	answer = conditions_refuse(rq);
+	if (answer)
+		return answer;
+	u = begin(rq, STORE_PUT_BLOCK, &answer);
+	if (!u)
+		return answer;
+	if (!blocklist_id(id, strlen(id), &u->block))
+		answer = rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "blockid");
+	else if (!u->length)
+		answer = rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "Content-Length");
+	u->want_md5 = u->sums.has_md5 || !rq_since(rq, VERSION_CRC64);
+	u->want_crc64 = !u->want_md5;
+	if (!answer)
+		answer = precheck(rq, u);
+	if (!answer)
+		answer = open_store(rq, u, u->want_md5);
+	return done(u, answer, upload);
+}
+
+struct svc_answer *op_put_block_list(struct rq *rq, struct svc_upload **upload)
+{
+	struct svc_answer *answer;
+	struct svc_upload *u;
+
+	u = begin(rq, STORE_PUT_BLOCK_LIST, &answer);
+	if (!u)
+		return answer;
+	u->want_md5 = u->sums.has_md5 || !rq_since(rq, VERSION_CRC64);
+	u->want_crc64 = !u->want_md5;
+	answer = read_head(rq, u, false);
+	if (!answer)
+		answer = precheck(rq, u);
+	if (!answer) {
+		u->memory = malloc(u->length ? u->length : 1);
+		u->part = calloc(UPLOAD_MAX_PARTS, sizeof(*u->part));
+		if (!u->memory || !u->part)
+			answer = rq_fail(rq, ERR_SERVER_BUSY);
+	}
+	return done(u, answer, upload);
+}
