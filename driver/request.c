@@ -46,9 +46,12 @@ static int azb_request_pin(struct azb_request *req, enum azb_buf_id id,
 	while (*have < want) {
 		ret = pin_user_pages_fast(start + (unsigned long)*have * PAGE_SIZE,
 					  want - *have, flags, pages + *have);
-		/* It stops early without a word; the next call says why. */
+		/*
+		 * It stops early without a word; the next call says why.  All
+		 * that it calls an address it does not like is EFAULT here.
+		 */
 		if (ret <= 0)
-			return ret ?: -EFAULT;
+			return ret == -EINTR || ret == -ENOMEM ? ret : -EFAULT;
 		*have += ret;
 		cond_resched();
 	}

@@ -592,7 +592,7 @@ static struct kunit_case queue_cases[] = {
 	KUNIT_CASE(queue_cuts_off_everybody),
 	KUNIT_CASE(queue_completes_during_removal),
 	KUNIT_CASE(queue_pauses_and_goes_on),
-	KUNIT_CASE(queue_kill_races_completion),
+	KUNIT_CASE_SLOW(queue_kill_races_completion),
 	{}
 };
 

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The code under test, compiled into the test module a second time, under names
+ * of its own: queue_test.c stands in for the real ones.
+ */
+#define azb_request_create azb_real_request_create
+#define azb_request_free azb_real_request_free
+#include "../request.c"
