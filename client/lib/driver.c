@@ -123,7 +123,23 @@ static int submit(struct driver *driver, const struct azc_request *request, cons
 	return driver->device->submit(driver->device, sync);
 }
 
-static int ioctl_failed(int sys_errno, enum azc_failure *failure, struct azblob_error *error)
+/*
+ * The driver gave up waiting and the host may still write: our own buffers get other pages, and a
+ * caller's memory is at least not used for another try.
+ */
+static void abandon(const struct azc_request *request, const struct slot *slot,
+		    enum azc_failure *failure)
+{
+	azc_pool_abandon(slot->response, slot->response_room);
+	if (slot->text)
+		azc_pool_abandon(slot->text, TEXT_ROOM);
+	if (request->room_pooled)
+		azc_pool_abandon(request->room, request->room_length);
+	*failure = request->room && !request->room_pooled ? AZC_GONE : AZC_UNKNOWN;
+}
+
+static int ioctl_failed(const struct azc_request *request, const struct slot *slot, int sys_errno,
+			enum azc_failure *failure, struct azblob_error *error)
 {
 	switch (sys_errno) {
 	case EINVAL:
@@ -140,7 +156,7 @@ static int ioctl_failed(int sys_errno, enum azc_failure *failure, struct azblob_
 		*failure = AZC_GONE;
 		return azc_fail_errno(error, AZBLOB_TRANSPORT, sys_errno, "the device went away");
 	default:
-		*failure = AZC_UNKNOWN;
+		abandon(request, slot, failure);
 		break;
 	}
 	return azc_fail_errno(error, AZBLOB_TRANSPORT, sys_errno, "the driver");
@@ -296,7 +312,7 @@ static int exchange_once(struct driver *driver, const struct azc_request *reques
 	*response_room = 0;
 	result = submit(driver, request, &slot, timeout_ms, &sync);
 	if (result) {
-		result = ioctl_failed(-result, failure, error);
+		result = ioctl_failed(request, &slot, -result, failure, error);
 	} else if (sync.response.status) {
 		if (sync.response.status == VSP_WIRE_STATUS_TOO_SMALL && !request->room_length)
 			*response_room = needed_room(&slot, &sync);

@@ -69,17 +69,20 @@ static void get_request(struct azc_request *request, const struct download *down
 }
 
 static void http_range_request(struct azc_request *request, const struct download *download,
-			       uint64_t offset, uint64_t length)
+			       uint64_t offset, uint64_t length, bool ask_crc)
 {
 	get_request(request, download);
 	add_range(request, download->base + offset, length);
-	azc_request_field(request, "x-ms-range-get-content-crc64", "true");
+	if (ask_crc)
+		azc_request_field(request, "x-ms-range-get-content-crc64", "true");
 }
 
-static void into(struct azc_request *request, void *buffer, size_t room)
+static void into(struct azc_request *request, const struct download *download, void *buffer,
+		 size_t room)
 {
 	request->room = buffer;
 	request->room_length = room;
+	request->room_pooled = !download->sink->memory || !download->sink->room;
 }
 
 /* ---- the first answer ---- */
@@ -165,7 +168,7 @@ static int first_by_link(struct download *download, void *buffer, size_t room, s
 	azc_request_field(&request, "If-Match", download->options.if_match);
 	azc_request_field(&request, "Azblob-Body", "open");
 	azc_request_field(&request, "Azblob-Crc64", "true");
-	into(&request, buffer, room);
+	into(&request, download, buffer, room);
 	status = azc_perform(&download->op, &request, &answer, error);
 	if (!status && azc_answer_field(&answer, "Azblob-Handle"))
 		status = azc_take_handle(&answer, download->handle, error);
@@ -180,17 +183,18 @@ static int first_by_link(struct download *download, void *buffer, size_t room, s
 	return status;
 }
 
-static int first_by_http(struct download *download, void *buffer, size_t room, size_t *got,
-			 struct azblob_error *error)
+/* One try at the first range, with or without asking for a checksum. */
+static int first_range(struct download *download, void *buffer, size_t room, bool ask_crc,
+		       size_t *got, struct azblob_error *error)
 {
 	uint64_t length = download->wanted < room ? download->wanted : room;
 	struct azc_request request;
 	struct azc_answer answer;
 	int status;
 
-	http_range_request(&request, download, 0, length);
+	http_range_request(&request, download, 0, length, ask_crc);
 	azc_request_field(&request, "If-Match", download->options.if_match);
-	into(&request, buffer, room);
+	into(&request, download, buffer, room);
 	status = azc_perform(&download->op, &request, &answer, error);
 	if (status && answer.status == 416 && !download->base) {
 		/* No range of an empty blob is right. */
@@ -198,7 +202,7 @@ static int first_by_http(struct download *download, void *buffer, size_t room, s
 		azc_request_free(&request);
 		get_request(&request, download);
 		azc_request_field(&request, "If-Match", download->options.if_match);
-		into(&request, buffer, room);
+		into(&request, download, buffer, room);
 		status = azc_perform(&download->op, &request, &answer, error);
 	}
 	if (!status)
@@ -210,6 +214,19 @@ static int first_by_http(struct download *download, void *buffer, size_t room, s
 	azc_answer_reset(&answer);
 	azc_request_free(&request);
 	return status;
+}
+
+static int first_by_http(struct download *download, void *buffer, size_t room, size_t *got,
+			 struct azblob_error *error)
+{
+	bool ask_crc = !atomic_load(&download->conn->no_range_crc);
+	int status = first_range(download, buffer, room, ask_crc, got, error);
+
+	if (!status || !ask_crc || !azc_is_unsupported(error))
+		return status;
+	/* Rather unverified, which the result says, than not at all. */
+	atomic_store(&download->conn->no_range_crc, true);
+	return first_range(download, buffer, room, false, got, error);
 }
 
 /* ---- delivery ---- */
@@ -276,10 +293,11 @@ static int get_part(struct download *download, void *buffer, uint64_t offset, si
 		azc_request_query(&request, "length", number);
 		azc_request_field(&request, "Azblob-Crc64", "true");
 	} else {
-		http_range_request(&request, download, offset, length);
+		http_range_request(&request, download, offset, length,
+				   !atomic_load(&download->conn->no_range_crc));
 		azc_request_field(&request, "If-Match", download->etag);
 	}
-	into(&request, buffer, length);
+	into(&request, download, buffer, length);
 	status = azc_perform(&download->op, &request, &answer, error);
 	if (!status && (answer.status != 206 || answer.body_length != length))
 		status = bad_answer(error, "a part has not the length that was asked for");

@@ -6,6 +6,7 @@
 #define AZC_INTERNAL_H
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -92,7 +93,7 @@ struct azblob_config {
 struct azc_transport;
 struct azc_pool;
 
-/* Immutable after azblob_open(), apart from what locks inside transport and pool protect. */
+/* Immutable after azblob_open(), apart from the last and what transport and pool lock inside. */
 struct azblob_conn {
 	char *account;
 	uint8_t *key;
@@ -105,6 +106,8 @@ struct azblob_conn {
 	struct azc_transport *transport;
 	struct azc_pool *pool;
 	char note[256];
+	/* The service refused to send checksums of ranges: it is not asked again. */
+	atomic_bool no_range_crc;
 };
 
 #endif /* AZC_INTERNAL_H */

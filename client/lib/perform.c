@@ -212,6 +212,11 @@ static bool is_checksum_refusal(const struct azblob_error *error)
 	return !strcmp(error->code, "Crc64Mismatch") || !strcmp(error->code, "Md5Mismatch");
 }
 
+bool azc_is_unsupported(const struct azblob_error *error)
+{
+	return !strcmp(error->code, "FeatureNotSupported");
+}
+
 static void append_text(struct azblob_error *error, const char *text)
 {
 	size_t used = strlen(error->message);
@@ -321,6 +326,9 @@ static enum verdict try_once(struct azc_op *op, struct azc_request *request,
 	case 500:
 	case 502:
 	case 504:
+		/* What Azurite says to things that it does not do. */
+		if (azc_is_unsupported(error))
+			return FINAL;
 		error->outcome_unknown = request->effect;
 		return request->repeatable ? AGAIN : FINAL;
 	}

@@ -112,3 +112,9 @@ void azc_pool_put(struct azc_pool *pool, void *buffer, size_t size)
 	if (buffer)
 		munmap(buffer, size);
 }
+
+void azc_pool_abandon(void *buffer, size_t size)
+{
+	/* Private anonymous pages are dropped from here; who has them pinned keeps them. */
+	madvise(buffer, rounded(size), MADV_DONTNEED);
+}

@@ -33,6 +33,7 @@ struct azc_fields {
  * @body, @body_length: the bytes that this request carries: fewer than @content_length only
  *	for the "Azblob-Body: open" of the link.
  * @room, @room_length: where the body of a good answer goes; not with a body.
+ * @room_pooled: @room came from azc_pool_get().
  * @want_text: the body of a good answer goes to the answer's text instead.
  * @repeatable: sent again after a failure with unknown outcome changes nothing.
  * @effect: changes something on the service.
@@ -51,6 +52,7 @@ struct azc_request {
 	size_t body_length;
 	void *room;
 	size_t room_length;
+	bool room_pooled;
 	bool want_text;
 	bool repeatable;
 	bool effect;
@@ -205,6 +207,9 @@ int azc_perform(struct azc_op *op, struct azc_request *request, struct azc_answe
 /* The answer came with a checksum of its bytes. */
 bool azc_answer_has_crc(const azblob_conn *conn, const struct azc_answer *answer);
 
+/* The service does not know something that was asked for; nothing was done. */
+bool azc_is_unsupported(const struct azblob_error *error);
+
 /* ---- handles of large bodies (put.c) ---- */
 
 /* Copies the 32 digits of Azblob-Handle and a zero. */
@@ -224,5 +229,10 @@ void azc_pool_free(struct azc_pool *pool);
 void *azc_pool_get(struct azc_pool *pool, size_t size);
 /* @size as it was asked for. */
 void azc_pool_put(struct azc_pool *pool, void *buffer, size_t size);
+/*
+ * Gives a buffer from azc_pool_get() other pages: somebody may still write to the ones that it
+ * has.  Its content is lost; it stays the caller's.
+ */
+void azc_pool_abandon(void *buffer, size_t size);
 
 #endif /* AZC_TRANSPORT_H */

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One thread takes the signals.  The first one asks the transfers to stop, which end, remove their
+ * temporary files, drop their handles, and let main() return.  A transfer may hang in a
+ * request that nothing can end but its time-out: after a grace, or at a second signal, the
+ * thread removes the temporary files itself and ends the program.
+ */
+#include "cli.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GRACE_SECONDS 3
+#define MAX_TEMPS 128
+
+static atomic_int caught;
+static atomic_bool done;
+
+static pthread_mutex_t temp_lock = PTHREAD_MUTEX_INITIALIZER; /* protects temps */
+static char *temps[MAX_TEMPS];
+
+int cli_temp_register(const char *path)
+{
+	int slot = -1;
+
+	pthread_mutex_lock(&temp_lock);
+	for (int i = 0; i < MAX_TEMPS && slot < 0; i++) {
+		if (temps[i])
+			continue;
+		temps[i] = strdup(path);
+		if (temps[i])
+			slot = i;
+	}
+	pthread_mutex_unlock(&temp_lock);
+	return slot;
+}
+
+void cli_temp_forget(int slot)
+{
+	if (slot < 0)
+		return;
+	pthread_mutex_lock(&temp_lock);
+	free(temps[slot]);
+	temps[slot] = NULL;
+	pthread_mutex_unlock(&temp_lock);
+}
+
+bool cli_interrupted(void)
+{
+	return atomic_load(&caught);
+}
+
+int cli_interrupted_code(void)
+{
+	int number = atomic_load(&caught);
+
+	return number ? 128 + number : EXIT_INTERRUPTED;
+}
+
+static void end_now(void)
+{
+	/* Kept: a transfer that still runs must not rename what is removed here. */
+	pthread_mutex_lock(&temp_lock);
+	for (int i = 0; i < MAX_TEMPS; i++)
+		if (temps[i])
+			unlink(temps[i]);
+	_exit(cli_interrupted_code());
+}
+
+/* Those that were not ignored at the start: nohup and a shell's background jobs mean it. */
+static sigset_t handled;
+
+static void choose_signals(void)
+{
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction before;
+
+	sigemptyset(&handled);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (!sigaction(numbers[i], NULL, &before) && before.sa_handler != SIG_IGN)
+			sigaddset(&handled, numbers[i]);
+}
+
+static void *signal_main(void *data)
+{
+	struct timespec grace = { GRACE_SECONDS, 0 };
+	int number;
+
+	(void)data;
+	if (sigwait(&handled, &number))
+		return NULL;
+	atomic_store(&caught, number);
+	/* A second signal, or the end of the grace. */
+	sigtimedwait(&handled, NULL, &grace);
+	if (!atomic_load(&done))
+		end_now();
+	return NULL;
+}
+
+void cli_signals_start(void)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	pthread_t thread;
+
+	/* Writing to a closed pipe becomes EPIPE, which is reported where it matters. */
+	sigaction(SIGPIPE, &ignore, NULL);
+	choose_signals();
+	pthread_sigmask(SIG_BLOCK, &handled, NULL);
+	if (!pthread_create(&thread, NULL, signal_main, NULL))
+		pthread_detach(thread);
+	else
+		pthread_sigmask(SIG_UNBLOCK, &handled, NULL);
+}
+
+void cli_signals_done(void)
+{
+	atomic_store(&done, true);
+}

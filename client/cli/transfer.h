@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* What put and get have in common: a list of files to move, and the account of it. */
+#ifndef AZBLOB_CLI_TRANSFER_H
+#define AZBLOB_CLI_TRANSFER_H
+
+#include "cli.h"
+
+/**
+ * struct job - one file and one blob
+ * @path: of the file; "-" is standard input or output.
+ * @size: bytes, AZBLOB_SIZE_UNKNOWN when not known.
+ */
+struct job {
+	char *path;
+	char *container;
+	char *blob;
+	uint64_t size;
+};
+
+/**
+ * struct transfer - all of one command
+ * @code, @files, @failed, @bytes, @requests, @retries, @unverified: the account, under the
+ *	output lock.
+ */
+struct transfer {
+	struct cli *cli;
+	const char *op;
+	struct job *job;
+	size_t count;
+	size_t room;
+	int (*move)(struct transfer *transfer, const struct job *job);
+	int code;
+	uint64_t files;
+	uint64_t failed;
+	uint64_t bytes;
+	uint64_t requests;
+	uint64_t retries;
+	uint64_t unverified;
+};
+
+/* Copies the three strings. */
+void transfer_add(struct transfer *transfer, const char *path, const char *container,
+		  const char *blob, uint64_t size);
+/* Moves everything, small files side by side, then the large ones; prints the summary. */
+int transfer_run(struct transfer *transfer);
+void transfer_free(struct transfer *transfer);
+
+/**
+ * struct outcome - of one job, for transfer_done()
+ * @error: NULL: it went well.
+ */
+struct outcome {
+	const struct azblob_error *error;
+	const char *etag;
+	uint64_t bytes;
+	uint64_t requests;
+	uint64_t retries;
+	bool verified;
+	double seconds;
+};
+
+/* Counts, and prints the JSON line or the message; returns the exit code. */
+int transfer_done(struct transfer *transfer, const struct job *job, const struct outcome *outcome);
+
+/* Fills an error about a local file. */
+void transfer_local_error(struct azblob_error *error, int sys_errno, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+double transfer_now(void);
+
+#endif /* AZBLOB_CLI_TRANSFER_H */
