@@ -171,9 +171,11 @@ static void request_breaks_copy_on_write(struct kunit *test)
 	int i;
 
 	/* Reading first maps the zero page, which everybody shares. */
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < 3; i++) {
 		KUNIT_ASSERT_EQ(test, 0,
 				get_user(byte, (u8 __user *)(mem + i * PAGE_SIZE)));
+		KUNIT_EXPECT_EQ(test, byte, 0);
+	}
 	req = create_good(test, &in);
 	KUNIT_EXPECT_FALSE(test, is_zero_page(req->pages[0]));
 	KUNIT_EXPECT_FALSE(test, is_zero_page(req->pages[2]));
