@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The HTTP door: HTTP/1.1 on TCP, nothing of it but what a Blob service needs.
+ *
+ * One epoll loop for each core reads heads and sends bodies from their files (sendfile); worker
+ * threads do whatever touches the store, and take bodies in.  A connection stays with
+ * its loop and is owned by one thread at a time.
+ */
+#ifndef AZBLOB_DOOR_HTTP_H
+#define AZBLOB_DOOR_HTTP_H
+
+#include <stddef.h>
+
+#include "../blob/service.h"
+
+struct http_door;
+
+/**
+ * struct http_door_config - zero is the default of each number
+ * @loops: epoll loops; default: one for each CPU, at most 16.
+ * @workers: the most threads that use the store at once; default 64.
+ * @max_connections: more are answered 503 and closed; default 4096.
+ * @head_ms: from the first byte of a head to its last; default 30 s.
+ * @idle_ms: between requests; default 120 s.
+ * @progress_ms: for each 64 KiB of a body, in or out; default 60 s.
+ */
+struct http_door_config {
+	unsigned int loops;
+	unsigned int workers;
+	unsigned int max_connections;
+	unsigned int head_ms;
+	unsigned int idle_ms;
+	unsigned int progress_ms;
+};
+
+/* @svc is borrowed and outlives the door.  NULL when memory is short. */
+struct http_door *http_door_new(const struct http_door_config *config, struct svc *svc);
+
+/* Room for the text of a bound address: "[IPv6]:port". */
+#define HTTP_ADDRESS_ROOM 72u
+
+/*
+ * Listens on "ADDR:PORT" ("[ADDR]:PORT" for IPv6, a host name is looked up; port 0 takes a free
+ * one).  Any number of times, before http_door_start().  Returns 0 with the bound address in
+ * @bound; or -errno and one line in @error.
+ */
+int http_door_listen(struct http_door *door, const char *address, char bound[HTTP_ADDRESS_ROOM],
+		     char *error, size_t error_size);
+
+/* Serves from now on.  0 or -errno. */
+int http_door_start(struct http_door *door);
+
+/*
+ * Stops listening, lets requests that have begun end for up to @grace_ms, then cuts them off, and
+ * frees the door.  Blocks.  NULL is allowed.
+ */
+void http_door_close(struct http_door *door, unsigned int grace_ms);
+
+#endif /* AZBLOB_DOOR_HTTP_H */

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the HTTP door: http.c (sockets, loops, time), http_conn.c (what a connection does next),
+ * http_body.c (bytes in), http_send.c (bytes out).
+ *
+ * Who owns a connection: its loop from an event (EPOLLONESHOT) until it is armed again or given
+ * to a worker; the worker until it arms it.  After conn_arm() the one who called it must not
+ * touch the connection.  Only the loop frees it.  @busy, @deadline_ms are the only fields that the
+ * loop looks at while it is not the owner.
+ */
+#ifndef AZBLOB_DOOR_HTTP_INTERNAL_H
+#define AZBLOB_DOOR_HTTP_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "head.h"
+#include "http.h"
+#include "link_pool.h"
+
+/* What a connection holds of a body that comes in.  100 of them stay below 13 MiB. */
+#define HTTP_BODY_BUFFER (128u * 1024u)
+/* What is read at a time while a head is expected. */
+#define HTTP_READ_BYTES (16u * 1024u)
+/* What a body makes its time longer by. */
+#define HTTP_PROGRESS_BYTES (64u * 1024u)
+/* What one connection sends before others have their turn. */
+#define HTTP_TURN_BYTES (4u * 1024u * 1024u)
+/* A body that nobody wants is read up to this, to keep the connection. */
+#define HTTP_DRAIN_BYTES (64u * 1024u)
+/* After "Connection: close": how long the peer may go on sending into nothing. */
+#define HTTP_LINGER_MS 10000u
+#define HTTP_PIECES 16u
+
+enum conn_state {
+	CONN_HEAD,   /* a head is expected, or under way */
+	CONN_START,  /* a head is there: svc_start() is next; worker only */
+	CONN_BODY,   /* the body comes in; worker only */
+	CONN_SEND,   /* the answer goes out */
+	CONN_DRAIN,  /* answered: the rest of a body that nobody wants */
+	CONN_LINGER, /* answered for the last time: until the peer closes */
+	CONN_CLOSE,
+};
+
+struct http_loop;
+
+/**
+ * struct http_conn - one connection
+ * @job: for the worker pool.
+ * @previous, @next: in the loop's list; the loop's alone.
+ * @busy: a worker owns it.
+ * @deadline_ms: of the monotonic clock; after it the loop shuts the socket down.
+ * @in, @in_at, @in_length: bytes that were received and not used, from in_at on.
+ * @body, @body_have: bytes of the body not yet given to the service.
+ * @body_left: bytes of the body not yet received.  @body_at: offset of body[0].
+ * @progress: bytes moved since the time was made longer.
+ * @out, @out_at, @out_length: of the head, not yet sent.
+ * @piece, @piece_at, @piece_count: of the body of the answer; @sent: bytes of it.
+ */
+struct http_conn {
+	struct link_job job;
+	struct http_loop *loop;
+	struct http_conn *previous, *next;
+	int fd;
+	atomic_bool busy;
+	atomic_llong deadline_ms;
+	enum conn_state state;
+	bool keep_alive;
+	bool head_begun;
+	char peer[HTTP_ADDRESS_ROOM];
+	struct head_parser *parser;
+
+	char *in;
+	size_t in_at, in_length;
+
+	struct svc_upload *upload;
+	char *body;
+	size_t body_have;
+	uint64_t body_left;
+	uint64_t body_at;
+	int body_error;
+	size_t progress;
+
+	struct svc_answer *answer;
+	char *out;
+	size_t out_at, out_length;
+	struct svc_piece piece[HTTP_PIECES];
+	size_t piece_at, piece_count;
+	uint64_t sent;
+};
+
+/**
+ * struct http_loop - one thread and its connections
+ * @wake: an eventfd: the door is closing, look at the time.
+ * @listening: this loop has the listening sockets armed.
+ */
+struct http_loop {
+	struct http_door *door;
+	pthread_t thread;
+	bool running;
+	int epoll;
+	int wake;
+	bool listening;
+	struct http_conn *first;
+};
+
+#define HTTP_MAX_LISTEN 16u
+
+struct http_door {
+	struct http_door_config config;
+	struct svc *svc;
+	struct link_pool *pool;
+	struct http_loop *loop;
+	unsigned int loop_count;
+	int listener[HTTP_MAX_LISTEN];
+	unsigned int listener_count;
+	atomic_uint connections;
+	atomic_bool closing;
+	atomic_llong cut_off_ms; /* after it connections that are left are cut off */
+};
+
+long long http_now_ms(void);
+
+/* What a step says about what comes next. */
+enum conn_next {
+	CONN_AGAIN,    /* there is something to do at once */
+	CONN_WAIT_IN,  /* arm for input */
+	CONN_WAIT_OUT, /* arm for output */
+	CONN_WORKER,   /* this needs a worker */
+};
+
+/* Goes on as far as possible, then arms, submits or (on the loop) closes. */
+void conn_run(struct http_conn *conn, bool on_worker);
+void conn_job(struct link_job *job);
+/* Frees the connection and what it holds; the loop's thread only. */
+void conn_free(struct http_conn *conn);
+/* Sets the time by which something has to have happened. */
+void conn_deadline(struct http_conn *conn, unsigned int ms);
+/* Bytes were moved: more time for each HTTP_PROGRESS_BYTES. */
+void conn_progress(struct http_conn *conn, size_t bytes);
+
+/* Receives up to @length bytes, what is kept in conn->in first.  As recv(): -1 and errno. */
+ssize_t conn_receive(struct http_conn *conn, void *bytes, size_t length);
+/* Puts bytes back before what is in conn->in.  False: no memory. */
+bool conn_unreceive(struct http_conn *conn, const void *bytes, size_t length);
+
+/* http_body.c; worker only */
+enum conn_next conn_body(struct http_conn *conn);
+enum conn_next conn_drain(struct http_conn *conn);
+enum conn_next conn_linger(struct http_conn *conn);
+
+/* http_send.c */
+/* Takes the answer over and makes the head ready. */
+void conn_answer(struct http_conn *conn, struct svc_answer *answer);
+enum conn_next conn_send(struct http_conn *conn, bool on_worker);
+/* "100 Continue" now; false: the connection is of no use any more. */
+bool conn_send_continue(struct http_conn *conn);
+
+#endif /* AZBLOB_DOOR_HTTP_INTERNAL_H */

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+/* Bytes that go out: heads and small bodies from memory, the rest from files. */
+#include "http_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#include "../base/log.h"
+
+/* Enough for a head without metadata. */
+#define FIRST_ROOM 2048u
+
+static void clear_answer(struct http_conn *conn)
+{
+	svc_answer_put(conn->answer);
+	conn->answer = NULL;
+	free(conn->out);
+	conn->out = NULL;
+	conn->out_at = conn->out_length = 0;
+	conn->piece_at = conn->piece_count = 0;
+	conn->sent = 0;
+}
+
+void conn_answer(struct http_conn *conn, struct svc_answer *answer)
+{
+	struct svc_extra extra = { "Connection", conn->keep_alive ? "keep-alive" : "close" };
+	size_t room = FIRST_ROOM, need;
+
+	conn->answer = answer;
+	conn->state = CONN_SEND;
+	conn->progress = 0;
+	conn_deadline(conn, conn->loop->door->config.progress_ms);
+	conn->out = malloc(room);
+	need = conn->out ? svc_answer_head(answer, &extra, 1, conn->out, room) : 0;
+	if (need > room) {
+		free(conn->out);
+		room = need;
+		conn->out = malloc(room);
+		if (conn->out)
+			svc_answer_head(answer, &extra, 1, conn->out, room);
+	}
+	if (!conn->out) {
+		conn->state = CONN_CLOSE;
+		return;
+	}
+	conn->out_length = need;
+}
+
+bool conn_send_continue(struct http_conn *conn)
+{
+	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+	/* so few bytes fit a socket's buffer, or the peer is not reading at all */
+	return send(conn->fd, text, sizeof(text) - 1, MSG_NOSIGNAL) == sizeof(text) - 1;
+}
+
+/* The head, with what follows in memory.  Bytes, or -1 and errno. */
+static ssize_t send_memory(struct http_conn *conn)
+{
+	struct iovec iov[1 + HTTP_PIECES];
+	struct msghdr message = { .msg_iov = iov };
+	size_t i, count = 0;
+	uint64_t body = 0;
+	int flags = MSG_NOSIGNAL;
+	ssize_t n;
+
+	if (conn->out_at < conn->out_length)
+		iov[count++] =
+			(struct iovec){ conn->out + conn->out_at, conn->out_length - conn->out_at };
+	for (i = conn->piece_at; i < conn->piece_count && conn->piece[i].fd < 0; i++) {
+		iov[count++] = (struct iovec){ (void *)(uintptr_t)conn->piece[i].bytes,
+					       conn->piece[i].length };
+		body += conn->piece[i].length;
+	}
+	if (conn->sent + body < conn->answer->body_length)
+		flags |= MSG_MORE;
+	message.msg_iovlen = count;
+	do {
+		n = sendmsg(conn->fd, &message, flags);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* @n bytes of head and pieces have gone. */
+static void advance(struct http_conn *conn, size_t n)
+{
+	size_t head = conn->out_length - conn->out_at;
+
+	conn_progress(conn, n);
+	if (head > n)
+		head = n;
+	conn->out_at += head;
+	n -= head;
+	conn->sent += n;
+	while (n) {
+		struct svc_piece *p = &conn->piece[conn->piece_at];
+		size_t step = n < p->length ? n : (size_t)p->length;
+
+		if (p->fd < 0)
+			p->bytes = (const char *)p->bytes + step;
+		else
+			p->offset += step;
+		p->length -= step;
+		n -= step;
+		if (!p->length)
+			conn->piece_at++;
+	}
+}
+
+static ssize_t send_file(struct http_conn *conn)
+{
+	struct svc_piece *p = &conn->piece[conn->piece_at];
+	off_t offset = (off_t)p->offset;
+	size_t length = p->length < HTTP_TURN_BYTES ? (size_t)p->length : HTTP_TURN_BYTES;
+	ssize_t n;
+
+	do {
+		n = sendfile(conn->fd, p->fd, &offset, length);
+	} while (n < 0 && errno == EINTR);
+	if (n == 0) {
+		/* the file is shorter than its extent: nothing we can send in its place */
+		azb_log(AZB_LOG_ERROR, "http %s: an extent's file is too short", conn->peer);
+		errno = EIO;
+		return -1;
+	}
+	return n;
+}
+
+static enum conn_next sent_all(struct http_conn *conn)
+{
+	clear_answer(conn);
+	head_parser_reset(conn->parser);
+	conn->head_begun = false;
+	conn->progress = 0;
+	if (!conn->keep_alive) {
+		conn->state = CONN_LINGER;
+		shutdown(conn->fd, SHUT_WR);
+		conn_deadline(conn, HTTP_LINGER_MS);
+		return CONN_AGAIN;
+	}
+	if (conn->body_left) {
+		conn->state = CONN_DRAIN;
+		conn_deadline(conn, conn->loop->door->config.progress_ms);
+		return CONN_AGAIN;
+	}
+	conn->state = CONN_HEAD;
+	conn_deadline(conn, conn->loop->door->config.idle_ms);
+	return CONN_AGAIN;
+}
+
+static enum conn_next broken(struct http_conn *conn)
+{
+	clear_answer(conn);
+	conn->state = CONN_CLOSE;
+	return CONN_AGAIN;
+}
+
+enum conn_next conn_send(struct http_conn *conn, bool on_worker)
+{
+	size_t turn = 0;
+
+	for (;;) {
+		ssize_t n;
+
+		if (conn->piece_at == conn->piece_count && conn->sent < conn->answer->body_length) {
+			/* where the bytes are may have to be looked up */
+			if (!on_worker)
+				return CONN_WORKER;
+			n = svc_answer_pieces(conn->answer, conn->sent, conn->piece, HTTP_PIECES);
+			if (n <= 0)
+				return broken(conn);
+			conn->piece_at = 0;
+			conn->piece_count = (size_t)n;
+		}
+		if (conn->out_at == conn->out_length && conn->sent == conn->answer->body_length)
+			return sent_all(conn);
+		if (turn >= HTTP_TURN_BYTES)
+			return CONN_WAIT_OUT;
+		if (conn->out_at < conn->out_length || conn->piece[conn->piece_at].fd < 0)
+			n = send_memory(conn);
+		else
+			n = send_file(conn);
+		if (n < 0 && errno == EAGAIN)
+			return CONN_WAIT_OUT;
+		if (n < 0)
+			return broken(conn);
+		advance(conn, (size_t)n);
+		turn += (size_t)n;
+	}
+}
