@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+/* azblob-vspd: one Blob service behind two doors. */
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "blob/service.h"
+#include "door/http.h"
+#include "door/link.h"
+#include "options.h"
+#include "store/store.h"
+
+/* Requests of one link that run at once; each may wait for a commit. */
+#define LINK_THREADS 64u
+
+struct daemon {
+	struct options options;
+	struct store *store;
+	struct svc *svc;
+	struct http_door *http;
+	struct link_door *link[OPTIONS_MAX_LINK];
+	struct azb_buf addresses; /* " http://..." for --ready-fd */
+};
+
+/* A connection is a descriptor, an extent file too: take what the administrator allows. */
+static void raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit))
+			azb_log(AZB_LOG_WARNING, "can't raise the number of open files: %m");
+	}
+}
+
+/* systemd's Type=notify: one datagram. */
+static void notify(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t length = path ? strlen(path) : 0;
+	int fd;
+
+	if (!length || length >= sizeof(address.sun_path))
+		return;
+	memcpy(address.sun_path, path, length);
+	/* "@" stands for the zero of an abstract name */
+	if (address.sun_path[0] == '@')
+		address.sun_path[0] = 0;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
+		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
+		azb_log(AZB_LOG_WARNING, "NOTIFY_SOCKET %s: %m", path);
+	close(fd);
+}
+
+static void tell_ready(struct daemon *d)
+{
+	notify("READY=1");
+	if (d->options.ready_fd < 0)
+		return;
+	azb_buf_puts(&d->addresses, "\n");
+	if (d->addresses.failed ||
+	    write(d->options.ready_fd, d->addresses.data, d->addresses.length) < 0)
+		azb_log(AZB_LOG_WARNING, "--ready-fd: %m");
+	close(d->options.ready_fd);
+	d->options.ready_fd = -1;
+}
+
+static bool is_loopback(const char *bound)
+{
+	return !strncmp(bound, "127.", 4) || !strncmp(bound, "[::1]", 5);
+}
+
+static bool open_http(struct daemon *d)
+{
+	struct http_door_config config = { .max_connections = d->options.max_connections };
+	char bound[HTTP_ADDRESS_ROOM], error[400];
+
+	if (!d->options.http_count)
+		return true;
+	d->http = http_door_new(&config, d->svc);
+	if (!d->http) {
+		azb_log(AZB_LOG_ERROR, "out of memory");
+		return false;
+	}
+	for (unsigned int i = 0; i < d->options.http_count; i++) {
+		if (http_door_listen(d->http, d->options.http[i], bound, error, sizeof(error))) {
+			azb_log(AZB_LOG_ERROR, "--http: %s", error);
+			return false;
+		}
+		azb_buf_printf(&d->addresses, " http://%s", bound);
+		azb_log(AZB_LOG_INFO, "listening on http://%s", bound);
+		if (d->options.development && !is_loopback(bound))
+			azb_log(AZB_LOG_WARNING,
+				"%s is reachable from other machines, and the key of %s is public: "
+				"use --account",
+				bound, ACCOUNTS_DEV_NAME);
+	}
+	errno = -http_door_start(d->http);
+	if (errno)
+		azb_log(AZB_LOG_ERROR, "can't start the HTTP door: %m");
+	return !errno;
+}
+
+static bool open_links(struct daemon *d)
+{
+	for (unsigned int i = 0; i < d->options.link_count; i++) {
+		struct link_door_config config = { .path = d->options.link[i],
+						   .threads = LINK_THREADS };
+
+		/* says in one line what is wrong */
+		if (link_door_open(&config, d->svc, &d->link[i]))
+			return false;
+		azb_log(AZB_LOG_INFO, "listening on %s", d->options.link[i]);
+	}
+	return true;
+}
+
+static bool open_all(struct daemon *d)
+{
+	char error[400];
+
+	d->store = store_open(d->options.store, error, sizeof(error));
+	if (!d->store) {
+		azb_log(AZB_LOG_ERROR, "--store: %s", error);
+		return false;
+	}
+	d->svc = svc_new(d->store, d->options.accounts);
+	if (!d->svc) {
+		azb_log(AZB_LOG_ERROR, "out of memory");
+		return false;
+	}
+	azb_buf_puts(&d->addresses, "ready");
+	return open_http(d) && open_links(d);
+}
+
+static void close_all(struct daemon *d)
+{
+	http_door_close(d->http, d->options.drain_ms);
+	for (unsigned int i = 0; i < d->options.link_count; i++)
+		link_door_close(d->link[i], d->options.drain_ms);
+	svc_free(d->svc);
+	if (d->store)
+		store_close(d->store);
+	azb_buf_free(&d->addresses);
+	options_free(&d->options);
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = { 0 };
+	sigset_t stop;
+	int status = EXIT_FAILURE;
+
+	switch (options_parse(&d.options, argc, argv)) {
+	case OPTIONS_RUN:
+		break;
+	case OPTIONS_DONE:
+		options_free(&d.options);
+		return EXIT_SUCCESS;
+	case OPTIONS_BAD:
+		options_free(&d.options);
+		return 2;
+	}
+	azb_log_set_level(d.options.log_level);
+	signal(SIGPIPE, SIG_IGN);
+	/* before any thread: all of them leave these signals to sigwaitinfo() below */
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	sigprocmask(SIG_BLOCK, &stop, NULL);
+	raise_limits();
+	if (open_all(&d)) {
+		int got;
+
+		tell_ready(&d);
+		do {
+			got = sigwaitinfo(&stop, NULL);
+		} while (got < 0 && errno == EINTR);
+		azb_log(AZB_LOG_INFO, "%s: finishing what has begun", strsignal(got));
+		notify("STOPPING=1");
+		status = EXIT_SUCCESS;
+	}
+	close_all(&d);
+	return status;
+}
