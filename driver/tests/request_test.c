@@ -11,11 +11,7 @@
 #include <linux/uaccess.h>
 #include <uapi/misc/hv_azure_blob.h>
 
-#include "../azb.h"
-
-struct azb_request *azb_real_request_create(const struct azb_layout *layout,
-					    u32 timeout_ms, const u8 *guid);
-void azb_real_request_free(struct azb_request *req);
+#include "pure_request.h"
 
 static const u8 guid[16] = "0123456789abcdef";
 

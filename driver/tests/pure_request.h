@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The real functions of request.c, beside the ones that queue_test.c provides. */
+#ifndef AZB_PURE_REQUEST_H
+#define AZB_PURE_REQUEST_H
+
+#include "../azb.h"
+
+struct azb_request *azb_real_request_create(const struct azb_layout *layout,
+					    u32 timeout_ms, const u8 *guid);
+void azb_real_request_free(struct azb_request *req);
+
+#endif /* AZB_PURE_REQUEST_H */
