@@ -119,10 +119,11 @@ static void refuse(struct link_conn *conn, uint32_t error, const char *text)
 	struct azl_refuse refuse = { .header.type = AZL_REFUSE, .error = error };
 	size_t length = strnlen(text, 256);
 
-	azb_log(AZB_LOG_WARNING, "link %u: refused: %s", conn->number, text);
 	refuse.header.length = (uint32_t)(sizeof(refuse) + length);
 	memcpy(message, &refuse, sizeof(refuse));
 	memcpy(message + sizeof(refuse), text, length);
+	azb_log(AZB_LOG_WARNING, "link %u: refused: %.*s", conn->number, (int)length,
+		(const char *)message + sizeof(refuse));
 	send_message(conn, message, sizeof(refuse) + length, -1);
 	conn->state = CONN_CLOSING;
 }

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -142,23 +141,12 @@ static void guard_handler(int signo, siginfo_t *info, void *context)
 	/* The instruction faults again on return, now with the default action. */
 }
 
-static int guard_error;
-
-static void guard_install(void)
+int link_memory_guard(void)
 {
 	struct sigaction action = { .sa_sigaction = guard_handler, .sa_flags = SA_SIGINFO };
 
 	sigemptyset(&action.sa_mask);
-	if (sigaction(SIGBUS, &action, NULL) < 0)
-		guard_error = -errno;
-}
-
-int link_memory_guard(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, guard_install);
-	return guard_error;
+	return sigaction(SIGBUS, &action, NULL) < 0 ? -errno : 0;
 }
 
 void link_guard_enter(struct link_region *const *regions, unsigned int count)

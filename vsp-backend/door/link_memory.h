@@ -101,7 +101,7 @@ int link_cursor_write(struct link_cursor *cursor, const void *from, size_t lengt
 int link_cursor_read(struct link_cursor *cursor, void *to, size_t length);
 
 /**
- * link_memory_guard() - install the SIGBUS handler once for the process
+ * link_memory_guard() - install the SIGBUS handler of the process
  *
  * A fault outside of guarded regions still ends the process, as without it.
  */
