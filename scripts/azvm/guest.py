@@ -131,10 +131,10 @@ class Guest:
             command += ["-chardev", f"socket,id=vsp,path={link},reconnect-ms=100",
                         "-device", f"azure-blob-vsp,id=vsp0,chardev=vsp{vsp_options}"]
         if network == "user":
-            command += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"]
+            command += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
         elif network:
             command += ["-netdev", f"tap,id=net,ifname={network},script=no,downscript=no",
-                        "-device", "virtio-net-pci,netdev=net"]
+                        "-device", "virtio-net-pci,netdev=net,romfile="]
         if address:
             words.append(f"azblob.ip={address}")
         if gateway:
@@ -187,11 +187,13 @@ class Guest:
 
     def run_interactive(self):
         """Runs QEMU on this terminal; returns its status."""
-        self.process = subprocess.Popen(self.command, preexec_fn=die_with_parent)
-        try:
-            return self.process.wait()
-        finally:
-            self.stop()
+        with open(self.qemu_log, "wb") as log:
+            self.process = subprocess.Popen(self.command, stderr=log, preexec_fn=die_with_parent)
+        status = self.process.wait()
+        if status:
+            raise GuestError(f"QEMU ended with status {status}:\n"
+                             f"{self.qemu_log.read_text(errors='replace').strip()}")
+        return status
 
     def _wait_socket(self, path, timeout):
         deadline = time.monotonic() + timeout

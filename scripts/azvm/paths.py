@@ -115,44 +115,38 @@ def kernel(name, fetch=True):
     raise Missing(f"{directory}/env does not name a release")
 
 
-def _tree_stamp(tree):
-    """Changes when a source in the tree does."""
+def _stamp(*trees):
+    """Changes when a source in the trees does."""
     digest = hashlib.sha256()
-    for path in sorted(tree.rglob("*")):
-        if path.is_file() and path.suffix in (".c", ".h", ".sh", "") and "generated" not in path.parts:
-            digest.update(str(path.relative_to(tree)).encode())
-            digest.update(path.read_bytes())
+    for tree in trees:
+        for path in sorted(tree.rglob("*")):
+            # What a build leaves in the tree is no source; compat/config.h is generated.
+            if path.is_file() and (path.suffix in (".c", ".h") and not path.name.endswith(".mod.c")
+                                   or path.name in ("Makefile", "Kbuild", "probe")) \
+                    and path.name != "config.h" and "work" not in path.parts:
+                digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 
 def driver(kern):
-    """Builds hv_azure_blob.ko for a kernel if its sources changed; returns its path.
-
-    Every kernel has a copy of the sources, so that two builds never meet.
-    """
+    """Builds hv_azure_blob.ko for a kernel if its sources changed; returns its path."""
     out = BUILD / "driver" / kern.release
     out.mkdir(parents=True, exist_ok=True)
     with open(out / ".lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        stamp = _tree_stamp(ROOT / "driver") + _tree_stamp(ROOT / "include") + str(kern.directory)
-        module = out / "driver" / "hv_azure_blob.ko"
-        stamp_file = out / "stamp"
+        stamp = f"{_stamp(ROOT / 'driver', ROOT / 'include')} {kern.directory}"
+        module = out / "hv_azure_blob.ko"
+        stamp_file = out / ".stamp"
         if module.exists() and stamp_file.exists() and stamp_file.read_text() == stamp:
             return module
-        if not (ROOT / "driver" / "Makefile").exists():
-            raise Missing("driver/Makefile is not there")
         stamp_file.unlink(missing_ok=True)
-        for part in ("driver", "include"):
-            shutil.rmtree(out / part, ignore_errors=True)
-            shutil.copytree(ROOT / part, out / part, ignore=shutil.ignore_patterns(
-                "*.o", "*.ko", "*.mod", "*.mod.c", ".*.cmd", "generated"))
         if kern.name == "debug":
             command = ["make", f"KDIR={kern.directory}/build"]
         else:
             command = [ROOT / "scripts" / "kernel", "make", kern.directory]
-        log = out / "log"
+        log = out / "build.log"
         with open(log, "w", encoding="utf-8") as file:
-            result = subprocess.run(command + ["-C", out / "driver"], stdout=file,
+            result = subprocess.run(command + ["-C", ROOT / "driver", f"OUT={out}"], stdout=file,
                                     stderr=subprocess.STDOUT, check=False)
         if result.returncode or not module.exists():
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
