@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""Hyper-V under TCG, seen by a bare program that touches each register itself.
+
+Each case boots the program of this folder (a tenth of a second) with the case's name; it says
+"pass" or the condition that did not hold.  Cases that only make sense with a second QEMU, an event
+or a refused command line are below.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+# pylint: disable=wrong-import-position
+from azvm import paths  # noqa: E402
+from azvm.qmp import Qmp  # noqa: E402
+
+HYPERV = "qemu64,hv-relaxed,hv-vpindex,hv-synic,hv-time"
+# What a broken guest may take at most, in seconds; QEMU is ended then.
+LIMIT = 300
+# isa-debug-exit makes QEMU exit with twice the guest's status and one more.
+PASSED = 1
+
+ACCELERATORS = {
+    "threads": ["-accel", "tcg,thread=multi"],
+    "one-thread": ["-accel", "tcg,thread=single"],
+    "icount": ["-accel", "tcg,thread=single", "-icount", "shift=auto"],
+}
+TWO_CPUS = {"init-takes-the-processors-pages-away", "messages-reach-the-second-processor"}
+OTHER_CPU = {
+    "without-hyperv-nothing-changes": "qemu64",
+    "reset-register-resets": HYPERV + ",hv-reset",
+    "crash-is-reported": HYPERV + ",hv-crash",
+}
+ALONE = {"crash-is-reported", "state-survives-migration"}
+
+
+def case_names():
+    names = []
+    for source in sorted(HERE.glob("*_cases.c")):
+        names += re.findall(r'^\t\{ "([a-z-]+)",', source.read_text(), re.MULTILINE)
+    return names
+
+
+@pytest.fixture(scope="session", name="program")
+def build_program(tmp_path_factory):
+    out = tmp_path_factory.mktemp("hv-guest")
+    subprocess.run(["make", "-s", "-C", HERE, f"OUT={out}"], check=True)
+    return out / "hv-guest.elf"
+
+
+def command(program, case, accelerator):
+    cpu = OTHER_CPU.get(case, HYPERV)
+    line = [paths.qemu(), "-L", "/usr/share/seabios", "-L", "/usr/share/qemu", *accelerator,
+            "-cpu", cpu, "-M", "q35", "-m", "64", "-nodefaults", "-display", "none",
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+            "-kernel", program, "-append", case]
+    if "hv-synic" in cpu:
+        line += ["-device", "vmbus-bridge"]
+    if case in TWO_CPUS:
+        line += ["-smp", "2"]
+    return [str(word) for word in line]
+
+
+@pytest.mark.parametrize("accelerator", ACCELERATORS)
+@pytest.mark.parametrize("case", [c for c in case_names() if c not in ALONE])
+def test_guest(program, case, accelerator):
+    run = subprocess.run(command(program, case, ACCELERATORS[accelerator]) + ["-debugcon", "stdio"],
+                         stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                         timeout=LIMIT, check=False)
+    assert run.returncode == PASSED and run.stdout == "pass\n", \
+        f"status {run.returncode}\n{run.stdout}{run.stderr}"
+
+
+def test_crash_is_reported_with_its_parameters(program, tmp_path):
+    line = command(program, "crash-is-reported", ACCELERATORS["threads"])
+    # Stopped until QMP is there to hear of it
+    line += ["-S", "-qmp", f"unix:{tmp_path}/qmp,server=on,wait=on", "-debugcon", "null"]
+    with subprocess.Popen(line, stdin=subprocess.DEVNULL) as qemu:
+        try:
+            qmp = connect(tmp_path / "qmp", qemu)
+            qmp.command("cont")
+            event = qmp.wait_event("GUEST_PANICKED", timeout=LIMIT)
+        finally:
+            qemu.kill()
+    info = event["data"]["info"]
+    assert info["type"] == "hyper-v"
+    assert [info[f"arg{i}"] for i in range(1, 6)] == [0x1000, 0x1001, 0x1002, 0x1003, 0x1004]
+
+
+def test_state_survives_migration(program, tmp_path):
+    """The same machine goes on in a second QEMU: registers, pages, and messages after it."""
+    line = command(program, "state-survives-migration", ACCELERATORS["threads"])
+
+    def start(name, *more):
+        return subprocess.Popen(
+            line + ["-qmp", f"unix:{tmp_path}/{name}.qmp,server=on,wait=on",
+                    "-chardev", f"pipe,id=debug,path={tmp_path}/{name}.debug",
+                    "-device", "isa-debugcon,iobase=0xe9,chardev=debug",
+                    "-chardev", f"pipe,id=com,path={tmp_path}/{name}.com",
+                    "-device", "isa-serial,chardev=com", *more], stdin=subprocess.DEVNULL)
+
+    for name in ("old", "new"):
+        for part in ("debug", "com"):
+            for way in ("in", "out"):
+                os.mkfifo(tmp_path / f"{name}.{part}.{way}")
+    # Opened both ways, so that neither side waits for the other
+    old_debug = os.open(tmp_path / "old.debug.out", os.O_RDWR)
+    new_debug = os.open(tmp_path / "new.debug.out", os.O_RDWR)
+    new_com = os.open(tmp_path / "new.com.in", os.O_RDWR)
+    old = new = None
+    try:
+        old = start("old")
+        old_qmp = connect(tmp_path / "old.qmp", old)
+        assert os.read(old_debug, 100) == b"."
+        old_qmp.command("stop")
+        old_qmp.command("migrate", uri=f"file:{tmp_path}/state")
+        assert migrated(old_qmp) == "completed"
+        new = start("new", "-incoming", "defer")
+        new_qmp = connect(tmp_path / "new.qmp", new)
+        new_qmp.command("migrate-incoming", uri=f"file:{tmp_path}/state")
+        assert migrated(new_qmp) == "completed"
+        new_qmp.command("cont")
+        os.write(new_com, b"x")
+        assert new.wait(LIMIT) == PASSED, os.read(new_debug, 1000)
+    finally:
+        for qemu in (old, new):
+            if qemu:
+                qemu.kill()
+                qemu.wait()
+        for descriptor in (old_debug, new_debug, new_com):
+            os.close(descriptor)
+
+
+def connect(path, qemu):
+    """The QMP server at path, once QEMU has made it."""
+    until(lambda: path.exists() or qemu.poll() is not None)
+    assert qemu.poll() is None
+    return Qmp(path)
+
+
+def migrated(qmp):
+    """How the migration ended."""
+    def status():
+        now = qmp.command("query-migrate").get("status")
+        return now if now in ("completed", "failed", "cancelled") else None
+    return until(status)
+
+
+def until(condition):
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.01)
+    raise TimeoutError(f"not within {LIMIT} s")
+
+
+def test_properties_that_tcg_lacks_are_refused():
+    for name in ("hv-stimer", "hv-vapic", "hv-passthrough", "hv-spinlocks=0x1fff"):
+        error = refused(HYPERV + "," + name)
+        assert f"CPU property {name.split('=')[0]} is not available with TCG" in error
+
+
+def test_synic_needs_vpindex():
+    assert "hv-synic needs hv-vpindex" in refused("qemu64,hv-synic")
+
+
+def refused(cpu):
+    run = subprocess.run([str(paths.qemu()), "-M", "q35", "-accel", "tcg", "-cpu", cpu, "-nodefaults",
+                          "-L", "/usr/share/seabios", "-L", "/usr/share/qemu", "-display", "none"],
+                         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT,
+                         check=False)
+    assert run.returncode == 1
+    return run.stderr
