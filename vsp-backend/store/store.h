@@ -32,20 +32,20 @@ enum store_error {
 	STORE_BLOB_NOT_FOUND,
 	STORE_BLOB_EXISTS, /* If-None-Match: * on a blob that is there */
 	STORE_WRONG_BLOB_TYPE,
-	STORE_CONDITION_NOT_MET, /* 412 */
-	STORE_NOT_MODIFIED, /* 304, reads only */
-	STORE_INVALID_BLOCK_LIST, /* a block of the list does not exist */
+	STORE_CONDITION_NOT_MET,   /* 412 */
+	STORE_NOT_MODIFIED,        /* 304, reads only */
+	STORE_INVALID_BLOCK_LIST,  /* a block of the list does not exist */
 	STORE_BLOCK_LIST_TOO_LONG, /* more than STORE_MAX_BLOCKS */
-	STORE_BLOCK_COUNT_LIMIT, /* more than STORE_MAX_UNCOMMITTED */
-	STORE_BLOCK_ID_LENGTH, /* other uncommitted ids have another length */
-	STORE_INCOMPLETE, /* an upload with bytes missing */
-	STORE_OVERLAP, /* a part overlaps others without being the same part */
+	STORE_BLOCK_COUNT_LIMIT,   /* more than STORE_MAX_UNCOMMITTED */
+	STORE_BLOCK_ID_LENGTH,     /* other uncommitted ids have another length */
+	STORE_INCOMPLETE,          /* an upload with bytes missing */
+	STORE_OVERLAP,             /* a part overlaps others without being the same part */
 	STORE_TOO_MANY_PARTS,
 	STORE_OUT_OF_RANGE, /* beyond the size of the upload or of the blob */
 	STORE_CRC_MISMATCH, /* of a part: nothing of it counts */
-	STORE_NO_SPACE, /* disk full */
+	STORE_NO_SPACE,     /* disk full */
 	STORE_NO_MEMORY,
-	STORE_IO, /* the disk or SQLite failed; logged with the details */
+	STORE_IO,      /* the disk or SQLite failed; logged with the details */
 	STORE_CORRUPT, /* what is stored contradicts itself; logged */
 	STORE_UNSUPPORTED,
 	STORE_SHUTDOWN, /* the store is closing */
@@ -54,10 +54,10 @@ enum store_error {
 /* A short text for logs. */
 const char *store_error_name(enum store_error error);
 
-#define STORE_MAX_BLOCKS 50000u /* blocks of one blob */
+#define STORE_MAX_BLOCKS 50000u       /* blocks of one blob */
 #define STORE_MAX_UNCOMMITTED 100000u /* uncommitted blocks of one blob */
-#define STORE_MAX_BLOCK_ID 64u /* bytes of a block id, base64 undone */
-#define STORE_MAX_PARTS 65536u /* parts of one upload that are not in a row */
+#define STORE_MAX_BLOCK_ID 64u        /* bytes of a block id, base64 undone */
+#define STORE_MAX_PARTS 65536u        /* parts of one upload that are not in a row */
 
 struct store;
 struct store_read;
@@ -154,7 +154,7 @@ void store_container_info_clear(struct store_container_info *info);
  */
 
 #define STORE_ETAG_ANY UINT64_MAX /* "*" */
-#define STORE_ETAG_INVALID 0 /* an ETag that is none of ours: fits nothing */
+#define STORE_ETAG_INVALID 0      /* an ETag that is none of ours: fits nothing */
 
 /**
  * struct store_conditions - the conditional headers of a request
@@ -174,7 +174,10 @@ struct store_conditions {
 	int64_t if_unmodified_since;
 };
 
-enum store_access { STORE_READ, STORE_WRITE };
+enum store_access {
+	STORE_READ,
+	STORE_WRITE
+};
 
 /**
  * store_conditions_check - decides about conditions, touches nothing
@@ -421,8 +424,7 @@ struct store_ops {
 	enum store_error (*upload_write)(struct store_upload *upload, uint64_t offset,
 					 const struct iovec *iov, int iovcnt, unsigned int flags,
 					 const uint64_t *expect, uint64_t *crc64);
-	enum store_error (*upload_digest)(struct store_upload *upload,
-					  struct store_digest *digest);
+	enum store_error (*upload_digest)(struct store_upload *upload, struct store_digest *digest);
 	void (*upload_abort)(struct store_upload *upload);
 
 	enum store_error (*effect_lookup)(struct store *store, const uint8_t session[16],
@@ -541,8 +543,8 @@ static inline enum store_error store_read_map(struct store_read *read, uint64_t 
 }
 
 /* Copies exactly @length bytes, or fails.  Works with every store. */
-static inline enum store_error store_read_at(struct store_read *read, uint64_t offset,
-					     void *buffer, size_t length)
+static inline enum store_error store_read_at(struct store_read *read, uint64_t offset, void *buffer,
+					     size_t length)
 {
 	return read->store->ops->read_at(read, offset, buffer, length);
 }

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+#include "store_help.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <time.h>
+
+void fixture_directory(struct fixture *f)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(f->dir, sizeof(f->dir), "%.40s/azb-store-XXXXXX", tmp ? tmp : "/tmp");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->path, sizeof(f->path), "%s/store", f->dir);
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+void fixture_remove(struct fixture *f)
+{
+	nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+struct store *fixture_open(const struct fixture *f, const char *options)
+{
+	char spec[160], error[256] = "";
+	struct store *store;
+
+	snprintf(spec, sizeof(spec), "local,path=%s%s", f->path, options);
+	store = store_open(spec, error, sizeof(error));
+	if (!store)
+		fail_msg("%s", error);
+	return store;
+}
+
+void fixture_reopen(struct fixture *f)
+{
+	store_close(f->store);
+	f->store = fixture_open(f, "");
+}
+
+int fixture_setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct store_change create = { .kind = STORE_CONTAINER_CREATE, .ref = ref_of(NULL) };
+
+	fixture_directory(f);
+	f->store = fixture_open(f, "");
+	ok(store_change(f->store, &create, NULL));
+	*state = f;
+	return 0;
+}
+
+int fixture_teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	store_close(f->store);
+	fixture_remove(f);
+	free(f);
+	return 0;
+}
+
+struct store_ref ref_of(const char *name)
+{
+	return (struct store_ref){ .account = "a", .container = "c", .blob = name };
+}
+
+void fill_bytes(void *bytes, size_t length, uint32_t seed)
+{
+	unsigned char *p = bytes;
+	uint64_t x = seed * UINT64_C(2654435761) + 1;
+
+	for (size_t i = 0; i < length; i++) {
+		if (i % 8 == 0) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+		}
+		p[i] = (unsigned char)(x >> (i % 8 * 8));
+	}
+}
+
+enum store_error put_bytes(struct store *store, const char *name, const void *bytes, size_t length,
+			   const struct store_conditions *conditions, struct store_result *result)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = length };
+	struct store_change put = { .kind = STORE_PUT_BLOB,
+				    .ref = ref_of(name),
+				    .conditions = conditions };
+	enum store_error error = store_upload_begin(store, length, 0, &put.upload);
+
+	if (error)
+		return error;
+	error = store_upload_write(put.upload, 0, &iov, 1, 0, NULL, NULL);
+	if (!error)
+		error = store_change(store, &put, result);
+	if (error)
+		store_upload_abort(put.upload);
+	return error;
+}
+
+enum store_error put_seed(struct store *store, const char *name, size_t length, uint32_t seed)
+{
+	void *bytes = malloc(length + 1);
+	enum store_error error;
+
+	fill_bytes(bytes, length, seed);
+	error = put_bytes(store, name, bytes, length, NULL, NULL);
+	free(bytes);
+	return error;
+}
+
+bool has_seed(struct store *store, const char *name, size_t length, uint32_t seed)
+{
+	struct store_ref ref = ref_of(name);
+	struct store_read *read;
+	unsigned char *have, *want;
+	bool same = false;
+
+	if (store_read_open(store, &ref, NULL, NULL, &read))
+		return false;
+	have = malloc(length + 1);
+	want = malloc(length + 1);
+	fill_bytes(want, length, seed);
+	if (read->info.length == length && !store_read_at(read, 0, have, length))
+		same = !memcmp(have, want, length);
+	free(have);
+	free(want);
+	store_read_close(read);
+	return same;
+}
+
+bool exists(struct store *store, const char *name)
+{
+	struct store_ref ref = ref_of(name);
+	struct store_blob_info info;
+	enum store_error error = store_blob_stat(store, &ref, NULL, &info);
+
+	if (error == STORE_BLOB_NOT_FOUND)
+		return false;
+	ok(error);
+	store_blob_info_clear(&info);
+	return true;
+}
+
+enum store_error delete_blob(struct store *store, const char *name)
+{
+	struct store_change delete = { .kind = STORE_BLOB_DELETE, .ref = ref_of(name) };
+
+	return store_change(store, &delete, NULL);
+}
+
+static struct store_block_id block_id(const char *text, size_t length)
+{
+	struct store_block_id id = { .length = (uint8_t)length };
+
+	memcpy(id.bytes, text, length);
+	return id;
+}
+
+enum store_error put_block(struct store *store, const char *name, const char *id, size_t length,
+			   uint32_t seed)
+{
+	struct store_change put = { .kind = STORE_PUT_BLOCK,
+				    .ref = ref_of(name),
+				    .block = block_id(id, strlen(id)) };
+	struct iovec iov = { .iov_base = malloc(length + 1), .iov_len = length };
+	enum store_error error = store_upload_begin(store, length, 0, &put.upload);
+
+	fill_bytes(iov.iov_base, length, seed);
+	if (!error) {
+		error = store_upload_write(put.upload, 0, &iov, 1, 0, NULL, NULL);
+		if (!error)
+			error = store_change(store, &put, NULL);
+		if (error)
+			store_upload_abort(put.upload);
+	}
+	free(iov.iov_base);
+	return error;
+}
+
+enum store_error put_block_list(struct store *store, const char *name, const char *ids,
+				struct store_result *result)
+{
+	struct store_block_ref *blocks = calloc(strlen(ids) + 1, sizeof(*blocks));
+	struct store_change put = { .kind = STORE_PUT_BLOCK_LIST,
+				    .ref = ref_of(name),
+				    .blocks = blocks };
+	enum store_error error;
+
+	while (*ids) {
+		size_t length = strcspn(ids, " ");
+
+		blocks[put.block_count++] = (struct store_block_ref){
+			.id = block_id(ids + 1, length - 1),
+			.from = *ids == 'l'   ? STORE_BLOCK_LATEST
+				: *ids == 'c' ? STORE_BLOCK_COMMITTED
+					      : STORE_BLOCK_UNCOMMITTED,
+		};
+		ids += length + (ids[length] == ' ');
+	}
+	error = store_change(store, &put, result);
+	free(blocks);
+	return error;
+}
+
+uint64_t disk_used(const struct fixture *f)
+{
+	char path[128];
+	struct dirent *entry;
+	struct stat st;
+	uint64_t used = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/extents", f->path);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.' && !fstatat(dirfd(dir), entry->d_name, &st, 0))
+			used += (uint64_t)st.st_blocks * 512;
+	closedir(dir);
+	return used;
+}
+
+int64_t query_number(const struct fixture *f, const char *sql)
+{
+	sqlite3_stmt *statement;
+	char path[128];
+	int64_t number;
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/metadata.db", f->path);
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	/* we look at a store in use: never checkpoint */
+	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	sqlite3_busy_timeout(db, 5000);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	number = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	return number;
+}
+
+static void pause_shortly(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+}
+
+/* Generous: only a failing test waits so long. */
+#define TRIES 12000
+
+bool wait_for_number(const struct fixture *f, const char *sql, int64_t want)
+{
+	for (int i = 0; i < TRIES; i++) {
+		if (query_number(f, sql) == want)
+			return true;
+		pause_shortly();
+	}
+	return false;
+}
+
+bool wait_for_disk_below(const struct fixture *f, uint64_t limit)
+{
+	for (int i = 0; i < TRIES; i++) {
+		if (disk_used(f) < limit)
+			return true;
+		pause_shortly();
+	}
+	return false;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/* Changes of blobs as a whole: put, update, delete.  All run in the writer thread. */
+#include "store/local/local.h"
+
+enum store_error change_find_blob(struct local *local, struct change_job *job, struct blob_row *row)
+{
+	struct db *db = &local->writer.db;
+	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT type, etag, modified, created, chunk, content"
+					     " FROM blobs WHERE container = ?1 AND name = ?2"),
+				  "it", job->container, job->change->ref.blob);
+	enum store_error error;
+	bool found;
+
+	*row = (struct blob_row){ 0 };
+	error = db_row(db, s, &found);
+	if (error || !found)
+		return error;
+	*row = (struct blob_row){
+		.exists = true,
+		.type = (enum store_blob_type)sqlite3_column_int(s, 0),
+		.etag = (uint64_t)sqlite3_column_int64(s, 1),
+		.modified_ns = sqlite3_column_int64(s, 2),
+		.created_ns = sqlite3_column_int64(s, 3),
+		.chunk = sqlite3_column_int64(s, 4),
+		.content = sqlite3_column_int64(s, 5),
+	};
+	db_reset(s);
+	return STORE_OK;
+}
+
+/* Finds container and blob, and checks the conditions. */
+enum store_error change_begin(struct local *local, struct change_job *job, struct blob_row *old)
+{
+	enum store_error error = change_find_container(local, job);
+
+	if (!error)
+		error = change_find_blob(local, job, old);
+	if (!error)
+		error = store_conditions_check(job->change->conditions, STORE_WRITE, old->exists,
+					       old->etag, old->modified_ns);
+	if (job->change->kind == STORE_PUT_BLOB || job->change->kind == STORE_PUT_BLOCK_LIST)
+		return error;
+	/* these need a blob that is there, and "exists" is no more than a condition */
+	if (!old->exists && (!error || error == STORE_CONDITION_NOT_MET))
+		return STORE_BLOB_NOT_FOUND;
+	return error == STORE_BLOB_EXISTS ? STORE_CONDITION_NOT_MET : error;
+}
+
+enum store_error change_drop_data(struct local *local, int64_t chunk, int64_t content)
+{
+	struct db *db = &local->writer.db;
+	enum store_error error;
+
+	if (content)
+		return writer_garbage(local, GARBAGE_CONTENT, content);
+	if (!chunk)
+		return STORE_OK;
+	/*
+	 * A small blob's bytes are copied by whoever reads them, so nobody can need them
+	 * later, and the detour by the collector would cost more than the blob.
+	 */
+	error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM chunks WHERE id = ?1 AND refs = 1"
+					      " AND file IS NULL"),
+				   "i", chunk));
+	if (error || sqlite3_changes(db->handle))
+		return error;
+	return writer_garbage(local, GARBAGE_CHUNK, chunk);
+}
+
+enum store_error change_drop_staged(struct local *local, struct change_job *job)
+{
+	struct db *db = &local->writer.db;
+	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT id FROM staged WHERE container = ?1"
+					     " AND name = ?2"),
+				  "it", job->container, job->change->ref.blob);
+	enum store_error error;
+	int64_t id;
+	bool row;
+
+	error = db_row(db, s, &row);
+	if (error || !row)
+		return error;
+	id = sqlite3_column_int64(s, 0);
+	db_reset(s);
+	error = db_run(db, db_bind(DB_SQL(db, "UPDATE staged SET container = NULL WHERE id = ?1"),
+				   "i", id));
+	return error ? error : writer_garbage(local, GARBAGE_STAGED, id);
+}
+
+enum store_error change_add_chunk(struct local *local, uint64_t length, uint64_t crc64,
+				  const struct extent *extent, const void *bytes, int64_t *chunk)
+{
+	struct db *db = &local->writer.db;
+	enum store_error error;
+
+	if (extent)
+		error = db_run(db, db_bind(DB_SQL(db, "INSERT INTO chunks"
+						      "(refs, length, crc64, file, offset)"
+						      " VALUES (1, ?1, ?2, ?3, ?4)"),
+					   "iiii", (int64_t)length, (int64_t)crc64,
+					   (int64_t)extent->file->id, (int64_t)extent->offset));
+	else
+		error = db_run(
+			db, db_bind(DB_SQL(db, "INSERT INTO chunks(refs, length, crc64, data)"
+					       " VALUES (1, ?1, ?2, ?3)"),
+				    "iib", (int64_t)length, (int64_t)crc64, bytes, (size_t)length));
+	*chunk = sqlite3_last_insert_rowid(db->handle);
+	return error;
+}
+
+enum store_error change_add_content(struct local *local, int64_t *content)
+{
+	struct db *db = &local->writer.db;
+	enum store_error error = db_run(db, DB_SQL(db, "INSERT INTO contents(refs) VALUES (1)"));
+
+	*content = sqlite3_last_insert_rowid(db->handle);
+	return error;
+}
+
+enum store_error change_add_piece(struct local *local, int64_t content, uint64_t offset,
+				  uint64_t length, int64_t chunk, uint64_t chunk_offset,
+				  const struct store_block_id *block)
+{
+	struct db *db = &local->writer.db;
+
+	return db_run(db, db_bind(DB_SQL(db, "INSERT INTO pieces"
+					     "(content, offset, length, chunk, chunk_offset, block)"
+					     " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
+				  "iiiiib", content, (int64_t)offset, (int64_t)length, chunk,
+				  (int64_t)chunk_offset, block ? block->bytes : NULL,
+				  block ? (size_t)block->length : (size_t)0));
+}
+
+enum store_error change_add_data(struct local *local, struct change_job *job, int64_t *chunk,
+				 int64_t *content)
+{
+	const struct local_upload *u = (const struct local_upload *)(void *)job->change->upload;
+	enum store_error error = STORE_OK;
+	int64_t part;
+
+	*chunk = *content = 0;
+	if (!u->upload.size)
+		return STORE_OK;
+	if (u->bytes)
+		return change_add_chunk(local, u->upload.size, job->crcs[0], NULL, u->bytes, chunk);
+	if (u->extent_count == 1)
+		return change_add_chunk(local, u->upload.size, job->crcs[0], &u->extents[0], NULL,
+					chunk);
+	error = change_add_content(local, content);
+	for (size_t i = 0; i < u->extent_count && !error; i++) {
+		const struct extent *extent = &u->extents[i];
+
+		error = change_add_chunk(local, extent->length, job->crcs[i], extent, NULL, &part);
+		if (!error)
+			error = change_add_piece(local, *content, extent->start, extent->length,
+						 part, 0, NULL);
+	}
+	return error;
+}
+
+enum store_error change_put_row(struct local *local, struct change_job *job,
+				const struct blob_row *old, const struct new_blob *blob)
+{
+	const struct store_change *change = job->change;
+	const struct store_headers *headers = change->headers;
+	struct db *db = &local->writer.db;
+	bool md5 = headers && headers->has_md5;
+	enum store_error error;
+	sqlite3_stmt *s;
+
+	change_stamp(local, job);
+	job->result.created = !old->exists;
+	s = db_bind(DB_SQL(db, "INSERT OR REPLACE INTO blobs(container, name, type, length, etag,"
+			       " modified, created, chunk, content, blocks, md5, headers, meta,"
+			       " crc64) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
+			       " ?12, ?13, ?14)"),
+		    "itiiiiiiiibbb", job->container, change->ref.blob, (int64_t)STORE_BLOCK_BLOB,
+		    (int64_t)blob->length, (int64_t)job->result.etag, job->result.modified_ns,
+		    old->exists ? old->created_ns : job->result.modified_ns, blob->chunk,
+		    blob->content, (int64_t)blob->blocks, md5 ? headers->md5 : NULL,
+		    md5 ? (size_t)16 : (size_t)0, job->headers, job->headers_length,
+		    change->meta.bytes, change->meta.length);
+	if (s && blob->has_crc64)
+		sqlite3_bind_int64(s, 14, (int64_t)blob->crc64);
+	else if (s)
+		sqlite3_bind_null(s, 14);
+	error = db_run(db, s);
+	if (!error && old->exists)
+		error = change_drop_data(local, old->chunk, old->content);
+	return error;
+}
+
+enum store_error change_put_blob(struct local *local, void *context)
+{
+	struct change_job *job = context;
+	struct new_blob blob = { .length = job->change->upload->size,
+				 .has_crc64 = true,
+				 .crc64 = job->result.crc64 };
+	struct blob_row old;
+	enum store_error error = change_begin(local, job, &old);
+
+	if (!error)
+		error = change_add_data(local, job, &blob.chunk, &blob.content);
+	if (!error)
+		error = change_put_row(local, job, &old, &blob);
+	return error ? error : change_drop_staged(local, job);
+}
+
+enum store_error change_blob_update(struct local *local, void *context)
+{
+	struct change_job *job = context;
+	const struct store_change *change = job->change;
+	const struct store_headers *headers = change->headers;
+	struct db *db = &local->writer.db;
+	bool md5 = headers && headers->has_md5;
+	struct blob_row old;
+	enum store_error error = change_begin(local, job, &old);
+
+	if (error)
+		return error;
+	change_stamp(local, job);
+	error = db_run(db, db_bind(DB_SQL(db, "UPDATE blobs SET etag = ?3, modified = ?4"
+					      " WHERE container = ?1 AND name = ?2"),
+				   "itii", job->container, change->ref.blob,
+				   (int64_t)job->result.etag, job->result.modified_ns));
+	if (!error && change->set & STORE_SET_META)
+		error = db_run(db, db_bind(DB_SQL(db, "UPDATE blobs SET meta = ?3"
+						      " WHERE container = ?1 AND name = ?2"),
+					   "itb", job->container, change->ref.blob,
+					   change->meta.bytes, change->meta.length));
+	if (!error && change->set & STORE_SET_HEADERS)
+		error = db_run(db, db_bind(DB_SQL(db, "UPDATE blobs SET headers = ?3, md5 = ?4"
+						      " WHERE container = ?1 AND name = ?2"),
+					   "itbb", job->container, change->ref.blob, job->headers,
+					   job->headers_length, md5 ? headers->md5 : NULL,
+					   md5 ? (size_t)16 : (size_t)0));
+	return error;
+}
+
+enum store_error change_blob_delete(struct local *local, void *context)
+{
+	struct change_job *job = context;
+	struct db *db = &local->writer.db;
+	struct blob_row old;
+	enum store_error error = change_begin(local, job, &old);
+
+	if (error)
+		return error;
+	change_stamp(local, job);
+	error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM blobs WHERE container = ?1"
+					      " AND name = ?2"),
+				   "it", job->container, job->change->ref.blob));
+	if (!error)
+		error = change_drop_data(local, old.chunk, old.content);
+	return error ? error : change_drop_staged(local, job);
+}

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The collector: takes garbage apart, one small transaction after another, so that
+ * no change waits long for it.
+ *
+ * Each row of garbage is one reference to something.  A chunk whose last reference
+ * goes is deleted, with a row in dirty for its space; when that is committed the hole
+ * is punched and the space is free.  Bigger things become garbage of smaller kinds
+ * on the way.  What is leased stays until the lease ends.
+ */
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "store/local/local.h"
+
+#define LOOK 256 /* rows of garbage looked at together */
+#define STEP 512 /* rows deleted in one transaction, about */
+/* What nobody touched for so long is given up; in units of 100 ns. */
+#define AGE (INT64_C(7) * 24 * 3600 * 10000000)
+
+struct item {
+	int64_t id;
+	enum garbage_kind kind;
+	int64_t what;
+};
+
+/* One transaction of the collector. */
+struct step {
+	const struct item *items;
+	size_t count;    /* of items */
+	size_t finished; /* items that are gone with this step */
+	size_t budget;
+	struct range *ranges; /* space that is free when it is committed */
+	size_t range_count;
+	int64_t dirty[STEP + 1]; /* their rows */
+};
+
+static enum store_error drop_chunk(struct local *local, struct step *step, int64_t id)
+{
+	struct db *db = &local->writer.db;
+	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT refs, length, file, offset FROM chunks"
+					     " WHERE id = ?1"),
+				  "i", id);
+	struct range *range = &step->ranges[step->range_count];
+	enum store_error error;
+	bool row, in_file;
+	int64_t refs;
+
+	error = db_row(db, s, &row);
+	if (error || !row)
+		return error; /* no such chunk: nothing to drop */
+	refs = sqlite3_column_int64(s, 0);
+	in_file = sqlite3_column_type(s, 2) != SQLITE_NULL;
+	*range = (struct range){ .file = (uint32_t)sqlite3_column_int64(s, 2),
+				 .offset = (uint64_t)sqlite3_column_int64(s, 3),
+				 .length = (uint64_t)sqlite3_column_int64(s, 1) };
+	db_reset(s);
+	step->budget -= step->budget > 0;
+	if (refs > 1)
+		return db_run(db, db_bind(DB_SQL(db, "UPDATE chunks SET refs = refs - 1"
+						     " WHERE id = ?1"),
+					  "i", id));
+	error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM chunks WHERE id = ?1"), "i", id));
+	if (error || !in_file)
+		return error;
+	error = db_run(db, db_bind(DB_SQL(db, "INSERT INTO dirty(file, offset, length)"
+					      " VALUES (?1, ?2, ?3)"),
+				   "iii", (int64_t)range->file, (int64_t)range->offset,
+				   (int64_t)range->length));
+	step->dirty[step->range_count++] = sqlite3_last_insert_rowid(db->handle);
+	return error;
+}
+
+/* Deletes pieces of a content until the budget is used up; *done: none are left. */
+static enum store_error drop_content(struct local *local, struct step *step, int64_t content,
+				     bool *done)
+{
+	struct db *db = &local->writer.db;
+	enum store_error error;
+	sqlite3_stmt *s;
+	bool row;
+
+	s = db_bind(DB_SQL(db, "SELECT refs FROM contents WHERE id = ?1"), "i", content);
+	error = db_row(db, s, &row);
+	if (error)
+		return error;
+	if (row && sqlite3_column_int64(s, 0) > 1) {
+		db_reset(s);
+		*done = true;
+		return db_run(db, db_bind(DB_SQL(db, "UPDATE contents SET refs = refs - 1"
+						     " WHERE id = ?1"),
+					  "i", content));
+	}
+	db_reset(s);
+	while (step->budget) {
+		int64_t offset, chunk;
+
+		s = db_bind(DB_SQL(db, "SELECT offset, chunk FROM pieces WHERE content = ?1"
+				       " ORDER BY offset LIMIT 1"),
+			    "i", content);
+		error = db_row(db, s, &row);
+		if (error)
+			return error;
+		if (!row) {
+			*done = true;
+			return db_run(db, db_bind(DB_SQL(db, "DELETE FROM contents WHERE id = ?1"),
+						  "i", content));
+		}
+		offset = sqlite3_column_int64(s, 0);
+		chunk = sqlite3_column_int64(s, 1);
+		db_reset(s);
+		error = drop_chunk(local, step, chunk);
+		if (!error)
+			error = db_run(db,
+				       db_bind(DB_SQL(db, "DELETE FROM pieces"
+							  " WHERE content = ?1 AND offset = ?2"),
+					       "ii", content, offset));
+		if (error)
+			return error;
+	}
+	return STORE_OK;
+}
+
+static enum store_error drop_staged(struct local *local, struct step *step, int64_t staged,
+				    bool *done)
+{
+	struct db *db = &local->writer.db;
+	enum store_error error = STORE_OK;
+
+	while (step->budget && !error) {
+		sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT chunk, content, taken, id FROM blocks"
+						     " WHERE staged = ?1 LIMIT 1"),
+					  "i", staged);
+		int64_t chunk, content;
+		bool row, taken;
+
+		error = db_row(db, s, &row);
+		if (error)
+			return error;
+		if (!row) {
+			*done = true;
+			return db_run(db, db_bind(DB_SQL(db, "DELETE FROM staged WHERE id = ?1"),
+						  "i", staged));
+		}
+		chunk = sqlite3_column_int64(s, 0);
+		content = sqlite3_column_int64(s, 1);
+		taken = sqlite3_column_int(s, 2);
+		db_reset(s);
+		step->budget--;
+		error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM blocks WHERE staged = ?1"
+						      " AND id = (SELECT id FROM blocks"
+						      " WHERE staged = ?1 LIMIT 1)"),
+					   "i", staged));
+		/* a chunk that was taken may be leased by readers of the blob: it has moved on */
+		if (!error && !taken)
+			error = change_drop_data(local, chunk, content);
+	}
+	return error;
+}
+
+/* One name of a deleted container. */
+static enum store_error drop_blob(struct local *local, int64_t container, bool *row)
+{
+	struct db *db = &local->writer.db;
+	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT chunk, content FROM blobs"
+					     " WHERE container = ?1 ORDER BY name LIMIT 1"),
+				  "i", container);
+	enum store_error error = db_row(db, s, row);
+	int64_t chunk, content;
+
+	if (error || !*row)
+		return error;
+	chunk = sqlite3_column_int64(s, 0);
+	content = sqlite3_column_int64(s, 1);
+	db_reset(s);
+	error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM blobs WHERE container = ?1 AND name ="
+					      " (SELECT name FROM blobs WHERE container = ?1"
+					      "  ORDER BY name LIMIT 1)"),
+				   "i", container));
+	return error ? error : change_drop_data(local, chunk, content);
+}
+
+static enum store_error drop_container(struct local *local, struct step *step, int64_t container,
+				       bool *done)
+{
+	struct db *db = &local->writer.db;
+	enum store_error error = STORE_OK;
+	bool row = true;
+
+	for (; step->budget && row && !error; step->budget--)
+		error = drop_blob(local, container, &row);
+	while (step->budget && !row && !error) {
+		sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT id FROM staged WHERE container = ?1"
+						     " LIMIT 1"),
+					  "i", container);
+		int64_t staged;
+
+		error = db_row(db, s, &row);
+		if (error)
+			break;
+		if (!row) {
+			*done = true;
+			return db_run(db, db_bind(DB_SQL(db, "DELETE FROM containers"
+							     " WHERE id = ?1"),
+						  "i", container));
+		}
+		staged = sqlite3_column_int64(s, 0);
+		db_reset(s);
+		row = false;
+		step->budget--;
+		error = db_run(db, db_bind(DB_SQL(db, "UPDATE staged SET container = NULL"
+						      " WHERE id = ?1"),
+					   "i", staged));
+		if (!error)
+			error = writer_garbage(local, GARBAGE_STAGED, staged);
+	}
+	return error;
+}
+
+static enum store_error run_step(struct local *local, void *context)
+{
+	struct db *db = &local->writer.db;
+	struct step *step = context;
+	enum store_error error = STORE_OK;
+
+	while (step->finished < step->count && step->budget && !error) {
+		const struct item *item = &step->items[step->finished];
+		bool done = false;
+
+		switch (item->kind) {
+		case GARBAGE_CHUNK:
+			error = drop_chunk(local, step, item->what);
+			done = true;
+			break;
+		case GARBAGE_CONTENT:
+			error = drop_content(local, step, item->what, &done);
+			break;
+		case GARBAGE_CONTAINER:
+			error = drop_container(local, step, item->what, &done);
+			break;
+		case GARBAGE_STAGED:
+			error = drop_staged(local, step, item->what, &done);
+			break;
+		}
+		if (error || !done)
+			break;
+		error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM garbage WHERE id = ?1"), "i",
+					   item->id));
+		step->finished++;
+	}
+	/*
+	 * Before the commit: a map that is made after it must not show as free what is
+	 * yet to be punched.
+	 */
+	if (!error)
+		alloc_set_pending(local, step->ranges, step->range_count);
+	return error;
+}
+
+static enum store_error forget_dirty(struct local *local, void *context)
+{
+	struct db *db = &local->writer.db;
+	struct step *step = context;
+	enum store_error error = STORE_OK;
+
+	for (size_t i = 0; i < step->range_count && !error; i++)
+		error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM dirty WHERE id = ?1"), "i",
+					   step->dirty[i]));
+	return error;
+}
+
+/* One transaction, and what is free by it. */
+static enum store_error do_step(struct local *local, struct step *step)
+{
+	size_t finished = step->finished;
+	enum store_error error;
+
+	step->budget = STEP;
+	step->range_count = 0;
+	error = writer_do(local, run_step, step);
+	if (error) {
+		alloc_set_pending(local, NULL, 0);
+		step->finished = finished;
+		return error;
+	}
+	if (!step->range_count)
+		return STORE_OK;
+	alloc_free_pending(local);
+	return writer_do(local, forget_dirty, step);
+}
+
+/* The next rows of garbage after *cursor that are not leased; *seen: rows there were. */
+static enum store_error look(struct local *local, int64_t *cursor, struct item *items,
+			     size_t *count, size_t *seen)
+{
+	struct reader *reader;
+	enum store_error error = reader_get(local, &reader);
+	size_t kept = 0;
+	sqlite3_stmt *s;
+	bool row;
+
+	*count = *seen = 0;
+	if (error)
+		return error;
+	s = db_bind(DB_SQL(&reader->db, "SELECT id, kind, what FROM garbage WHERE id > ?1"
+					" ORDER BY id LIMIT ?2"),
+		    "ii", *cursor, (int64_t)LOOK);
+	while (!(error = db_row(&reader->db, s, &row)) && row) {
+		items[(*seen)++] = (struct item){
+			.id = sqlite3_column_int64(s, 0),
+			.kind = (enum garbage_kind)sqlite3_column_int(s, 1),
+			.what = sqlite3_column_int64(s, 2),
+		};
+		*cursor = sqlite3_column_int64(s, 0);
+	}
+	reader_put(local, reader);
+	if (error || !*seen)
+		return error;
+	lease_wait_openers(local);
+	for (size_t i = 0; i < *seen; i++)
+		if (!lease_held(local, items[i].kind, items[i].what))
+			items[kept++] = items[i];
+	*count = kept;
+	return STORE_OK;
+}
+
+static bool stopping(struct collector *collector)
+{
+	bool stop;
+
+	pthread_mutex_lock(&collector->lock);
+	stop = collector->stop;
+	pthread_mutex_unlock(&collector->lock);
+	return stop;
+}
+
+/* All garbage there is; what is leased is left. */
+static enum store_error collect(struct local *local, struct step *step)
+{
+	struct item items[LOOK];
+	enum store_error error = STORE_OK;
+	int64_t cursor = 0;
+	size_t seen = 1;
+
+	while (seen && !error && !stopping(&local->collector)) {
+		error = look(local, &cursor, items, &step->count, &seen);
+		step->items = items;
+		step->finished = 0;
+		while (!error && step->finished < step->count && !stopping(&local->collector))
+			error = do_step(local, step);
+	}
+	return error;
+}
+
+/* Uncommitted blocks nobody touched for a week, and answers nobody asked for. */
+static enum store_error expire(struct local *local, void *context)
+{
+	struct db *db = &local->writer.db;
+	int64_t before = writer_tick(local) - AGE;
+	enum store_error error;
+	sqlite3_stmt *s;
+	bool row = true;
+
+	(void)context;
+	error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM effects WHERE made < ?1"), "i", before));
+	while (!error && row) {
+		int64_t staged;
+
+		s = db_bind(DB_SQL(db, "SELECT id FROM staged WHERE container IS NOT NULL"
+				       " AND modified < ?1 LIMIT 1"),
+			    "i", before * 100);
+		error = db_row(db, s, &row);
+		if (error || !row)
+			break;
+		staged = sqlite3_column_int64(s, 0);
+		db_reset(s);
+		error = db_run(db, db_bind(DB_SQL(db, "UPDATE staged SET container = NULL"
+						      " WHERE id = ?1"),
+					   "i", staged));
+		if (!error)
+			error = writer_garbage(local, GARBAGE_STAGED, staged);
+	}
+	return error;
+}
+
+/* Gives pages that metadata.db does not need back; *more: there are others. */
+static enum store_error shrink(struct local *local, void *context)
+{
+	struct db *db = &local->writer.db;
+	bool *more = context, row;
+	int64_t unused, pages;
+	sqlite3_stmt *s;
+	enum store_error error;
+
+	*more = false;
+	s = DB_SQL(db, "PRAGMA freelist_count");
+	error = db_row(db, s, &row);
+	if (error || !row)
+		return error;
+	unused = sqlite3_column_int64(s, 0);
+	db_reset(s);
+	s = DB_SQL(db, "PRAGMA page_count");
+	error = db_row(db, s, &row);
+	if (error || !row)
+		return error;
+	pages = sqlite3_column_int64(s, 0);
+	db_reset(s);
+	/* some are kept for the next blobs */
+	if (unused < 1024 || unused < pages / 8)
+		return STORE_OK;
+	*more = true;
+	return db_exec(db, "PRAGMA incremental_vacuum(256)");
+}
+
+/* Sleeps until there is garbage, or for an hour. */
+static bool wait_for_work(struct collector *collector)
+{
+	struct timespec until;
+	bool go;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += 3600;
+	pthread_mutex_lock(&collector->lock);
+	while (!collector->work && !collector->stop)
+		if (pthread_cond_timedwait(&collector->wake, &collector->lock, &until))
+			break;
+	collector->work = false;
+	go = !collector->stop;
+	pthread_mutex_unlock(&collector->lock);
+	return go;
+}
+
+static void *collector_main(void *context)
+{
+	struct local *local = context;
+	struct step *step = calloc(1, sizeof(*step));
+
+	if (step)
+		step->ranges = calloc(STEP + 1, sizeof(*step->ranges));
+	if (!step || !step->ranges) {
+		azb_log(AZB_LOG_ERROR, "store: no memory for collecting deleted data");
+		free(step);
+		return NULL;
+	}
+	while (wait_for_work(&local->collector)) {
+		bool more = true;
+
+		/* errors are logged where they come from; the next wake-up tries again */
+		writer_do(local, expire, NULL);
+		if (collect(local, step))
+			continue;
+		while (more && !stopping(&local->collector))
+			if (writer_do(local, shrink, &more))
+				break;
+	}
+	free(step->ranges);
+	free(step);
+	return NULL;
+}
+
+void collector_wake(struct local *local)
+{
+	struct collector *collector = &local->collector;
+
+	pthread_mutex_lock(&collector->lock);
+	collector->work = true;
+	pthread_cond_signal(&collector->wake);
+	pthread_mutex_unlock(&collector->lock);
+}
+
+void collector_init(struct local *local)
+{
+	struct collector *collector = &local->collector;
+	pthread_condattr_t attributes;
+
+	pthread_mutex_init(&collector->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&collector->wake, &attributes);
+	pthread_condattr_destroy(&attributes);
+	collector->work = true; /* what an earlier run left */
+}
+
+enum store_error collector_start(struct local *local)
+{
+	struct collector *collector = &local->collector;
+
+	if (pthread_create(&collector->thread, NULL, collector_main, local))
+		return STORE_NO_MEMORY;
+	collector->running = true;
+	return STORE_OK;
+}
+
+void collector_stop(struct local *local)
+{
+	struct collector *collector = &local->collector;
+
+	if (!collector->running)
+		return;
+	pthread_mutex_lock(&collector->lock);
+	collector->stop = true;
+	pthread_cond_signal(&collector->wake);
+	pthread_mutex_unlock(&collector->lock);
+	pthread_join(collector->thread, NULL);
+	collector->running = false;
+}
+
+void collector_end(struct local *local)
+{
+	pthread_cond_destroy(&local->collector.wake);
+	pthread_mutex_destroy(&local->collector.lock);
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/* Looking blobs up, and reading them under a lease. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/local/local.h"
+
+/*
+ * A lease.  A blob of one chunk is file, offset; a small one is a copy of its bytes;
+ * one of many pieces is looked up in its content, which stays while the lease is held.
+ */
+struct local_read {
+	struct store_read read;
+	struct lease *lease;
+	int64_t content;
+	int fd;
+	uint64_t file_offset;
+	void *bytes;
+};
+
+static struct local_read *to_read(struct store_read *read)
+{
+	return (struct local_read *)(void *)read;
+}
+
+static struct local *local_of(struct store_read *read)
+{
+	return to_local(read->store);
+}
+
+enum store_error local_container_stat(struct store *store, const struct store_ref *ref,
+				      struct store_container_info *info)
+{
+	struct local *local = to_local(store);
+	struct store_container_info found;
+	struct reader *reader;
+	enum store_error error = reader_get(local, &reader);
+	sqlite3_stmt *s;
+	bool row;
+
+	*info = (struct store_container_info){ 0 };
+	if (error)
+		return error;
+	s = db_bind(DB_SQL(&reader->db, "SELECT " CONTAINER_COLUMNS " FROM containers c"
+					" WHERE c.account = ?1 AND c.name = ?2 AND c.deleted = 0"),
+		    "tt", ref->account, ref->container);
+	error = db_row(&reader->db, s, &row);
+	if (!error && !row)
+		error = STORE_CONTAINER_NOT_FOUND;
+	if (!error) {
+		container_of_row(s, 0, &found);
+		error = container_copy(&found, info);
+		db_reset(s);
+	}
+	reader_put(local, reader);
+	return error;
+}
+
+/* Steps to the blob's row: BLOB_COLUMNS, then chunk and content.  The caller resets. */
+static enum store_error find_blob(struct db *db, const struct store_ref *ref, sqlite3_stmt **out)
+{
+	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT " BLOB_COLUMNS ", b.chunk, b.content"
+					     " FROM containers c JOIN blobs b ON b.container = c.id"
+					     " WHERE c.account = ?1 AND c.name = ?2"
+					     " AND c.deleted = 0 AND b.name = ?3"),
+				  "ttt", ref->account, ref->container, ref->blob);
+	enum store_error error;
+	int64_t id;
+	bool row;
+
+	error = db_row(db, s, &row);
+	*out = s;
+	if (error || row)
+		return error;
+	error = local_find_container(db, ref, &id);
+	return error ? error : STORE_BLOB_NOT_FOUND;
+}
+
+enum store_error local_blob_stat(struct store *store, const struct store_ref *ref,
+				 const struct store_conditions *conditions,
+				 struct store_blob_info *info)
+{
+	struct local *local = to_local(store);
+	struct store_blob_info found;
+	struct reader *reader;
+	enum store_error error = reader_get(local, &reader);
+	sqlite3_stmt *s;
+
+	*info = (struct store_blob_info){ 0 };
+	if (error)
+		return error;
+	error = find_blob(&reader->db, ref, &s);
+	if (!error) {
+		error = info_of_row(s, 0, &found);
+		if (!error)
+			error = store_conditions_check(conditions, STORE_READ, true, found.etag,
+						       found.modified_ns);
+		if (!error)
+			error = info_copy(&found, info);
+		db_reset(s);
+	}
+	reader_put(local, reader);
+	return error;
+}
+
+/* Where the one chunk of a blob is; the bytes of a small one. */
+static enum store_error open_chunk(struct local *local, struct db *db, struct local_read *r,
+				   int64_t chunk)
+{
+	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT file, offset, data FROM chunks WHERE id = ?1"),
+				  "i", chunk);
+	uint64_t length = r->read.info.length;
+	enum store_error error;
+	bool row;
+
+	error = db_row(db, s, &row);
+	if (error || !row)
+		return error ? error : STORE_CORRUPT;
+	if (sqlite3_column_type(s, 0) == SQLITE_NULL) {
+		if ((uint64_t)sqlite3_column_bytes(s, 2) != length)
+			error = STORE_CORRUPT;
+		r->bytes = malloc(length);
+		if (!error && !r->bytes)
+			error = STORE_NO_MEMORY;
+		if (!error)
+			memcpy(r->bytes, sqlite3_column_blob(s, 2), length);
+	} else {
+		struct extent_file *file = alloc_file(local, (uint32_t)sqlite3_column_int64(s, 0));
+
+		r->file_offset = (uint64_t)sqlite3_column_int64(s, 1);
+		if (file)
+			r->fd = file->fd;
+		else
+			error = STORE_CORRUPT;
+	}
+	db_reset(s);
+	if (!error && !r->bytes)
+		error = lease_take(local, GARBAGE_CHUNK, chunk, &r->lease);
+	return error;
+}
+
+/* All that needs one consistent view; the transaction is the caller's. */
+static enum store_error open_in(struct local *local, struct db *db, const struct store_ref *ref,
+				const struct store_conditions *conditions,
+				struct store_blob_info *info, struct local_read *r)
+{
+	struct store_blob_info found;
+	enum store_error error;
+	int64_t chunk;
+	sqlite3_stmt *s;
+
+	error = find_blob(db, ref, &s);
+	if (error)
+		return error;
+	error = info_of_row(s, 0, &found);
+	if (!error)
+		error = store_conditions_check(conditions, STORE_READ, true, found.etag,
+					       found.modified_ns);
+	if (!error) {
+		error = info_copy(&found, &r->read.info);
+	} else if (info && (error == STORE_NOT_MODIFIED || error == STORE_CONDITION_NOT_MET)) {
+		if (info_copy(&found, info))
+			error = STORE_NO_MEMORY;
+	}
+	chunk = sqlite3_column_int64(s, BLOB_COLUMN_COUNT);
+	r->content = sqlite3_column_int64(s, BLOB_COLUMN_COUNT + 1);
+	db_reset(s);
+	if (error)
+		return error;
+	if (r->content)
+		return lease_take(local, GARBAGE_CONTENT, r->content, &r->lease);
+	return chunk ? open_chunk(local, db, r, chunk) : STORE_OK;
+}
+
+enum store_error local_read_open(struct store *store, const struct store_ref *ref,
+				 const struct store_conditions *conditions,
+				 struct store_blob_info *info, struct store_read **read)
+{
+	struct local *local = to_local(store);
+	struct local_read *r = calloc(1, sizeof(*r));
+	struct reader *reader;
+	enum store_error error;
+	unsigned int phase;
+
+	if (info)
+		*info = (struct store_blob_info){ 0 };
+	if (!r)
+		return STORE_NO_MEMORY;
+	r->read.store = store;
+	r->fd = -1;
+	error = reader_get(local, &reader);
+	if (error) {
+		free(r);
+		return error;
+	}
+	phase = lease_opening(local);
+	error = db_run(&reader->db, DB_SQL(&reader->db, "BEGIN"));
+	if (!error) {
+		enum store_error end;
+
+		error = open_in(local, &reader->db, ref, conditions, info, r);
+		end = db_run(&reader->db, DB_SQL(&reader->db, "COMMIT"));
+		if (!error)
+			error = end;
+	}
+	lease_opened(local, phase);
+	reader_put(local, reader);
+	if (error) {
+		local_read_close(&r->read);
+		return error;
+	}
+	*read = &r->read;
+	return STORE_OK;
+}
+
+void local_read_close(struct store_read *read)
+{
+	struct local_read *r = to_read(read);
+
+	if (r->lease)
+		lease_drop(local_of(read), r->lease);
+	store_blob_info_clear(&read->info);
+	free(r->bytes);
+	free(r);
+}
+
+/* Adds a piece, or makes the last one longer. */
+static bool add_piece(struct store_piece *pieces, size_t room, size_t *count, int fd,
+		      uint64_t file_offset, uint64_t length)
+{
+	struct store_piece *last = *count ? &pieces[*count - 1] : NULL;
+
+	if (last && last->fd == fd && last->file_offset + last->length == file_offset) {
+		last->length += length;
+		return true;
+	}
+	if (*count == room)
+		return false;
+	pieces[(*count)++] =
+		(struct store_piece){ .fd = fd, .file_offset = file_offset, .length = length };
+	return true;
+}
+
+static enum store_error map_content(struct local_read *r, uint64_t offset, uint64_t length,
+				    struct store_piece *pieces, size_t room, size_t *count)
+{
+	struct local *local = local_of(&r->read);
+	uint64_t end = offset + length;
+	struct reader *reader;
+	enum store_error error = reader_get(local, &reader);
+	sqlite3_stmt *s;
+	bool row;
+
+	if (error)
+		return error;
+	s = db_bind(DB_SQL(&reader->db,
+			   "SELECT p.offset, p.length, p.chunk_offset, k.file, k.offset"
+			   " FROM pieces p JOIN chunks k ON k.id = p.chunk"
+			   " WHERE p.content = ?1 AND p.offset < ?3 AND p.offset >="
+			   " (SELECT max(q.offset) FROM pieces q"
+			   "  WHERE q.content = ?1 AND q.offset <= ?2)"
+			   " ORDER BY p.offset"),
+		    "iii", r->content, (int64_t)offset, (int64_t)end);
+	while (!(error = db_row(&reader->db, s, &row)) && row) {
+		uint64_t start = (uint64_t)sqlite3_column_int64(s, 0);
+		uint64_t stop = start + (uint64_t)sqlite3_column_int64(s, 1);
+		struct extent_file *file = alloc_file(local, (uint32_t)sqlite3_column_int64(s, 3));
+		uint64_t at = (uint64_t)sqlite3_column_int64(s, 4) +
+			      (uint64_t)sqlite3_column_int64(s, 2) + (offset - start);
+
+		/* pieces follow each other without gaps */
+		if (!file || start > offset || stop <= offset) {
+			error = STORE_CORRUPT;
+			db_reset(s);
+			break;
+		}
+		if (stop > end)
+			stop = end;
+		if (!add_piece(pieces, room, count, file->fd, at, stop - offset)) {
+			db_reset(s);
+			break;
+		}
+		offset = stop;
+	}
+	reader_put(local, reader);
+	return error ? error : *count ? STORE_OK : STORE_CORRUPT;
+}
+
+enum store_error local_read_map(struct store_read *read, uint64_t offset, uint64_t length,
+				struct store_piece *pieces, size_t room, size_t *count)
+{
+	struct local_read *r = to_read(read);
+
+	*count = 0;
+	if (offset > read->info.length || length > read->info.length - offset)
+		return STORE_OUT_OF_RANGE;
+	if (!length || !room)
+		return STORE_OK;
+	if (r->content)
+		return map_content(r, offset, length, pieces, room, count);
+	pieces[0] = (struct store_piece){ .fd = r->fd, .length = length };
+	if (r->bytes)
+		pieces[0].bytes = (char *)r->bytes + offset;
+	else
+		pieces[0].file_offset = r->file_offset + offset;
+	*count = 1;
+	return STORE_OK;
+}
+
+enum store_error local_read_at(struct store_read *read, uint64_t offset, void *buffer,
+			       size_t length)
+{
+	struct store_piece pieces[16];
+	char *p = buffer;
+	size_t count;
+
+	while (length) {
+		enum store_error error = local_read_map(read, offset, length, pieces, 16, &count);
+
+		for (size_t i = 0; i < count && !error; i++) {
+			size_t n = (size_t)pieces[i].length;
+
+			if (pieces[i].fd < 0)
+				memcpy(p, pieces[i].bytes, n);
+			else
+				error = extent_read(pieces[i].fd, pieces[i].file_offset, p, n);
+			p += n;
+			offset += n;
+			length -= n;
+		}
+		if (error)
+			return error;
+	}
+	return STORE_OK;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef AZB_LOCAL_SCHEMA_H
+#define AZB_LOCAL_SCHEMA_H
+
+#include "store/local/db.h"
+
+/* The version of the tables and of the extent files; a newer one is refused. */
+#define SCHEMA_FORMAT 1
+
+/* Bytes of an extent file, and the unit of space in it. */
+#define EXTENT_FILE_SIZE (UINT64_C(1) << 30)
+#define EXTENT_UNIT 4096u
+#define EXTENT_FILE_UNITS (EXTENT_FILE_SIZE / EXTENT_UNIT)
+
+/* garbage.kind: what garbage.what is an id of */
+enum garbage_kind {
+	GARBAGE_CHUNK = 1,     /* one reference to a chunk */
+	GARBAGE_CONTENT = 2,   /* one reference to a content */
+	GARBAGE_CONTAINER = 3, /* a deleted container with all that is in it */
+	GARBAGE_STAGED = 4,    /* uncommitted blocks that no blob has any more */
+};
+
+enum store_error schema_pragmas(struct db *db, bool writer, bool no_sync);
+
+/**
+ * schema_prepare - make the tables of a new store, or see that they can be used
+ * @error: one line for a person when it fails.
+ */
+enum store_error schema_prepare(struct db *db, const char *path, char *error, size_t error_size);
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The stores that store_open() knows. */
+#ifndef AZB_STORES_H
+#define AZB_STORES_H
+
+#include "store.h"
+
+/* @options: what follows "local,".  Otherwise as store_open(). */
+struct store *store_local_open(const char *options, char *error, size_t error_size);
+
+#endif
