@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A device for tests that is no device: it plays driver and emulator over the backend's link
+ * socket, with the bytes in the messages.  Linked in place of the ioctl, --device then names the
+ * socket; nothing of this is in the programs that are installed.
+ */
+#include "transport.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "azblob/vsp_link.h"
+#include "azblob/vsp_wire.h"
+#include "uapi/misc/hv_azure_blob.h"
+
+struct waiter {
+	struct waiter *next;
+	uint64_t id;
+	struct az_blob_request_sync *request;
+	bool done;
+	int result;
+};
+
+struct link_device {
+	struct azc_device device;
+	int fd;
+	pthread_t reader;
+	pthread_mutex_t send_lock; /* messages are sent whole */
+	pthread_mutex_t lock; /* protects the rest */
+	pthread_cond_t changed;
+	struct waiter *waiters;
+	uint64_t next_id;
+	bool gone;
+};
+
+static bool read_all(int fd, void *buffer, size_t length)
+{
+	char *at = buffer;
+
+	while (length) {
+		ssize_t got = read(fd, at, length);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return false;
+		at += got;
+		length -= (size_t)got;
+	}
+	return true;
+}
+
+static bool write_all(int fd, const void *buffer, size_t length)
+{
+	const char *at = buffer;
+
+	while (length) {
+		ssize_t done = send(fd, at, length, MSG_NOSIGNAL);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return false;
+		at += done;
+		length -= (size_t)done;
+	}
+	return true;
+}
+
+static bool send_bare(struct link_device *link, uint16_t type, uint64_t id)
+{
+	struct azl_header header = { .length = sizeof(header), .type = type, .id = id };
+	bool good;
+
+	pthread_mutex_lock(&link->send_lock);
+	good = write_all(link->fd, &header, sizeof(header));
+	pthread_mutex_unlock(&link->send_lock);
+	return good;
+}
+
+/* Takes the waiter out of the list. */
+static struct waiter *find_waiter(struct link_device *link, uint64_t id)
+{
+	struct waiter **at;
+	struct waiter *found;
+
+	pthread_mutex_lock(&link->lock);
+	for (at = &link->waiters; *at && (*at)->id != id; at = &(*at)->next)
+		;
+	found = *at;
+	if (found)
+		*at = found->next;
+	pthread_mutex_unlock(&link->lock);
+	return found;
+}
+
+static bool take_complete(struct link_device *link, const struct azl_header *header)
+{
+	struct azl_complete complete = { .header = *header };
+	struct az_blob_request_sync *request;
+	struct waiter *waiter;
+
+	if (header->length < sizeof(complete) ||
+	    !read_all(link->fd, (char *)&complete + sizeof(*header),
+		      sizeof(complete) - sizeof(*header)))
+		return false;
+	waiter = find_waiter(link, header->id);
+	if (!waiter)
+		return false;
+	request = waiter->request;
+	if (complete.response_length > request->response_len ||
+	    complete.data_length > request->data_len ||
+	    header->length != sizeof(complete) + complete.response_length + complete.data_length)
+		return false;
+	if (!read_all(link->fd, (void *)(uintptr_t)request->response_buffer,
+		      complete.response_length) ||
+	    !read_all(link->fd, (void *)(uintptr_t)request->data_buffer, complete.data_length))
+		return false;
+	request->response.status = complete.status;
+	request->response.response_len = complete.response_length;
+	if (header->flags & AZL_COMPLETE_ACK)
+		send_bare(link, AZL_ACK, header->id);
+	pthread_mutex_lock(&link->lock);
+	waiter->done = true;
+	pthread_cond_broadcast(&link->changed);
+	pthread_mutex_unlock(&link->lock);
+	return true;
+}
+
+static void *reader_main(void *data)
+{
+	struct link_device *link = data;
+	struct azl_header header;
+
+	while (read_all(link->fd, &header, sizeof(header)) && header.type == AZL_COMPLETE &&
+	       take_complete(link, &header))
+		;
+	pthread_mutex_lock(&link->lock);
+	link->gone = true;
+	pthread_cond_broadcast(&link->changed);
+	pthread_mutex_unlock(&link->lock);
+	return NULL;
+}
+
+/* Pages that a buffer touches. */
+static uint64_t pages(uint64_t address, uint64_t length)
+{
+	return length ? (address + length - 1) / AZ_BLOB_PAGE_SIZE - address / AZ_BLOB_PAGE_SIZE + 1 :
+			0;
+}
+
+/* What the driver refuses. */
+static int check(const struct az_blob_request_sync *request)
+{
+	if (!request->request_len || !request->response_len || request->reserved ||
+	    (request->data_len && request->data_valid > request->data_len))
+		return -EINVAL;
+	if (pages(request->request_buffer, request->request_len) +
+		    pages(request->response_buffer, request->response_len) +
+		    pages(request->data_buffer, request->data_len) >
+	    AZ_BLOB_MAX_PAGES)
+		return -EMSGSIZE;
+	return 0;
+}
+
+static bool send_request(struct link_device *link, const struct az_blob_request_sync *request,
+			 uint64_t id)
+{
+	static const char zeros[8];
+	size_t padding = -request->request_len & 7u;
+	struct azl_request message = {
+		.header = { .type = AZL_REQUEST, .flags = AZL_REQUEST_INLINE, .id = id },
+		.operation = VSP_WIRE_OP_USER_REQUEST,
+		.timeout_ms = request->timeout,
+		.head_length = request->request_len,
+		.response_length = request->response_len,
+		.data_length = request->data_len,
+		.data_valid = request->data_valid,
+	};
+	bool good;
+
+	message.header.length = (uint32_t)(sizeof(message) + request->request_len + padding +
+					   request->data_valid);
+	memcpy(message.guid, request->guid, sizeof(message.guid));
+	pthread_mutex_lock(&link->send_lock);
+	good = write_all(link->fd, &message, sizeof(message)) &&
+	       write_all(link->fd, (void *)(uintptr_t)request->request_buffer,
+			 request->request_len) &&
+	       write_all(link->fd, zeros, padding) &&
+	       write_all(link->fd, (void *)(uintptr_t)request->data_buffer, request->data_valid);
+	pthread_mutex_unlock(&link->send_lock);
+	return good;
+}
+
+static int link_submit(struct azc_device *device, struct az_blob_request_sync *request)
+{
+	struct link_device *link = (struct link_device *)device;
+	struct waiter waiter = { .request = request };
+	int result = check(request);
+
+	if (result)
+		return result;
+	pthread_mutex_lock(&link->lock);
+	waiter.id = link->next_id++;
+	waiter.next = link->waiters;
+	link->waiters = &waiter;
+	pthread_mutex_unlock(&link->lock);
+	if (!send_request(link, request, waiter.id))
+		shutdown(link->fd, SHUT_RDWR);
+	pthread_mutex_lock(&link->lock);
+	while (!waiter.done && !link->gone)
+		pthread_cond_wait(&link->changed, &link->lock);
+	result = waiter.done ? 0 : -ENODEV;
+	if (!waiter.done) {
+		struct waiter **at = &link->waiters;
+
+		while (*at && *at != &waiter)
+			at = &(*at)->next;
+		if (*at)
+			*at = waiter.next;
+	}
+	pthread_mutex_unlock(&link->lock);
+	return result;
+}
+
+static void link_close(struct azc_device *device)
+{
+	struct link_device *link = (struct link_device *)device;
+
+	send_bare(link, AZL_GOODBYE_EMULATOR, 0);
+	shutdown(link->fd, SHUT_RDWR);
+	pthread_join(link->reader, NULL);
+	close(link->fd);
+	free(link);
+}
+
+/* WELCOME comes with a pidfd, which is of no use here. */
+static bool read_welcome(int fd)
+{
+	struct azl_welcome welcome;
+	char control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = { &welcome, sizeof(welcome.header) };
+	struct msghdr message = { .msg_iov = &iov,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
+	struct cmsghdr *extra;
+	ssize_t got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
+
+	extra = CMSG_FIRSTHDR(&message);
+	if (extra && extra->cmsg_type == SCM_RIGHTS) {
+		int pidfd;
+
+		memcpy(&pidfd, CMSG_DATA(extra), sizeof(pidfd));
+		close(pidfd);
+	}
+	return got == (ssize_t)sizeof(welcome.header) && welcome.header.type == AZL_WELCOME &&
+	       welcome.header.length == sizeof(welcome) &&
+	       read_all(fd, (char *)&welcome + sizeof(welcome.header),
+			sizeof(welcome) - sizeof(welcome.header)) &&
+	       welcome.version == AZL_VERSION;
+}
+
+static bool say_hello(int fd)
+{
+	struct azl_hello hello = {
+		.header = { .length = sizeof(hello), .type = AZL_HELLO },
+		.magic = AZL_MAGIC,
+		.version_min = AZL_VERSION,
+		.version_max = AZL_VERSION,
+		.features = AZL_FEATURE_RESEND,
+	};
+
+	if (getrandom(hello.session, sizeof(hello.session), 0) != sizeof(hello.session))
+		return false;
+	return write_all(fd, &hello, sizeof(hello)) && read_welcome(fd);
+}
+
+struct azc_device *azc_device_open(const char *path, int *sys_errno)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct link_device *link = calloc(1, sizeof(*link));
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (!link || fd < 0)
+		abort();
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) || !say_hello(fd)) {
+		*sys_errno = errno ? errno : ENODEV;
+		close(fd);
+		free(link);
+		return NULL;
+	}
+	link->fd = fd;
+	link->next_id = 1;
+	link->device.submit = link_submit;
+	link->device.close = link_close;
+	pthread_mutex_init(&link->send_lock, NULL);
+	pthread_mutex_init(&link->lock, NULL);
+	pthread_cond_init(&link->changed, NULL);
+	if (pthread_create(&link->reader, NULL, reader_main, link))
+		abort();
+	return &link->device;
+}

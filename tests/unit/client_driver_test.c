@@ -1,0 +1,864 @@
+// SPDX-License-Identifier: MIT
+/*
+ * libazblob over the driver, with a host of our own behind it: one blob in memory, bodies by handle
+ * and parts as in docs/payload.md, and faults on demand.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "azblob/vsp_wire.h"
+#include "base/base64.h"
+#include "base/crc64.h"
+#include "transport.h"
+#include "uapi/misc/hv_azure_blob.h"
+
+#define MIB ((size_t)1 << 20)
+#define BLOCK ((size_t)64 << 10)
+
+enum fault {
+	NO_FAULT,
+	FLIP_BYTE, /* one byte of the data of an answer, after its checksum was taken */
+	LINK_STATUS, /* the HRESULT in .value */
+	ERRNO, /* .value from the ioctl */
+	HTTP_STATUS, /* .value with no body */
+	RAW_ANSWER, /* .text as the response buffer, or the data's length changed by it */
+};
+
+static struct {
+	pthread_mutex_t lock;
+	char *blob;
+	size_t blob_size;
+	bool there;
+	char *upload;
+	size_t upload_size;
+	size_t uploaded;
+	bool open;
+	/* the fault hits requests that start with .match, .times times */
+	enum fault fault;
+	const char *match;
+	uint32_t value;
+	const char *text;
+	int times;
+	/* what was seen */
+	unsigned int requests, opens, parts, commits, drops;
+	char last_head[4096];
+	const char *probe; /* NULL: a good answer */
+	size_t max_data;
+} host = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+#define HANDLE "0123456789abcdef0123456789abcdef"
+
+static const char *header(const char *head, const char *name, char *value)
+{
+	const char *at = strcasestr(head, name);
+
+	if (!at)
+		return NULL;
+	at += strlen(name);
+	snprintf(value, 128, "%.*s", (int)strcspn(at, "\r"), at);
+	return value;
+}
+
+static uint64_t crc_of_header(const char *head)
+{
+	uint8_t bytes[8];
+	uint64_t crc = 0;
+	char text[128];
+
+	assert_non_null(header(head, "\r\nAzblob-Crc64: ", text));
+	assert_int_equal(azb_base64_decode(bytes, 8, text, strlen(text)), 8);
+	for (int i = 8; i-- > 0;)
+		crc = crc << 8 | bytes[i];
+	return crc;
+}
+
+static void answer(struct az_blob_request_sync *rq, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+static void answer(struct az_blob_request_sync *rq, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	rq->response.response_len = (uint32_t)vsnprintf((char *)(uintptr_t)rq->response_buffer,
+							rq->response_len, format, args);
+	va_end(args);
+}
+
+static void answer_data(struct az_blob_request_sync *rq, int status, const char *extra,
+			const char *data, size_t length, size_t content_length)
+{
+	uint8_t bytes[8];
+	char text[16];
+	uint64_t crc = azb_crc64(0, data, length);
+
+	for (int i = 0; i < 8; i++)
+		bytes[i] = (uint8_t)(crc >> 8 * i);
+	azb_base64_encode(text, bytes, 8);
+	assert_true(length <= rq->data_len);
+	if (length)
+		memcpy((void *)(uintptr_t)rq->data_buffer, data, length);
+	answer(rq, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nAzblob-Crc64: %s\r\nETag: \"e\"\r\n%s\r\n",
+	       status, content_length, text, extra);
+}
+
+static void azure_error(struct az_blob_request_sync *rq, int status, const char *code)
+{
+	answer(rq, "HTTP/1.1 %d X\r\nx-ms-error-code: %s\r\nContent-Length: %zu\r\n\r\n"
+		   "<Error><Code>%s</Code><Message>It is %s.\nRequestId:1</Message></Error>",
+	       status, code, 65 + 2 * strlen(code), code, code);
+}
+
+static void host_put(struct az_blob_request_sync *rq, const char *head)
+{
+	const char *data = (const char *)(uintptr_t)rq->data_buffer;
+	size_t length = strtoull(strcasestr(head, "\r\nContent-Length: ") + 18, NULL, 10);
+
+	if (strcasestr(head, "\r\nAzblob-Body: open\r\n")) {
+		assert_int_equal(rq->data_valid, 0);
+		assert_int_equal(rq->data_len, 0);
+		free(host.upload);
+		host.upload = calloc(1, length);
+		host.upload_size = length;
+		host.uploaded = 0;
+		host.open = true;
+		host.opens++;
+		answer(rq, "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nAzblob-Handle: " HANDLE
+			   "\r\nAzblob-Expires: 60\r\n\r\n");
+		return;
+	}
+	assert_int_equal(length, rq->data_valid);
+	if (length && crc_of_header(head) != azb_crc64(0, data, length)) {
+		azure_error(rq, 400, "Crc64Mismatch");
+		return;
+	}
+	free(host.blob);
+	host.blob = malloc(length + 1);
+	if (length)
+		memcpy(host.blob, data, length);
+	host.blob_size = length;
+	host.there = true;
+	answer(rq, "HTTP/1.1 201 Created\r\nETag: \"e\"\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void host_part(struct az_blob_request_sync *rq, const char *head)
+{
+	const char *data = (const char *)(uintptr_t)rq->data_buffer;
+	size_t offset = strtoull(strstr(head, "?offset=") + 8, NULL, 10);
+
+	assert_true(host.open);
+	assert_null(strcasestr(head, "Authorization"));
+	assert_true(offset + rq->data_valid <= host.upload_size);
+	if (crc_of_header(head) != azb_crc64(0, data, rq->data_valid)) {
+		azure_error(rq, 400, "Crc64Mismatch");
+		return;
+	}
+	memcpy(host.upload + offset, data, rq->data_valid);
+	host.uploaded += rq->data_valid;
+	host.parts++;
+	answer(rq, "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void host_commit(struct az_blob_request_sync *rq)
+{
+	if (host.open) {
+		assert_int_equal(host.uploaded, host.upload_size);
+		free(host.blob);
+		host.blob = host.upload;
+		host.blob_size = host.upload_size;
+		host.upload = NULL;
+		host.there = true;
+		host.open = false;
+	}
+	host.commits++;
+	answer(rq, "HTTP/1.1 201 Created\r\nETag: \"e\"\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void host_get(struct az_blob_request_sync *rq, const char *head)
+{
+	size_t first = 0, length, sent;
+	char range[128], extra[256] = "";
+
+	if (!host.there) {
+		azure_error(rq, 404, "BlobNotFound");
+		return;
+	}
+	length = host.blob_size;
+	assert_non_null(strcasestr(head, "\r\nAzblob-Body: open\r\n"));
+	if (header(head, "\r\nx-ms-range: bytes=", range)) {
+		char *end;
+		size_t last;
+
+		first = strtoull(range, &end, 10);
+		if (first >= host.blob_size) {
+			azure_error(rq, 416, "InvalidRange");
+			return;
+		}
+		last = end[1] ? strtoull(end + 1, NULL, 10) : host.blob_size - 1;
+		if (last >= host.blob_size)
+			last = host.blob_size - 1;
+		length = last - first + 1;
+		snprintf(extra, sizeof(extra), "Content-Range: bytes %zu-%zu/%zu\r\n", first, last,
+			 host.blob_size);
+	}
+	sent = length < rq->data_len ? length : rq->data_len;
+	snprintf(extra + strlen(extra), sizeof(extra) - strlen(extra), "Azblob-Sent: %zu\r\n%s", sent,
+		 sent < length ? "Azblob-Handle: " HANDLE "\r\n" : "");
+	host.opens += sent < length;
+	/* Parts count from the start of the body. */
+	host.upload_size = first;
+	answer_data(rq, *range && strstr(extra, "Content-Range") ? 206 : 200, extra,
+		    host.blob + first, sent, length);
+}
+
+static void host_get_part(struct az_blob_request_sync *rq, const char *head)
+{
+	size_t offset = strtoull(strstr(head, "offset=") + 7, NULL, 10);
+	size_t length = strtoull(strstr(head, "length=") + 7, NULL, 10);
+
+	assert_null(strcasestr(head, "Authorization"));
+	host.parts++;
+	answer_data(rq, 206, "", host.blob + host.upload_size + offset, length, length);
+}
+
+static void host_answer(struct az_blob_request_sync *rq, const char *head)
+{
+	if (!strncmp(head, "GET /.azblob HTTP/1.1\r\n", 23)) {
+		assert_null(strcasestr(head, "Authorization"));
+		answer(rq, "%s",
+		       host.probe ? host.probe :
+				    "HTTP/1.1 200 OK\r\nAzblob-Server: test/1\r\nAzblob-Payload: 1\r\n"
+				    "Azblob-Part-Max: 33554432\r\nContent-Length: 0\r\n\r\n");
+	} else if (!strncmp(head, "PUT /.azblob/" HANDLE "?offset=", 53)) {
+		host_part(rq, head);
+	} else if (!strncmp(head, "POST /.azblob/" HANDLE "?commit ", 54)) {
+		host_commit(rq);
+	} else if (!strncmp(head, "DELETE /.azblob/" HANDLE " ", 49)) {
+		host.drops++;
+		answer(rq, "HTTP/1.1 202 X\r\nContent-Length: 0\r\n\r\n");
+	} else if (!strncmp(head, "GET /.azblob/" HANDLE "?", 46)) {
+		host_get_part(rq, head);
+	} else if (!strncmp(head, "PUT ", 4)) {
+		host_put(rq, head);
+	} else if (!strncmp(head, "HEAD ", 5)) {
+		answer(rq, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nETag: \"e\"\r\n"
+			   "x-ms-meta-One: 1\r\n\r\n", host.blob_size);
+	} else if (strstr(head, "comp=list")) {
+		static const char xml[] = "<EnumerationResults><Blobs><Blob><Name>n</Name></Blob>"
+					  "</Blobs></EnumerationResults>";
+
+		answer_data(rq, 200, "", xml, sizeof(xml) - 1, sizeof(xml) - 1);
+	} else {
+		host_get(rq, head);
+	}
+}
+
+/* True when the fault is the whole answer. */
+static bool fault_before(struct az_blob_request_sync *rq, int *result)
+{
+	switch (host.fault) {
+	case LINK_STATUS:
+		rq->response.status = host.value;
+		if (host.text)
+			answer(rq, "%s", host.text);
+		return true;
+	case ERRNO:
+		*result = -(int)host.value;
+		return true;
+	case HTTP_STATUS:
+		answer(rq, "HTTP/1.1 %u X\r\nContent-Length: 0\r\n\r\n", host.value);
+		return true;
+	case RAW_ANSWER:
+		answer(rq, "%s", host.text);
+		if (host.value)
+			rq->response.response_len = host.value;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int host_submit(struct azc_device *device, struct az_blob_request_sync *rq)
+{
+	const char *buffer = (const char *)(uintptr_t)rq->request_buffer;
+	int result = 0;
+	char *head;
+	bool hit;
+
+	(void)device;
+	assert_true(rq->request_len > 4 && rq->response_len >= 16384 && !rq->reserved);
+	assert_true(rq->data_valid <= rq->data_len);
+	assert_memory_equal(buffer + rq->request_len - 4, "\r\n\r\n", 4);
+	head = strndup(buffer, rq->request_len);
+	assert_non_null(strstr(head, "\r\nHost: 127.0.0.1:10000\r\n"));
+	pthread_mutex_lock(&host.lock);
+	host.requests++;
+	if (rq->data_len > host.max_data)
+		host.max_data = rq->data_len;
+	snprintf(host.last_head, sizeof(host.last_head), "%s", head);
+	hit = host.times && !strncmp(head, host.match, strlen(host.match));
+	if (hit)
+		host.times--;
+	if (!hit || !fault_before(rq, &result))
+		host_answer(rq, head);
+	if (hit && host.fault == FLIP_BYTE && rq->data_len && !rq->data_valid)
+		*(char *)(uintptr_t)rq->data_buffer ^= 1;
+	pthread_mutex_unlock(&host.lock);
+	free(head);
+	return result;
+}
+
+static void host_close(struct azc_device *device)
+{
+	(void)device;
+}
+
+static struct azc_device host_device = { host_submit, host_close };
+static int open_errno;
+
+/* In place of the ioctl's. */
+struct azc_device *azc_device_open(const char *path, int *sys_errno)
+{
+	(void)path;
+	*sys_errno = open_errno;
+	return open_errno ? NULL : &host_device;
+}
+
+static void set_fault(enum fault fault, const char *match, int times, uint32_t value,
+		      const char *text)
+{
+	host.fault = fault;
+	host.match = match;
+	host.times = times;
+	host.value = value;
+	host.text = text;
+}
+
+static void forget(void)
+{
+	host.requests = host.opens = host.parts = host.commits = host.drops = 0;
+	host.max_data = 0;
+}
+
+static int try_open(enum azblob_transport transport, unsigned int retries, azblob_conn **conn,
+		    struct azblob_error *error)
+{
+	azblob_config *config = azblob_config_new();
+	int result;
+
+	assert_int_equal(azblob_config_set_connection_string(config, "UseDevelopmentStorage=true",
+							     NULL), 0);
+	azblob_config_set_transport(config, transport, NULL);
+	azblob_config_set_block_size(config, BLOCK, NULL);
+	azblob_config_set_retries(config, retries, NULL);
+	result = azblob_open(config, conn, error);
+	azblob_config_free(config);
+	forget();
+	return result;
+}
+
+static int setup(void **state)
+{
+	azblob_conn *conn;
+
+	open_errno = 0;
+	host.probe = NULL;
+	set_fault(NO_FAULT, "", 0, 0, NULL);
+	assert_int_equal(try_open(AZBLOB_TRANSPORT_AUTO, 2, &conn, NULL), 0);
+	assert_int_equal(azblob_conn_transport(conn), AZBLOB_TRANSPORT_DRIVER);
+	*state = conn;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	azblob_close(*state);
+	free(host.blob);
+	free(host.upload);
+	host.blob = host.upload = NULL;
+	host.there = host.open = false;
+	return 0;
+}
+
+static char *random_bytes(size_t length)
+{
+	char *bytes = malloc(length + 1);
+	uint32_t x = 2463534242u;
+
+	for (size_t i = 0; i < length; i++) {
+		x ^= x << 13;
+		x ^= x >> 17;
+		x ^= x << 5;
+		bytes[i] = (char)x;
+	}
+	return bytes;
+}
+
+/* ---- tests ---- */
+
+static const size_t sizes[] = { 0, 1, 4095, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK, 5 * BLOCK + 7 };
+#define SIZES (sizeof(sizes) / sizeof(sizes[0]))
+
+static void memory_round_trip_of_every_size(void **state)
+{
+	for (size_t i = 0; i < SIZES; i++) {
+		char *data = random_bytes(sizes[i]);
+		char *back = malloc(sizes[i] + 1);
+		struct azblob_put_result put;
+		struct azblob_get_result get;
+
+		forget();
+		assert_int_equal(azblob_put_blob(*state, "box", "a b", data, sizes[i], NULL, &put, NULL), 0);
+		assert_int_equal(put.size, sizes[i]);
+		assert_string_equal(put.etag, "\"e\"");
+		assert_int_equal(put.retries, 0);
+		/* One Put Blob stays one Put Blob: never a block list. */
+		assert_int_equal(host.opens, sizes[i] > BLOCK);
+		assert_int_equal(host.commits, sizes[i] > BLOCK);
+		assert_true(host.max_data <= BLOCK);
+		forget();
+		assert_int_equal(azblob_get_blob(*state, "box", "a b", 0, AZBLOB_LENGTH_REST, back,
+						 sizes[i], NULL, &get, NULL), 0);
+		assert_int_equal(get.size, sizes[i]);
+		assert_int_equal(get.blob_size, sizes[i]);
+		assert_true(get.verified);
+		assert_int_equal(host.opens, host.drops);
+		assert_memory_equal(back, data, sizes[i]);
+		free(data);
+		free(back);
+	}
+}
+
+static void file_round_trip_from_and_to_a_position(void **state)
+{
+	size_t size = 3 * BLOCK + 11;
+	char *data = random_bytes(size);
+	char *back = malloc(size + 5);
+	int in = memfd_create("in", 0), out = memfd_create("out", 0);
+
+	assert_int_equal(write(in, data, size), size);
+	lseek(in, 5, SEEK_SET);
+	assert_int_equal(azblob_put_blob_from_fd(*state, "box", "f", in, AZBLOB_SIZE_UNKNOWN, NULL,
+						 NULL, NULL), 0);
+	assert_int_equal(lseek(in, 0, SEEK_CUR), 5);
+	assert_int_equal(host.blob_size, size - 5);
+	lseek(out, 7, SEEK_SET);
+	assert_int_equal(azblob_get_blob_to_fd(*state, "box", "f", 0, AZBLOB_LENGTH_REST, out, NULL,
+					       NULL, NULL), 0);
+	assert_int_equal(pread(out, back, size + 5, 7), size - 5);
+	assert_memory_equal(back, data + 5, size - 5);
+	close(in);
+	close(out);
+	free(data);
+	free(back);
+}
+
+struct stream {
+	const char *data;
+	char *into;
+	size_t size;
+	size_t at;
+};
+
+static int64_t read_some(void *context, void *buffer, size_t room)
+{
+	struct stream *s = context;
+	/* Odd, small pieces, as a pipe gives them. */
+	size_t n = s->size - s->at < 777 ? s->size - s->at : 777;
+
+	n = n < room ? n : room;
+	memcpy(buffer, s->data + s->at, n);
+	s->at += n;
+	return (int64_t)n;
+}
+
+static int write_some(void *context, const void *data, size_t length, uint64_t offset)
+{
+	struct stream *s = context;
+
+	assert_int_equal(offset, s->at);
+	memcpy(s->into + s->at, data, length);
+	s->at += length;
+	return 0;
+}
+
+static void stream_round_trip_in_order(void **state)
+{
+	size_t size = 9 * BLOCK + 1;
+	char *data = random_bytes(size);
+	struct stream in = { .data = data, .size = size };
+	struct stream out = { .into = malloc(size) };
+	struct azblob_error error;
+
+	assert_int_equal(azblob_put_blob_from_reader(*state, "box", "s", read_some, &in, size, NULL,
+						     NULL, &error), 0);
+	assert_int_equal(host.blob_size, size);
+	assert_int_equal(azblob_get_blob_to_writer(*state, "box", "s", 0, AZBLOB_LENGTH_REST,
+						   write_some, &out, NULL, NULL, &error), 0);
+	assert_int_equal(out.at, size);
+	assert_memory_equal(out.into, data, size);
+	in.at = 0;
+	assert_int_equal(azblob_put_blob_from_reader(*state, "box", "s", read_some, &in, size + 1,
+						     NULL, NULL, &error), -1);
+	assert_int_equal(error.kind, AZBLOB_LOCAL_IO);
+	/* The handle of the upload that failed was given back. */
+	assert_int_equal(host.drops, 2);
+	free(data);
+	free(out.into);
+}
+
+static void ranges_are_cut_at_the_end_of_the_blob(void **state)
+{
+	size_t size = 4 * BLOCK;
+	char *data = random_bytes(size), *back = malloc(size);
+	struct azblob_get_result get;
+	struct azblob_error error;
+
+	assert_int_equal(azblob_put_blob(*state, "box", "r", data, size, NULL, NULL, NULL), 0);
+	assert_int_equal(azblob_get_blob(*state, "box", "r", 1, 3 * BLOCK, back, size, NULL, &get, NULL), 0);
+	assert_int_equal(get.size, 3 * BLOCK);
+	assert_int_equal(get.blob_size, size);
+	assert_memory_equal(back, data + 1, 3 * BLOCK);
+	assert_int_equal(azblob_get_blob(*state, "box", "r", size - 3, 10, back, size, NULL, &get, NULL), 0);
+	assert_int_equal(get.size, 3);
+	assert_memory_equal(back, data + size - 3, 3);
+	assert_int_equal(azblob_get_blob(*state, "box", "r", size, 1, back, size, NULL, &get, &error), -1);
+	assert_string_equal(error.code, "InvalidRange");
+	assert_int_equal(azblob_get_blob(*state, "box", "r", 0, 0, back, size, NULL, &get, &error), -1);
+	assert_int_equal(error.kind, AZBLOB_BAD_ARGUMENT);
+	assert_int_equal(azblob_get_blob(*state, "box", "r", 0, size, back, size - 1, NULL, NULL, &error), -1);
+	assert_int_equal(error.kind, AZBLOB_BAD_ARGUMENT);
+	free(data);
+	free(back);
+}
+
+static void requests_are_signed_and_well_formed(void **state)
+{
+	struct azblob_put_options options = AZBLOB_PUT_OPTIONS_INIT;
+	struct azblob_pair metadata = { "Key", "value" };
+
+	options.metadata = &metadata;
+	options.metadata_count = 1;
+	options.if_none_match = "*";
+	options.content_type = "text/plain";
+	assert_int_equal(azblob_put_blob(*state, "box", "a b/\xc3\xa9", "x", 1, &options, NULL, NULL), 0);
+	assert_ptr_equal(strstr(host.last_head, "PUT /devstoreaccount1/box/a%20b/%C3%A9 HTTP/1.1\r\n"),
+			 host.last_head);
+	assert_non_null(strstr(host.last_head, "\r\nAuthorization: SharedKey devstoreaccount1:"));
+	assert_non_null(strstr(host.last_head, "\r\nContent-Length: 1\r\n"));
+	assert_non_null(strstr(host.last_head, "\r\nx-ms-blob-type: BlockBlob\r\n"));
+	assert_non_null(strstr(host.last_head, "\r\nx-ms-meta-Key: value\r\n"));
+	assert_non_null(strstr(host.last_head, "\r\nIf-None-Match: *\r\n"));
+	assert_null(strstr(host.last_head, "Transfer-Encoding"));
+	assert_null(strstr(host.last_head, "Connection"));
+	assert_null(strstr(host.last_head, "Expect"));
+	metadata.name = "not-a-name";
+	assert_int_equal(azblob_put_blob(*state, "box", "a", "x", 1, &options, NULL, NULL), -1);
+	metadata.name = "a";
+	metadata.value = "x\r\nInjected: 1";
+	assert_int_equal(azblob_put_blob(*state, "box", "a", "x", 1, &options, NULL, NULL), -1);
+}
+
+static void options_of_a_later_header_are_refused_when_set(void **state)
+{
+	struct {
+		struct azblob_put_options known;
+		void *later;
+	} options = { AZBLOB_PUT_OPTIONS_INIT, NULL };
+
+	options.known.struct_size = sizeof(options);
+	assert_int_equal(azblob_put_blob(*state, "box", "a", "x", 1, &options.known, NULL, NULL), 0);
+	options.later = &options;
+	assert_int_equal(azblob_put_blob(*state, "box", "a", "x", 1, &options.known, NULL, NULL), -1);
+	options.known.struct_size = 4;
+	assert_int_equal(azblob_put_blob(*state, "box", "a", "x", 1, &options.known, NULL, NULL), -1);
+}
+
+static void a_flipped_byte_is_noticed_and_fetched_again(void **state)
+{
+	size_t size = 6 * BLOCK;
+	char *data = random_bytes(size), *back = malloc(size);
+	struct azblob_get_result get;
+	struct azblob_error error;
+
+	assert_int_equal(azblob_put_blob(*state, "box", "x", data, size, NULL, NULL, NULL), 0);
+	set_fault(FLIP_BYTE, "GET /.azblob/", 2, 0, NULL);
+	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, size, back, size, NULL, &get, NULL), 0);
+	assert_int_equal(get.retries, 2);
+	assert_memory_equal(back, data, size);
+	set_fault(FLIP_BYTE, "GET /devstore", 1, 0, NULL);
+	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, size, back, size, NULL, &get, NULL), 0);
+	assert_int_equal(get.retries, 1);
+	set_fault(FLIP_BYTE, "GET ", 1000, 0, NULL);
+	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, size, back, size, NULL, &get, &error), -1);
+	assert_int_equal(error.kind, AZBLOB_CHECKSUM);
+	free(data);
+	free(back);
+}
+
+static void what_did_not_happen_is_tried_again_and_what_may_have_is_not(void **state)
+{
+	struct azblob_put_result put;
+	struct azblob_error error;
+
+	set_fault(LINK_STATUS, "PUT ", 2, VSP_WIRE_STATUS_NO_RESOURCES, NULL);
+	assert_int_equal(azblob_put_blob(*state, "box", "x", "x", 1, NULL, &put, NULL), 0);
+	assert_int_equal(put.retries, 2);
+	set_fault(HTTP_STATUS, "PUT ", 2, 503, NULL);
+	assert_int_equal(azblob_put_blob(*state, "box", "x", "x", 1, NULL, &put, NULL), 0);
+	assert_int_equal(put.retries, 2);
+	forget();
+	set_fault(LINK_STATUS, "PUT ", 1, VSP_WIRE_STATUS_TIMEOUT, NULL);
+	assert_int_equal(azblob_put_blob(*state, "box", "x", "x", 1, NULL, &put, &error), -1);
+	assert_int_equal(error.kind, AZBLOB_TRANSPORT);
+	assert_int_equal(error.link_status, VSP_WIRE_STATUS_TIMEOUT);
+	assert_true(error.outcome_unknown);
+	assert_int_equal(host.requests, 1);
+	set_fault(HTTP_STATUS, "PUT ", 1, 500, NULL);
+	assert_int_equal(azblob_put_blob(*state, "box", "x", "x", 1, NULL, &put, &error), -1);
+	assert_true(error.outcome_unknown);
+	set_fault(ERRNO, "PUT ", 1, ENODEV, NULL);
+	assert_int_equal(azblob_put_blob(*state, "box", "x", "x", 1, NULL, &put, &error), -1);
+	assert_int_equal(error.sys_errno, ENODEV);
+	assert_true(error.outcome_unknown);
+	set_fault(LINK_STATUS, "PUT ", 1, VSP_WIRE_STATUS_BAD_PACKET, NULL);
+	assert_int_equal(azblob_put_blob(*state, "box", "x", "x", 1, NULL, &put, &error), -1);
+	assert_false(error.outcome_unknown);
+}
+
+static void parts_and_commit_are_tried_again_after_any_time_out(void **state)
+{
+	size_t size = 4 * BLOCK;
+	char *data = random_bytes(size);
+	struct azblob_put_result put;
+	struct azblob_error error;
+
+	set_fault(LINK_STATUS, "PUT /.azblob/", 2, VSP_WIRE_STATUS_TIMEOUT, NULL);
+	assert_int_equal(azblob_put_blob(*state, "box", "x", data, size, NULL, &put, NULL), 0);
+	assert_int_equal(put.retries, 2);
+	set_fault(LINK_STATUS, "POST ", 1, VSP_WIRE_STATUS_FAILED, NULL);
+	assert_int_equal(azblob_put_blob(*state, "box", "x", data, size, NULL, &put, NULL), 0);
+	assert_memory_equal(host.blob, data, size);
+	forget();
+	set_fault(LINK_STATUS, "POST ", 100, VSP_WIRE_STATUS_FAILED, NULL);
+	assert_int_equal(azblob_put_blob(*state, "box", "x", data, size, NULL, &put, &error), -1);
+	assert_true(error.outcome_unknown);
+	assert_int_equal(host.drops, 1);
+	/* Nothing took effect before the commit, so nothing is unknown. */
+	set_fault(LINK_STATUS, "PUT /.azblob/", 100, VSP_WIRE_STATUS_FAILED, NULL);
+	assert_int_equal(azblob_put_blob(*state, "box", "x", data, size, NULL, &put, &error), -1);
+	assert_false(error.outcome_unknown);
+	free(data);
+}
+
+static void a_checksum_that_the_host_refuses_is_sent_again(void **state)
+{
+	struct azblob_put_result put;
+	struct azblob_error error;
+	static const char refusal[] = "HTTP/1.1 400 X\r\nx-ms-error-code: Crc64Mismatch\r\n\r\n";
+
+	set_fault(RAW_ANSWER, "PUT ", 1, 0, refusal);
+	assert_int_equal(azblob_put_blob(*state, "box", "x", "x", 1, NULL, &put, NULL), 0);
+	assert_int_equal(put.retries, 1);
+	set_fault(RAW_ANSWER, "PUT ", 100, 0, refusal);
+	assert_int_equal(azblob_put_blob(*state, "box", "x", "x", 1, NULL, &put, &error), -1);
+	assert_int_equal(error.kind, AZBLOB_CHECKSUM);
+	assert_false(error.outcome_unknown);
+}
+
+static void answers_that_make_no_sense_are_errors(void **state)
+{
+	static const char *const texts[] = {
+		"", "junk", "HTTP/1.1 200 OK", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nX\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+		"X: y\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nAzblob-Sent: 6\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\nAzblob-Sent: 0\r\n\r\n",
+		"HTTP/1.1 404 X\r\nContent-Length: 5\r\n\r\n1234",
+		"HTTP/1.1 206 X\r\nContent-Length: 5\r\n\r\n",
+		"HTTP/1.1 206 X\r\nContent-Length: 5\r\nContent-Range: bytes 0-3/5\r\n\r\n",
+		"HTTP/1.1 206 X\r\nContent-Length: 5\r\nContent-Range: bytes 1-5/9\r\n\r\n",
+		"HTTP/1.1 200 X\r\nContent-Length: 9999999\r\nAzblob-Sent: 5\r\nAzblob-Handle: 0/..\r\n\r\n",
+	};
+	struct azblob_error error;
+	char buffer[64];
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		set_fault(RAW_ANSWER, "GET /devstore", 100, 0, texts[i]);
+		assert_int_equal(azblob_get_blob(*state, "box", "x", 0, 64, buffer, sizeof(buffer),
+						 NULL, NULL, &error), -1);
+		assert_int_equal(error.kind, AZBLOB_TRANSPORT);
+		assert_true(error.message[0]);
+	}
+	/* A length beyond the buffer is not believed. */
+	set_fault(RAW_ANSWER, "GET /devstore", 100, 1u << 30, "HTTP/1.1 200 OK\r\n\r\n");
+	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, 64, buffer, sizeof(buffer), NULL, NULL,
+					 &error), -1);
+	assert_int_equal(error.kind, AZBLOB_TRANSPORT);
+}
+
+static void errors_of_the_service_carry_code_and_message(void **state)
+{
+	struct azblob_error error;
+	char buffer[8];
+
+	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, 8, buffer, 8, NULL, NULL, &error), -1);
+	assert_int_equal(error.kind, AZBLOB_SERVICE);
+	assert_int_equal(error.http_status, 404);
+	assert_string_equal(error.code, "BlobNotFound");
+	assert_string_equal(error.message, "It is BlobNotFound. (404 BlobNotFound)");
+	assert_int_equal(host.requests, 1);
+}
+
+static void a_larger_response_buffer_is_given_when_asked_for(void **state)
+{
+	struct azblob_properties *properties;
+	struct azblob_error error;
+
+	set_fault(LINK_STATUS, "HEAD ", 1, VSP_WIRE_STATUS_TOO_SMALL,
+		  "HTTP/1.1 413 X\r\nAzblob-Needed: 50000\r\nContent-Length: 0\r\n\r\n");
+	assert_int_equal(azblob_get_properties(*state, "box", "x", &properties, &error), 0);
+	assert_int_equal(properties->metadata_count, 1);
+	assert_string_equal(properties->metadata[0].name, "One");
+	azblob_properties_free(properties);
+	set_fault(LINK_STATUS, "HEAD ", 100, VSP_WIRE_STATUS_TOO_SMALL, NULL);
+	forget();
+	assert_int_equal(azblob_get_properties(*state, "box", "x", &properties, &error), -1);
+	assert_int_equal(error.link_status, VSP_WIRE_STATUS_TOO_SMALL);
+	assert_int_equal(host.requests, 1);
+}
+
+static void lists_come_through_the_data_buffer(void **state)
+{
+	struct azblob_list *page;
+
+	assert_int_equal(azblob_list_blobs(*state, "box", NULL, &page, NULL), 0);
+	assert_int_equal(page->count, 1);
+	assert_string_equal(page->entries[0]->name, "n");
+	azblob_list_free(page);
+}
+
+static void buffers_that_the_host_may_still_write_are_given_up(void **state)
+{
+	size_t size = 2 * BLOCK;
+	char *data = random_bytes(size), *back = malloc(size);
+	struct stream out = { .into = back };
+	struct azblob_get_result get;
+	struct azblob_error error;
+
+	assert_int_equal(azblob_put_blob(*state, "box", "x", data, size, NULL, NULL, NULL), 0);
+	/* Pool buffers get fresh pages, so a read is safe to repeat ... */
+	set_fault(ERRNO, "GET /.azblob/", 1, ETIMEDOUT, NULL);
+	assert_int_equal(azblob_get_blob_to_writer(*state, "box", "x", 0, size, write_some, &out, NULL,
+						   &get, &error), 0);
+	assert_int_equal(get.retries, 1);
+	assert_memory_equal(back, data, size);
+	/* ... the caller's memory does not. */
+	set_fault(ERRNO, "GET /.azblob/", 1, ETIMEDOUT, NULL);
+	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, size, back, size, NULL, &get, &error), -1);
+	assert_int_equal(error.sys_errno, ETIMEDOUT);
+	free(data);
+	free(back);
+}
+
+static int cancel_at(void *context, uint64_t done, uint64_t total)
+{
+	(void)total;
+	return done >= *(size_t *)context;
+}
+
+static void progress_can_cancel(void **state)
+{
+	struct azblob_put_options put = AZBLOB_PUT_OPTIONS_INIT;
+	size_t size = 20 * BLOCK, limit = 3 * BLOCK;
+	char *data = random_bytes(size);
+	struct azblob_error error;
+
+	put.progress = cancel_at;
+	put.progress_context = &limit;
+	assert_int_equal(azblob_put_blob(*state, "box", "x", data, size, &put, NULL, &error), -1);
+	assert_int_equal(error.kind, AZBLOB_CANCELLED);
+	assert_false(host.there);
+	assert_int_equal(host.drops, 1);
+	assert_true(host.parts < 20);
+	free(data);
+}
+
+static void auto_falls_back_and_says_why(void **state)
+{
+	static const char *const probes[] = {
+		"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 X\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 X\r\nAzblob-Payload: 2\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 X\r\nAzblob-Payload: 1\r\nContent-Length: 0\r\n\r\n",
+		"HsRes001 something else",
+	};
+	struct azblob_error error;
+	azblob_conn *conn;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
+		host.probe = probes[i];
+		assert_int_equal(try_open(AZBLOB_TRANSPORT_DRIVER, 0, &conn, &error), -1);
+		assert_non_null(strstr(error.message, "/dev/azure_blob"));
+		assert_int_equal(try_open(AZBLOB_TRANSPORT_AUTO, 0, &conn, &error), 0);
+		assert_int_equal(azblob_conn_transport(conn), AZBLOB_TRANSPORT_HTTP);
+		assert_non_null(strstr(azblob_conn_transport_note(conn), "/dev/azure_blob: "));
+		assert_non_null(strstr(azblob_conn_transport_note(conn), "using http://127.0.0.1:10000"));
+		azblob_close(conn);
+	}
+	open_errno = ENOENT;
+	assert_int_equal(try_open(AZBLOB_TRANSPORT_DRIVER, 0, &conn, &error), -1);
+	assert_int_equal(error.sys_errno, ENOENT);
+	assert_int_equal(try_open(AZBLOB_TRANSPORT_AUTO, 0, &conn, &error), 0);
+	assert_non_null(strstr(azblob_conn_transport_note(conn), "no /dev/azure_blob here"));
+	azblob_close(conn);
+	open_errno = EACCES;
+	assert_int_equal(try_open(AZBLOB_TRANSPORT_AUTO, 0, &conn, &error), 0);
+	assert_non_null(strstr(azblob_conn_transport_note(conn), "Permission denied"));
+	azblob_close(conn);
+	open_errno = 0;
+	host.probe = NULL;
+	assert_int_equal(try_open(AZBLOB_TRANSPORT_HTTP, 0, &conn, &error), 0);
+	assert_int_equal(azblob_conn_transport(conn), AZBLOB_TRANSPORT_HTTP);
+	azblob_close(conn);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(memory_round_trip_of_every_size),
+		TEST(file_round_trip_from_and_to_a_position),
+		TEST(stream_round_trip_in_order),
+		TEST(ranges_are_cut_at_the_end_of_the_blob),
+		TEST(requests_are_signed_and_well_formed),
+		TEST(options_of_a_later_header_are_refused_when_set),
+		TEST(a_flipped_byte_is_noticed_and_fetched_again),
+		TEST(what_did_not_happen_is_tried_again_and_what_may_have_is_not),
+		TEST(parts_and_commit_are_tried_again_after_any_time_out),
+		TEST(a_checksum_that_the_host_refuses_is_sent_again),
+		TEST(answers_that_make_no_sense_are_errors),
+		TEST(errors_of_the_service_carry_code_and_message),
+		TEST(a_larger_response_buffer_is_given_when_asked_for),
+		TEST(lists_come_through_the_data_buffer),
+		TEST(buffers_that_the_host_may_still_write_are_given_up),
+		TEST(progress_can_cancel),
+		TEST(auto_falls_back_and_says_why),
+	};
+
+	return cmocka_run_group_tests_name("client_driver", tests, NULL, NULL);
+}
