@@ -29,6 +29,15 @@ void bench_connect(struct bench *bench)
 	assert_int_equal(emu_region(&bench->emu, 0, &bench->memory, 0, MEMORY_SIZE, 0), 0);
 }
 
+void bench_restart(struct bench *bench)
+{
+	emu_drop(&bench->emu);
+	link_door_close(bench->door, 0);
+	bench_start(bench);
+	emu_init(&bench->emu);
+	bench_connect(bench);
+}
+
 int bench_set_up(void **state)
 {
 	struct bench *bench = calloc(1, sizeof(*bench));

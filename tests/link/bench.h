@@ -33,6 +33,8 @@ int bench_set_up(void **state);
 int bench_tear_down(void **state);
 /* Starts the door with bench->config. */
 void bench_start(struct bench *bench);
+/* Ends the door and starts another with bench->config, and connects as a new device. */
+void bench_restart(struct bench *bench);
 /* Connects bench->emu and gives region 0. */
 void bench_connect(struct bench *bench);
 

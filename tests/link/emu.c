@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -211,6 +214,20 @@ struct emu_message *emu_receive_type(struct emu *emu, uint16_t type, uint64_t id
 		emu->last = &message->next;
 	}
 	return NULL;
+}
+
+void emu_await_read(struct emu *emu)
+{
+	int64_t until = now_ms() + EMU_DEADLINE_MS;
+	int unread = 1;
+
+	while (unread && now_ms() < until) {
+		/* There is no event for this; a Unix socket counts what its peer has not read. */
+		if (ioctl(emu->fd, SIOCOUTQ, &unread) < 0)
+			die("SIOCOUTQ");
+		if (unread)
+			sched_yield();
+	}
 }
 
 bool emu_wait_closed(struct emu *emu)

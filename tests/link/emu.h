@@ -78,6 +78,8 @@ void emu_send(struct emu *emu, const void *bytes, size_t length, const int *fds,
 struct emu_message *emu_receive(struct emu *emu, int deadline_ms);
 /* The next message of a type (and id, unless 0), whatever else came before it. */
 struct emu_message *emu_receive_type(struct emu *emu, uint16_t type, uint64_t id, int deadline_ms);
+/* Waits until the backend has read all that was sent, or closed. */
+void emu_await_read(struct emu *emu);
 /* Waits until the backend closes; false at the deadline. */
 bool emu_wait_closed(struct emu *emu);
 

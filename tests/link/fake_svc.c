@@ -207,6 +207,11 @@ static unsigned int look(struct svc *svc, const unsigned int *number)
 	return value;
 }
 
+unsigned int fake_held(struct svc *svc, enum fake_gate gate)
+{
+	return look(svc, &svc->held[gate]);
+}
+
 unsigned int fake_effects(struct svc *svc)
 {
 	return look(svc, &svc->effects);

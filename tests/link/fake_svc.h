@@ -33,6 +33,8 @@ void fake_shut(struct svc *svc, enum fake_gate gate);
 void fake_open(struct svc *svc, enum fake_gate gate);
 /* Returns when @count are held back at the gate. */
 void fake_await(struct svc *svc, enum fake_gate gate, unsigned int count);
+/* How many there are now. */
+unsigned int fake_held(struct svc *svc, enum fake_gate gate);
 
 /* What was stored under a name; NULL when nothing was. */
 const void *fake_blob(struct svc *svc, const char *name, size_t *length);
