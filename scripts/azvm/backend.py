@@ -2,6 +2,8 @@
 """azblob-vspd as a child process, and its HTTP door."""
 
 import http.client
+import os
+import select
 import shutil
 import signal
 import socket
@@ -43,35 +45,27 @@ class Backend:
         self.process = None
 
     def start(self, timeout=60):
-        self.link.unlink(missing_ok=True)
+        """Runs it; returns when it serves, so that nobody has to try again."""
+        ready, its_end = os.pipe()
         command = [*self.prefix, str(paths.daemon()), "--store", self.store,
-                   "--http", f"{self.host}:{self.port}", "--link", str(self.link), *self.extra]
+                   "--http", f"{self.host}:{self.port}", "--link", str(self.link),
+                   "--ready-fd", str(its_end), *self.extra]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, preexec_fn=die_with_parent)
-        deadline = time.monotonic() + timeout
-        while not self._ready():
-            if self.process.poll() is not None:
-                raise BackendError(f"azblob-vspd ended with status {self.process.returncode}:\n"
-                                   f"{self.log_tail()}")
-            if time.monotonic() > deadline:
+                                            stderr=log, preexec_fn=die_with_parent,
+                                            pass_fds=[its_end])
+        os.close(its_end)
+        try:
+            if not select.select([ready], [], [], timeout)[0]:
                 self.kill()
                 raise BackendError(f"azblob-vspd is not ready after {timeout} s:\n"
                                    f"{self.log_tail()}")
-            time.sleep(0.02)
+            if not os.read(ready, 100):
+                raise BackendError(f"azblob-vspd ended with status {self.process.wait(60)}:\n"
+                                   f"{self.log_tail()}")
+        finally:
+            os.close(ready)
         return self
-
-    def _ready(self):
-        if not self.link.exists():
-            return False
-        if self.prefix:
-            # It listens in another network namespace; the link is made after that door.
-            return True
-        try:
-            socket.create_connection((self.host, self.port), 5).close()
-            return True
-        except OSError:
-            return False
 
     def log_tail(self, lines=30):
         if not self.log.exists():

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures of the end-to-end tests.
+
+A guest is booted once for each file that uses `guest`, with a daemon of its own; it is
+thrown away, and the next test gets a new one, when a test has lost it.  `make_guest`
+boots one for a single test.  Whatever a kernel must never print fails the test that
+was running (see azvm.guest.TROUBLE).
+"""
+
+import os
+import re
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+# pylint: disable=wrong-import-position
+from azvm import initramfs, paths, sharedkey  # noqa: E402
+from azvm.agent import AgentError  # noqa: E402
+from azvm.backend import Backend  # noqa: E402
+from azvm.guest import Guest, GuestError  # noqa: E402
+
+RESULTS = ROOT / "test-results"
+# No test may take longer, whatever hangs: then the process is ended with all its children.
+TEST_LIMIT = 900
+
+
+def pytest_addoption(parser):
+    parser.addoption("--guest-kernel", default=os.environ.get("KERNEL", "6.12"),
+                     help="a name for scripts/kernel, a directory like its, or 'debug'")
+    parser.addoption("--guest-accel", default="auto", choices=["auto", "tcg", "kvm"])
+    parser.addoption("--keep-logs", action="store_true",
+                     help="leave consoles in test-results/ also when tests pass")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "big: needs a guest with 6 GiB")
+    config.addinivalue_line("markers", "console_allows(pattern): kernel complaints it provokes")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    setattr(item, "report_" + call.when, outcome.get_result())
+
+
+@pytest.fixture(autouse=True)
+def watchdog(request):
+    """The last resort: every wait has its own, shorter limit."""
+    def bark():
+        sys.stderr.write(f"\n{request.node.nodeid}: not done after {TEST_LIMIT} s, giving up\n")
+        sys.stderr.flush()
+        os._exit(3)
+
+    timer = threading.Timer(TEST_LIMIT, bark)
+    timer.daemon = True
+    timer.start()
+    yield
+    timer.cancel()
+
+
+class Machine:
+    """A guest and its daemon, as the tests use them."""
+
+    def __init__(self, config, **options):
+        kern = config.getoption("--guest-kernel")
+        self.kernel = paths.kernel(kern)
+        self.debug = kern == "debug"
+        self.backend = Backend()
+        # KASAN wants twice the memory, and everything takes longer.
+        memory = options.pop("memory", "2G" if self.debug else "1G")
+        self.slow = 5 if self.debug else 1
+        programs = list(paths.guest_programs().values()) + [paths.cli()]
+        initrd = initramfs.make(self.backend.directory / "initrd", self.kernel, programs,
+                                paths.driver(self.kernel))
+        self._allowed = []
+        self._seen = 0
+        try:
+            self.backend.start()
+            self.guest = Guest(self.kernel, initrd, memory=memory, link=self.backend.link,
+                               accel=config.getoption("--guest-accel"), **options)
+            self.guest.start()
+            self.wait_device()
+        except BaseException:
+            self.close()
+            raise
+
+    agent = property(lambda self: self.guest.agent)
+    qmp = property(lambda self: self.guest.qmp)
+
+    def wait_device(self, timeout=120):
+        self.agent.sh(f"n=0; until [ -c /dev/azure_blob ]; do n=$((n+1)); "
+                      f"[ $n -lt {timeout * 20} ] || exit 1; usleep 50000; done",
+                      timeout=timeout * 2)
+
+    def run(self, argv, timeout=120, **more):
+        """Runs a command in the guest; the CLI finds its account in the environment."""
+        env = {**self.backend.environment, **more.pop("env", {})}
+        return self.agent.run(argv, timeout=timeout * self.slow, env=env, **more)
+
+    def start(self, argv, timeout=120, **more):
+        env = {**self.backend.environment, **more.pop("env", {})}
+        return self.agent.start(argv, timeout=timeout * self.slow, env=env, **more)
+
+    def sh(self, script, **more):
+        return self.run(["sh", "-c", script], **more)
+
+    def counters(self):
+        """The driver's, of the first device."""
+        text = self.agent.get("/sys/kernel/debug/hv_azure_blob/azure_blob/counters").decode()
+        return {name: int(value) for name, value in map(str.split, text.splitlines())}
+
+    def device(self, name):
+        """A property of the emulator's device, such as in-flight or stat-bad-packets."""
+        return self.qmp.command("qom-get", path="/machine/peripheral/vsp0", property=name)
+
+    def until(self, condition, what, timeout=120):
+        """Polls until condition() is true; fails the test when that takes too long."""
+        deadline = time.monotonic() + timeout * self.slow
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}: not within {timeout * self.slow} s"
+            self.guest.check_alive()
+            time.sleep(0.05)
+
+    def wait_in_flight(self, count):
+        """Waits until so many requests are with the daemon, or would be if it ran."""
+        self.until(lambda: self.device("in-flight") >= count, f"{count} requests in flight")
+
+    @property
+    def lost(self):
+        """Why the next test needs another machine, or None."""
+        try:
+            self.guest.check_alive()
+            if self.backend.process.poll() is not None:
+                return "the daemon has ended"
+            self.agent.ping()
+            return None
+        except (GuestError, AgentError) as error:
+            return str(error)
+
+    def new_trouble(self, allowed=None):
+        """Complaints of the kernel since the last call."""
+        lines = self.guest.trouble(allowed)
+        fresh = lines[self._seen:] if not allowed else lines
+        self._seen = len(self.guest.trouble())
+        return fresh
+
+    def close(self):
+        if hasattr(self, "guest"):
+            self.guest.stop()
+        self.backend.stop()
+
+    def keep(self, name):
+        where = RESULTS / "e2e" / re.sub(r"[^\w.-]+", "_", name)
+        if hasattr(self, "guest"):
+            self.guest.keep(where)
+        if self.backend.log.exists():
+            where.mkdir(parents=True, exist_ok=True)
+            (where / "vspd.log").write_bytes(self.backend.log.read_bytes())
+        return where
+
+    def cleanup(self):
+        self.close()
+        if hasattr(self, "guest"):
+            self.guest.cleanup()
+        self.backend.cleanup()
+
+
+class Machines:
+    """Hands out the machine of a test file."""
+
+    def __init__(self, config):
+        self._config = config
+        self.current = None
+        self._for = None
+
+    def get(self, module):
+        if self.current and (self._for != module or self.current.lost):
+            self.drop()
+        if not self.current:
+            self.current = Machine(self._config)
+            self._for = module
+        return self.current
+
+    def drop(self):
+        if self.current:
+            self.current.cleanup()
+        self.current = None
+
+
+@pytest.fixture(scope="session")
+def machines(pytestconfig):
+    pool = Machines(pytestconfig)
+    yield pool
+    pool.drop()
+
+
+def finish(request, machine):
+    """After a test: the console's complaints, and the logs of a failure."""
+    marker = request.node.get_closest_marker("console_allows")
+    trouble = machine.new_trouble(marker.args[0] if marker else None)
+    report = getattr(request.node, "report_call", None)
+    failed = trouble or report is None or report.failed
+    if failed or request.config.getoption("--keep-logs"):
+        where = machine.keep(request.node.nodeid.partition("tests/e2e/")[2] or request.node.name)
+        print(f"console and logs: {where}")
+    if trouble:
+        pytest.fail("the guest's kernel complained:\n" + "\n".join(trouble), pytrace=False)
+
+
+@pytest.fixture
+def guest(request, machines):
+    """The machine of this file."""
+    machine = machines.get(request.node.path)
+    yield machine
+    lost = machine.lost
+    try:
+        finish(request, machine)
+    finally:
+        if lost:
+            machines.drop()
+    report = getattr(request.node, "report_call", None)
+    if lost and report and report.passed:
+        pytest.fail(f"after the test: {lost}", pytrace=False)
+
+
+@pytest.fixture
+def make_guest(request, machines, pytestconfig):
+    """Boots a machine of its own: make_guest(memory="6G", ...)."""
+    made = []
+    # Two at once would share two CPUs.
+    machines.drop()
+
+    def make(**options):
+        machine = Machine(pytestconfig, **options)
+        made.append(machine)
+        return machine
+
+    yield make
+    try:
+        for machine in made:
+            finish(request, machine)
+    finally:
+        for machine in made:
+            machine.cleanup()
+
+
+@pytest.fixture
+def container(guest, request):
+    """A new container; its name."""
+    name = "t-" + re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:55].strip("-")
+    guest.backend.create_container(name)
+    return name
+
+
+@pytest.fixture
+def target(container):
+    """Path of a blob name in the test's container, for request lines."""
+    return lambda blob: f"/{sharedkey.ACCOUNT}/{container}/{blob}"

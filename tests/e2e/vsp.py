@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""The guest's test programs, called from Python."""
+
+import json
+from dataclasses import dataclass
+
+from azvm import sharedkey
+
+# include/uapi and include/azblob, as published
+STATUS_TIMEOUT = 0x80070102
+STATUS_TOO_SMALL = 0x8007007A
+STATUS_NOT_UNDERSTOOD = 0x8007000D
+MAX_PAGES = 8192
+PAGE = 4096
+RESPONSE = 16384
+
+
+@dataclass
+class Call:
+    """What one ioctl did."""
+    opened: bool
+    result: int
+    errno: int
+    status: int
+    response_len: int
+    guards: dict
+    request_intact: bool
+    parent_intact: bool
+    data_wrong: int
+    struct: bytes
+    response: bytes
+
+    @property
+    def http(self):
+        """Status of the service's answer, 0 when there is none."""
+        line = self.response.split(b"\r\n", 1)[0].split()
+        return int(line[1]) if len(line) > 1 and line[0] == b"HTTP/1.1" else 0
+
+    @property
+    def header(self):
+        head = self.response.partition(b"\r\n\r\n")[0].decode()
+        return {n.strip().lower(): v.strip() for n, _, v in
+                (line.partition(":") for line in head.split("\r\n")[1:])}
+
+    @property
+    def body(self):
+        """What follows the head in the response buffer."""
+        return self.response.partition(b"\r\n\r\n")[2]
+
+
+def call(machine, head, **options):
+    """Runs vspcall in the guest; the options are its own."""
+    options.setdefault("response", RESPONSE)
+    argv = ["vspcall"] + [f"{n}={v}" for n, v in options.items()]
+    out = json.loads(machine.run(argv, stdin=head).stdout)
+    return Call(opened=out["opened"], result=out["result"], errno=out["errno"],
+                status=out["status"], response_len=out["response_len"],
+                guards={n: out[f"{n}_guards"] for n in ("request", "response", "data")},
+                request_intact=out["request_intact"], parent_intact=out["parent_intact"],
+                data_wrong=out["data_wrong"], struct=bytes.fromhex(out["struct"]),
+                response=bytes.fromhex(out["response"]))
+
+
+def probe():
+    """A request that needs no credentials and changes nothing."""
+    return b"GET /.azblob HTTP/1.1\r\nHost: 127.0.0.1:10000\r\n\r\n"
+
+
+def get(target, first=None, last=None):
+    extra = {"x-ms-range": f"bytes={first}-{last}"} if first is not None else None
+    return sharedkey.head("GET", target, extra)
+
+
+def put(target, length):
+    return sharedkey.head("PUT", target, {"x-ms-blob-type": "BlockBlob"}, length)
+
+
+def load_argv(**options):
+    return ["vspload"] + [f"{n}={v}" for n, v in options.items()]
+
+
+def load_result(result):
+    """The counts of a vspload that has ended: outcomes as {(errno, status, http): n}."""
+    out = json.loads(result.check().stdout.splitlines()[-1])
+    out["outcomes"] = {tuple(int(x, 0) for x in key.split("/")): n
+                       for key, n in out["outcomes"].items()}
+    return out
+
+
+def word(seed, index):
+    """tests/guest/pattern.h in Python, one word."""
+    mask = (1 << 64) - 1
+    return (((index + 1) * 0x9E3779B97F4A7C15) ^ (seed * 0xD6E8FEB86659FD93)) & mask
+
+
+def pattern(size, seed):
+    """The filling of tests/guest/pattern.h."""
+    return b"".join(word(seed, i).to_bytes(8, "little") for i in range((size + 7) // 8))[:size]
