@@ -49,8 +49,8 @@ static bool word_is(const char *word, size_t length, const char *text)
 	return strlen(text) == length && !strncasecmp(word, text, length);
 }
 
-/* include=a,b: what can't exist here needs no work; the rest of the unknown is refused. */
-static struct svc_answer *parse_include(const struct rq *rq, struct list_query *q)
+/* a,b of include=a,b: what can't exist here needs no work; the rest of the unknown is refused. */
+static struct svc_answer *parse_words(const struct rq *rq, const char *at, struct list_query *q)
 {
 	static const char *const empty[] = { "snapshots",
 					     "copy",
@@ -62,9 +62,8 @@ static struct svc_answer *parse_include(const struct rq *rq, struct list_query *
 					     "legalhold",
 					     "permissions",
 					     "system" };
-	const char *at = target_param(&rq->target, "include");
 
-	while (at && *at) {
+	while (*at) {
 		size_t n = strcspn(at, ","), i;
 
 		if (word_is(at, n, "metadata")) {
@@ -83,6 +82,16 @@ static struct svc_answer *parse_include(const struct rq *rq, struct list_query *
 		at += *at == ',';
 	}
 	return NULL;
+}
+
+static struct svc_answer *parse_include(const struct rq *rq, struct list_query *q)
+{
+	struct svc_answer *answer = NULL;
+
+	for (size_t i = 0; i < rq->target.param_count && !answer; i++)
+		if (!strcmp(rq->target.param[i].name, "include"))
+			answer = parse_words(rq, rq->target.param[i].value, q);
+	return answer;
 }
 
 static struct svc_answer *list_parse(const struct rq *rq, struct list_query *q)

@@ -192,7 +192,8 @@ static enum target_status parse_query(struct target *t, char **room)
 		for (char *c = name; *c; c++)
 			if (*c >= 'A' && *c <= 'Z')
 				*c = (char)(*c + ('a' - 'A'));
-		if (target_param(t, name))
+		/* the reference lets a list be given as one parameter for each word */
+		if (target_param(t, name) && strcmp(name, "include") != 0)
 			return TARGET_REPEATED_PARAM;
 		p->name = name;
 		p->value = equals ? decode(equals + 1, (size_t)(stop - equals - 1), room,

@@ -48,7 +48,7 @@ struct target {
 enum target_status {
 	TARGET_OK,
 	TARGET_INVALID_URI,    /* malformed: percent signs, UTF-8, zero bytes, no account */
-	TARGET_REPEATED_PARAM, /* a parameter more than once */
+	TARGET_REPEATED_PARAM, /* a parameter (not "include") more than once */
 	TARGET_NO_MEMORY,
 };
 
@@ -56,7 +56,7 @@ enum target_status {
 enum target_status target_parse(struct target *target, const struct head *head);
 void target_free(struct target *target);
 
-/* A parameter by its lower-case name, or NULL. */
+/* A parameter by its lower-case name, or NULL.  Only "include" may be there more than once. */
 const char *target_param(const struct target *target, const char *name);
 
 /* By Azure's rules, the special containers included ($root, $web, $logs). */

@@ -152,9 +152,6 @@ static enum conn_next start(struct http_conn *conn)
 			      "Content-Length HTTP header is missing; Transfer-Encoding is not "
 			      "supported.");
 	if (svc_start(door->svc, head, &caller, &answer, &conn->upload) == SVC_ANSWER) {
-		azb_log(AZB_LOG_DEBUG, "http %s: %.*s %.*s: %u", conn->peer,
-			(int)head->method.length, head->method.at, (int)head->target.length,
-			head->target.at, answer->status);
 		leave_body(conn, head);
 		conn_answer(conn, answer);
 		return CONN_AGAIN;

@@ -24,12 +24,31 @@ static void clear_answer(struct http_conn *conn)
 	conn->sent = 0;
 }
 
+/* Without the query, where secrets may be. */
+static void log_answer(const struct http_conn *conn)
+{
+	const struct head *head = head_parser_head(conn->parser);
+	const char *code = NULL, *query;
+
+	if (head_parser_error(conn->parser, NULL)) {
+		azb_log(AZB_LOG_DEBUG, "http %s: bad head: %u", conn->peer, conn->answer->status);
+		return;
+	}
+	if (conn->answer->status >= 400)
+		code = svc_answer_header(conn->answer, "x-ms-error-code");
+	query = memchr(head->target.at, '?', head->target.length);
+	azb_log(AZB_LOG_DEBUG, "http %s: %.*s %.*s: %u %s", conn->peer, (int)head->method.length,
+		head->method.at, query ? (int)(query - head->target.at) : (int)head->target.length,
+		head->target.at, conn->answer->status, code ? code : "");
+}
+
 void conn_answer(struct http_conn *conn, struct svc_answer *answer)
 {
 	struct svc_extra extra = { "Connection", conn->keep_alive ? "keep-alive" : "close" };
 	size_t room = FIRST_ROOM, need;
 
 	conn->answer = answer;
+	log_answer(conn);
 	conn->state = CONN_SEND;
 	conn->progress = 0;
 	conn_deadline(conn, conn->loop->door->config.progress_ms);
