@@ -136,9 +136,10 @@ static void base64_of_known_texts(void **state)
 
 static void base64_decode_refuses_what_is_not_canonical(void **state)
 {
-	static const char *const bad[] = { "Zg=",  "Zg",   "Zm9",  "Z===", "====",	"Zh==",
-					   "Zm9=", "Zm8 ", "Zm\n8", "Zg==Zg==", "Z-_8", "Zm9v=",
-					   "=Zm9", "Zg=v", "Zm9vYg=\n" };
+	static const char *const bad[] = {
+		"Zg=",   "Zg",       "Zm9",  "Z===",  "====", "Zh==", "Zm9=",     "Zm8 ",
+		"Zm\n8", "Zg==Zg==", "Z-_8", "Zm9v=", "=Zm9", "Zg=v", "Zm9vYg=\n"
+	};
 	unsigned char out[16];
 
 	(void)state;
