@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reading the inbound ring: packets of a host that means no good, the budget of a
+ * callback, and the drain after a rescind, when nobody is called back.
+ *
+ * The bus is an array of packets.  Of the outbound ring only the lengths matter.
+ */
+#include <kunit/test.h>
+#include <linux/slab.h>
+#include <uapi/misc/hv_azure_blob.h>
+
+#include "pure_ring.h"
+
+#define RING_BYTES (VSP_WIRE_RING_SIZE - VSP_WIRE_PAGE_SIZE)
+#define MAX_PACKETS 400
+
+struct packet {
+	struct vmpacket_descriptor desc;
+	struct vsp_wire_completion wire;
+	u8 padding[4];
+} __packed;
+
+struct bus {
+	struct azb_device azb;
+	struct vmbus_channel *channel;
+	struct hv_ring_buffer *out;
+	struct packet packets[MAX_PACKETS];
+	u32 nr, at;
+	u32 closes;	/* times that the read index was published */
+	u32 dry_reads;	/* first looks that find nothing, as if it came later */
+	u32 open_error;
+	bool open;
+	void (*callback)(void *context);
+	void *context;
+	u32 ring_size;
+	u32 desc_size;
+	u32 buffer_len;
+	u64 requestid;
+};
+
+static struct bus *the_bus;
+
+int azb_fake_vmbus_open(struct vmbus_channel *channel, u32 send_size, u32 recv_size,
+			void *userdata, u32 userdata_len,
+			void (*callback)(void *context), void *context)
+{
+	if (the_bus->open_error)
+		return -(int)the_bus->open_error;
+	the_bus->open = true;
+	the_bus->callback = callback;
+	the_bus->context = context;
+	the_bus->ring_size = send_size == recv_size ? send_size : 0;
+	return 0;
+}
+
+void azb_fake_vmbus_close(struct vmbus_channel *channel)
+{
+	the_bus->open = false;
+}
+
+int azb_fake_sendpacket(struct vmbus_channel *channel,
+			struct vmbus_packet_mpb_array *mpb, u32 desc_size,
+			void *buffer, u32 buffer_len, u64 requestid)
+{
+	the_bus->desc_size = desc_size;
+	the_bus->buffer_len = buffer_len;
+	the_bus->requestid = requestid;
+	return 0;
+}
+
+static struct vmpacket_descriptor *current_packet(void)
+{
+	return the_bus->at < the_bus->nr ? &the_bus->packets[the_bus->at].desc : NULL;
+}
+
+struct vmpacket_descriptor *azb_fake_iter_first(struct vmbus_channel *channel)
+{
+	if (WARN_ON(!the_bus->open))
+		return NULL;
+	if (the_bus->dry_reads) {
+		the_bus->dry_reads--;
+		return NULL;
+	}
+	return current_packet();
+}
+
+struct vmpacket_descriptor *azb_fake_iter_next(struct vmbus_channel *channel,
+					       const struct vmpacket_descriptor *pkt)
+{
+	the_bus->at++;
+	return current_packet();
+}
+
+void azb_fake_iter_close(struct vmbus_channel *channel)
+{
+	the_bus->closes++;
+}
+
+static int ring_test_init(struct kunit *test)
+{
+	struct bus *bus = kunit_kzalloc(test, sizeof(*bus), GFP_KERNEL);
+	int ret;
+
+	if (!bus)
+		return -ENOMEM;
+	bus->channel = kunit_kzalloc(test, sizeof(*bus->channel), GFP_KERNEL);
+	bus->out = kunit_kzalloc(test, sizeof(*bus->out), GFP_KERNEL);
+	if (!bus->channel || !bus->out)
+		return -ENOMEM;
+	ret = azb_queue_init(&bus->azb.queue);
+	if (ret)
+		return ret;
+	spin_lock_init(&bus->azb.rx_lock);
+	bus->channel->inbound.ring_datasize = RING_BYTES;
+	bus->channel->outbound.ring_datasize = RING_BYTES;
+	bus->channel->outbound.ring_buffer = bus->out;
+	bus->azb.channel = bus->channel;
+	bus->azb.dev.init_name = "azure_blob_test";
+	the_bus = bus;
+	test->priv = bus;
+	return azb_real_ring_open(&bus->azb);
+}
+
+static void ring_test_exit(struct kunit *test)
+{
+	struct bus *bus = test->priv;
+
+	if (bus)
+		azb_queue_destroy(&bus->azb.queue);
+}
+
+/* A request as the queue has it after it was sent. */
+static struct azb_request *sent_request(struct kunit *test)
+{
+	struct bus *bus = test->priv;
+	struct azb_queue *queue = &bus->azb.queue;
+	struct azb_request *req = kunit_kzalloc(test, sizeof(*req), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, req);
+	init_completion(&req->done);
+	req->layout.buf[AZB_RESPONSE].len = 100;
+	spin_lock_bh(&queue->lock);
+	req->id = azb_ids_get(&queue->ids, req);
+	req->state = AZB_REQ_SENT;
+	list_add_tail(&req->node, &queue->sent);
+	queue->nr_sent++;
+	spin_unlock_bh(&queue->lock);
+	return req;
+}
+
+static struct packet *add_packet(struct kunit *test, u64 id)
+{
+	struct bus *bus = test->priv;
+	struct packet *p = &bus->packets[bus->nr];
+
+	KUNIT_ASSERT_LT(test, bus->nr, (u32)MAX_PACKETS);
+	bus->nr++;
+	p->desc.type = VM_PKT_COMP;
+	p->desc.offset8 = sizeof(p->desc) / 8;
+	p->desc.len8 = sizeof(*p) / 8;
+	p->desc.trans_id = id;
+	p->wire.length = cpu_to_le32(sizeof(p->wire));
+	p->wire.error = cpu_to_le32(7);
+	p->wire.response_length = cpu_to_le32(9);
+	return p;
+}
+
+static void interrupt(struct kunit *test)
+{
+	struct bus *bus = test->priv;
+
+	bus->callback(bus->context);
+}
+
+static u64 bad_packets(struct kunit *test)
+{
+	struct bus *bus = test->priv;
+
+	return bus->azb.queue.counters[AZB_CNT_BAD_PACKET];
+}
+
+static void ring_has_the_published_size(struct kunit *test)
+{
+	struct bus *bus = test->priv;
+
+	KUNIT_EXPECT_EQ(test, bus->ring_size,
+			VSP_WIRE_RING_SIZE + PAGE_SIZE - HV_HYP_PAGE_SIZE);
+	KUNIT_EXPECT_TRUE(test, PAGE_ALIGNED(bus->ring_size));
+}
+
+static void ring_delivers_completions(struct kunit *test)
+{
+	struct azb_request *a = sent_request(test);
+	struct azb_request *b = sent_request(test);
+	struct bus *bus = test->priv;
+
+	add_packet(test, b->id);
+	add_packet(test, a->id);
+	interrupt(test);
+	KUNIT_EXPECT_TRUE(test, completion_done(&a->done));
+	KUNIT_EXPECT_TRUE(test, completion_done(&b->done));
+	KUNIT_EXPECT_EQ(test, a->error, 0);
+	KUNIT_EXPECT_EQ(test, a->answer.status, 7u);
+	KUNIT_EXPECT_EQ(test, a->answer.response_len, 9u);
+	KUNIT_EXPECT_EQ(test, bus->at, 2u);
+	KUNIT_EXPECT_EQ(test, bus->closes, 1u);
+	KUNIT_EXPECT_EQ(test, bad_packets(test), 0ull);
+}
+
+static void ring_ignores_other_types(struct kunit *test)
+{
+	static const u16 types[] = { 0, VM_PKT_DATA_INBAND, VM_PKT_DATA_USING_XFER_PAGES,
+				     VM_PKT_DATA_USING_GPA_DIRECT, 0x0c, 0xffff };
+	struct azb_request *a = sent_request(test);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(types); i++)
+		add_packet(test, a->id)->desc.type = types[i];
+	interrupt(test);
+	KUNIT_EXPECT_FALSE(test, completion_done(&a->done));
+	KUNIT_EXPECT_EQ(test, bad_packets(test), (u64)ARRAY_SIZE(types));
+	add_packet(test, a->id);
+	interrupt(test);
+	KUNIT_EXPECT_TRUE(test, completion_done(&a->done));
+}
+
+static void ring_ignores_impossible_offsets(struct kunit *test)
+{
+	static const u16 offsets[] = { 0, 1, 5, 100, 0x8000, 0xffff };
+	struct azb_request *a = sent_request(test);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(offsets); i++)
+		add_packet(test, a->id)->desc.offset8 = offsets[i];
+	interrupt(test);
+	KUNIT_EXPECT_FALSE(test, completion_done(&a->done));
+	KUNIT_EXPECT_EQ(test, bad_packets(test), (u64)ARRAY_SIZE(offsets));
+}
+
+static void ring_gives_eio_for_short_ones(struct kunit *test)
+{
+	struct azb_request *a = sent_request(test);
+	struct azb_request *b = sent_request(test);
+
+	add_packet(test, a->id)->desc.len8 = 3;	   /* 8 bytes of payload */
+	add_packet(test, b->id)->desc.offset8 = 4; /* none at all */
+	interrupt(test);
+	KUNIT_ASSERT_TRUE(test, completion_done(&a->done));
+	KUNIT_ASSERT_TRUE(test, completion_done(&b->done));
+	KUNIT_EXPECT_EQ(test, a->error, -EIO);
+	KUNIT_EXPECT_EQ(test, b->error, -EIO);
+}
+
+/* A length that cannot be says that the next packet cannot be found either. */
+static void ring_stops_where_it_makes_no_sense(struct kunit *test)
+{
+	static const u16 lengths[] = { 0, 1, RING_BYTES / 8, 0xffff };
+	struct bus *bus = test->priv;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		struct azb_request *a = sent_request(test);
+		u32 at = bus->nr;
+
+		add_packet(test, a->id)->desc.len8 = lengths[i];
+		add_packet(test, a->id);
+		interrupt(test);
+		interrupt(test);
+		KUNIT_EXPECT_EQ(test, bus->at, at);
+		KUNIT_EXPECT_FALSE(test, completion_done(&a->done));
+		KUNIT_EXPECT_EQ(test, bad_packets(test), i + 1ull);
+
+		/* A new channel is a new beginning. */
+		azb_real_ring_close(&bus->azb);
+		bus->at = bus->nr;
+		KUNIT_ASSERT_EQ(test, azb_real_ring_open(&bus->azb), 0);
+	}
+}
+
+static void ring_reads_within_a_budget(struct kunit *test)
+{
+	struct bus *bus = test->priv;
+	u32 i, last = 0, rounds = 0;
+
+	for (i = 0; i < MAX_PACKETS; i++)
+		add_packet(test, U64_MAX);
+	while (bus->at < MAX_PACKETS && rounds < MAX_PACKETS) {
+		interrupt(test);
+		rounds++;
+		/* Some, not all, and the host learns of it every time. */
+		KUNIT_EXPECT_GT(test, bus->at, last);
+		KUNIT_EXPECT_LE(test, bus->at - last, 128u);
+		KUNIT_EXPECT_EQ(test, bus->closes, rounds);
+		last = bus->at;
+	}
+	KUNIT_EXPECT_EQ(test, rounds, DIV_ROUND_UP(MAX_PACKETS, 128));
+	KUNIT_EXPECT_EQ(test, bus->azb.queue.counters[AZB_CNT_BAD_ID_UNKNOWN],
+			(u64)MAX_PACKETS);
+}
+
+static void ring_is_not_read_when_closed(struct kunit *test)
+{
+	struct bus *bus = test->priv;
+
+	sent_request(test);
+	azb_real_ring_close(&bus->azb);
+	/* As in remove after a suspend that was followed by a rescind. */
+	bus->channel->rescind = true;
+	azb_real_ring_drain(&bus->azb, 0);
+	KUNIT_EXPECT_EQ(test, bus->at, 0u);
+
+	bus->open_error = ENODEV;
+	KUNIT_EXPECT_EQ(test, azb_real_ring_open(&bus->azb), -ENODEV);
+	azb_real_ring_drain(&bus->azb, 0);
+}
+
+static void ring_drains_after_a_rescind(struct kunit *test)
+{
+	struct azb_request *a = sent_request(test);
+	struct bus *bus = test->priv;
+
+	/* The completion is put there some time after the rescind. */
+	add_packet(test, a->id);
+	bus->dry_reads = 3;
+	bus->channel->rescind = true;
+	azb_real_ring_drain(&bus->azb, 60000);
+	KUNIT_EXPECT_TRUE(test, completion_done(&a->done));
+	KUNIT_EXPECT_EQ(test, a->error, 0);
+}
+
+static void ring_drain_ends_without_answers(struct kunit *test)
+{
+	struct azb_request *a = sent_request(test);
+	struct bus *bus = test->priv;
+
+	azb_real_ring_drain(&bus->azb, 1);
+	KUNIT_EXPECT_FALSE(test, completion_done(&a->done));
+	/* While the bus still calls back, nobody else may read. */
+	add_packet(test, a->id);
+	azb_real_ring_drain(&bus->azb, 1);
+	KUNIT_EXPECT_EQ(test, bus->at, 0u);
+
+	bus->at = bus->nr;
+	bus->channel->rescind = true;
+	azb_real_ring_drain(&bus->azb, 60000);
+	KUNIT_EXPECT_FALSE(test, completion_done(&a->done));
+}
+
+static void ring_sends_what_the_wire_says(struct kunit *test)
+{
+	struct azb_request *a = sent_request(test);
+	struct bus *bus = test->priv;
+
+	a->layout.pages = 5;
+	KUNIT_EXPECT_EQ(test, azb_real_ring_send(&bus->azb, a), 0);
+	KUNIT_EXPECT_EQ(test, bus->desc_size, 32u + 5 * 8);
+	KUNIT_EXPECT_EQ(test, bus->buffer_len, 56u);
+	KUNIT_EXPECT_EQ(test, bus->requestid, a->id);
+}
+
+static void ring_never_fills_up(struct kunit *test)
+{
+	struct bus *bus = test->priv;
+
+	/* Full to the last byte looks empty, so one byte stays free. */
+	KUNIT_EXPECT_TRUE(test, azb_real_ring_has_room(&bus->azb, RING_BYTES - 1));
+	KUNIT_EXPECT_FALSE(test, azb_real_ring_has_room(&bus->azb, RING_BYTES));
+	bus->out->write_index = 4096;
+	bus->out->read_index = 4096 + 1000;
+	KUNIT_EXPECT_TRUE(test, azb_real_ring_has_room(&bus->azb, 999));
+	KUNIT_EXPECT_FALSE(test, azb_real_ring_has_room(&bus->azb, 1000));
+}
+
+static struct kunit_case ring_cases[] = {
+	KUNIT_CASE(ring_has_the_published_size),
+	KUNIT_CASE(ring_delivers_completions),
+	KUNIT_CASE(ring_ignores_other_types),
+	KUNIT_CASE(ring_ignores_impossible_offsets),
+	KUNIT_CASE(ring_gives_eio_for_short_ones),
+	KUNIT_CASE(ring_stops_where_it_makes_no_sense),
+	KUNIT_CASE(ring_reads_within_a_budget),
+	KUNIT_CASE(ring_is_not_read_when_closed),
+	KUNIT_CASE(ring_drains_after_a_rescind),
+	KUNIT_CASE_SLOW(ring_drain_ends_without_answers),
+	KUNIT_CASE(ring_sends_what_the_wire_says),
+	KUNIT_CASE(ring_never_fills_up),
+	{}
+};
+
+static struct kunit_suite ring_suite = {
+	.name = "hv_azure_blob_ring",
+	.init = ring_test_init,
+	.exit = ring_test_exit,
+	.test_cases = ring_cases,
+};
+
+kunit_test_suite(ring_suite);
