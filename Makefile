@@ -48,7 +48,7 @@ demo: deps build emulator driver ## a blob through the driver of a stock guest, 
 	$(Q)scripts/demo
 
 vm: deps build emulator driver ## a guest with a shell, the driver, the CLI and this folder at /host
-	$(Q)scripts/vm-shell
+	$(Q)scripts/vm
 
 check: deps ## everything that CI runs
 	$(Q)ci/check

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The guest's test programs, called from Python."""
 
+import functools
 import json
+import subprocess
 from dataclasses import dataclass
 
-from azvm import sharedkey
+from azvm import paths, sharedkey
 
 # include/uapi and include/azblob, as published
 STATUS_TIMEOUT = 0x80070102
@@ -93,6 +95,15 @@ def word(seed, index):
     return (((index + 1) * 0x9E3779B97F4A7C15) ^ (seed * 0xD6E8FEB86659FD93)) & mask
 
 
+@functools.lru_cache(maxsize=4)
+def _long_pattern(size, seed):
+    program = paths.guest_programs()["pattern"]
+    return subprocess.run([program, "write", str(size), str(seed)], stdout=subprocess.PIPE,
+                          check=True).stdout
+
+
 def pattern(size, seed):
     """The filling of tests/guest/pattern.h."""
+    if size > 1 << 20:
+        return _long_pattern(size, seed)
     return b"".join(word(seed, i).to_bytes(8, "little") for i in range((size + 7) // 8))[:size]
