@@ -22,9 +22,10 @@
 
 /*
  * The host promises an answer within the request's own time-out "plus some
- * delay".  This much later the thread is let go; the pages are not.
+ * delay", and an honest one may have to wait until it can be sure that it writes
+ * no more.  This much later the thread is let go; the pages are not.
  */
-#define AZB_WATCHDOG_GRACE_MS 5000u
+#define AZB_WATCHDOG_GRACE_MS 30000u
 
 static void azb_count(struct azb_queue *queue, enum azb_counter counter)
 {

@@ -61,7 +61,7 @@ struct az_blob_request_sync_response {
  *  ENODEV    the device went away; when that happens with the request under
  *	      way, its outcome is unknown;
  *  EINTR     the caller was killed while it waited; the outcome is unknown;
- *  ETIMEDOUT the host has not even said that the request timed out, seconds after
+ *  ETIMEDOUT the host has not even said that the request timed out, 30 s after
  *	      it was due; the outcome is unknown.  As with EINTR the driver keeps
  *	      the pages until the host is done with them: it may write to buffers
  *	      that are still mapped;
