@@ -146,7 +146,7 @@ static enum conn_next start(struct http_conn *conn)
 	struct svc_caller caller = { .peer = conn->peer };
 	struct svc_answer *answer;
 
-	conn->keep_alive = head->keep_alive && !atomic_load(&door->closing);
+	conn->keep_alive = head->keep_alive;
 	if (head->chunked)
 		return refuse(conn, head, 411, "MissingContentLengthHeader",
 			      "Content-Length HTTP header is missing; Transfer-Encoding is not "

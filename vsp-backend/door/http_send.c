@@ -44,9 +44,13 @@ static void log_answer(const struct http_conn *conn)
 
 void conn_answer(struct http_conn *conn, struct svc_answer *answer)
 {
-	struct svc_extra extra = { "Connection", conn->keep_alive ? "keep-alive" : "close" };
+	struct svc_extra extra = { "Connection", "keep-alive" };
 	size_t room = FIRST_ROOM, need;
 
+	if (atomic_load(&conn->loop->door->closing))
+		conn->keep_alive = false;
+	if (!conn->keep_alive)
+		extra.value = "close";
 	conn->answer = answer;
 	log_answer(conn);
 	conn->state = CONN_SEND;

@@ -191,7 +191,11 @@ static int listen_on(const char *path)
 			return -error;
 		}
 	}
-	if (listen(fd, SOMAXCONN) < 0) {
+	/*
+	 * Whoever connects acts as a virtual machine's device: only the owner may.  Nobody can have
+	 * connected yet, before listen().
+	 */
+	if (chmod(path, 0600) < 0 || listen(fd, SOMAXCONN) < 0) {
 		error = errno;
 		azb_log(AZB_LOG_ERROR, "link socket %s: %s", path, strerror(error));
 		close(fd);
