@@ -72,19 +72,21 @@ static void step_all(struct link_door *door)
 	}
 }
 
+static void on_wake(struct link_door *door)
+{
+	uint64_t count;
+
+	while (read(door->wake, &count, sizeof(count)) < 0 && errno == EINTR)
+		;
+	step_all(door);
+}
+
 static void on_event(struct link_door *door, const struct epoll_event *event)
 {
 	struct link_conn *conn = event->data.ptr;
-	uint64_t count;
 
 	if (event->data.ptr == &listener_tag) {
 		accept_all(door);
-		return;
-	}
-	if (event->data.ptr == &wake_tag) {
-		while (read(door->wake, &count, sizeof(count)) < 0 && errno == EINTR)
-			;
-		step_all(door);
 		return;
 	}
 	if (event->events & EPOLLOUT)
@@ -116,6 +118,7 @@ static void *serve(void *argument)
 	for (;;) {
 		uint64_t now = link_now_ns();
 		uint64_t wait_ms = tick_ms;
+		bool woken;
 		int count;
 
 		if (now - tick >= tick_ms * 1000000u && !atomic_exchange(&door->expiring, true)) {
@@ -143,8 +146,16 @@ static void *serve(void *argument)
 		}
 		count = epoll_wait(door->epoll, events, EVENTS,
 				   wait_ms > 60000 ? 60000 : (int)wait_ms);
-		for (int i = 0; i < count; i++)
-			on_event(door, &events[i]);
+		woken = false;
+		for (int i = 0; i < count; i++) {
+			if (events[i].data.ptr == &wake_tag)
+				woken = true;
+			else
+				on_event(door, &events[i]);
+		}
+		/* Last: it may free links that have events of their own in this batch. */
+		if (woken)
+			on_wake(door);
 	}
 }
 
