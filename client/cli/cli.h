@@ -19,7 +19,7 @@ enum {
 	EXIT_DENIED = 4, /* 401, 403 */
 	EXIT_CHECKSUM = 5,
 	EXIT_CONFLICT = 6, /* 409, 412 */
-	EXIT_LOCAL = 7, /* a local file, or the output */
+	EXIT_LOCAL = 7,    /* a local file, or the output */
 	EXIT_INTERRUPTED = 130,
 };
 
@@ -97,8 +97,7 @@ char *cli_tree_prefix(const char *blob);
 /* One line on stderr, "azblob: " first; clears the progress bar before. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same unless --quiet. */
-void cli_note(const struct cli *cli, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+void cli_note(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* An error of the library about @what (may be NULL); returns the exit code for it. */
 int cli_report(const char *what, const struct azblob_error *error);
 /* The worse of two exit codes: the first failure stays. */

@@ -251,8 +251,7 @@ static int collect_entry(void *context, const struct azblob_entry *entry)
 	int code;
 
 	if (!cli_safe_path(relative)) {
-		cli_error("%s: can't be a file below %s, skipped", entry->name,
-			  collect->directory);
+		cli_error("%s: can't be a file below %s, skipped", entry->name, collect->directory);
 		collect->code = cli_worse(collect->code, EXIT_LOCAL);
 		return EXIT_OK;
 	}
@@ -367,8 +366,8 @@ int cli_get(struct cli *cli)
 		cli_error("get: which blob?");
 		return EXIT_USAGE;
 	}
-	if (cli->recursive && (!strcmp(dest, "-") || cli->offset ||
-			       cli->length != AZBLOB_LENGTH_REST)) {
+	if (cli->recursive &&
+	    (!strcmp(dest, "-") || cli->offset || cli->length != AZBLOB_LENGTH_REST)) {
 		cli_error("get -r goes to a directory, with whole blobs");
 		return EXIT_USAGE;
 	}

@@ -153,9 +153,8 @@ static int container_each(struct cli *cli, const char *text, bool create)
 	} else {
 		code = cli_connect(cli);
 	}
-	if (!code &&
-	    (create ? azblob_container_create(cli->conn, name.container, &error) :
-		      azblob_container_delete(cli->conn, name.container, &error)))
+	if (!code && (create ? azblob_container_create(cli->conn, name.container, &error)
+			     : azblob_container_delete(cli->conn, name.container, &error)))
 		code = cli_report(text, &error);
 	if (!code && cli->json) {
 		cli_json_begin();

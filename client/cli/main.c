@@ -8,8 +8,8 @@ static const struct {
 	const char *name;
 	int (*run)(struct cli *cli);
 } commands[] = {
-	{ "container", cli_container }, { "put", cli_put },   { "get", cli_get },
-	{ "ls", cli_ls },		{ "stat", cli_stat }, { "rm", cli_rm },
+	{ "container", cli_container }, { "put", cli_put }, { "get", cli_get }, { "ls", cli_ls },
+	{ "stat", cli_stat },           { "rm", cli_rm },
 };
 
 static int run(struct cli *cli)

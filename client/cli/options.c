@@ -71,14 +71,10 @@ static const struct {
 	unsigned int commands;
 	const char *name;
 } limited[] = {
-	{ 'r', FOR_PUT | FOR_GET | FOR_RM, "-r" },
-	{ 'l', FOR_LS, "-l" },
-	{ OPT_DELIMITER, FOR_LS, "--delimiter" },
-	{ OPT_CONTENT_TYPE, FOR_PUT, "--content-type" },
-	{ OPT_METADATA, FOR_PUT, "--metadata" },
-	{ OPT_NO_CLOBBER, FOR_PUT, "--no-clobber" },
-	{ OPT_OFFSET, FOR_GET, "--offset" },
-	{ OPT_LENGTH, FOR_GET, "--length" },
+	{ 'r', FOR_PUT | FOR_GET | FOR_RM, "-r" }, { 'l', FOR_LS, "-l" },
+	{ OPT_DELIMITER, FOR_LS, "--delimiter" },  { OPT_CONTENT_TYPE, FOR_PUT, "--content-type" },
+	{ OPT_METADATA, FOR_PUT, "--metadata" },   { OPT_NO_CLOBBER, FOR_PUT, "--no-clobber" },
+	{ OPT_OFFSET, FOR_GET, "--offset" },       { OPT_LENGTH, FOR_GET, "--length" },
 };
 
 static const char usage[] =
@@ -198,7 +194,8 @@ static void set_transport(struct cli *cli, const char *text)
 	for (size_t i = 0; i < 3; i++) {
 		if (strcmp(text, names[i]))
 			continue;
-		must(cli, azblob_config_set_transport(cli->config, (enum azblob_transport)i, &error),
+		must(cli,
+		     azblob_config_set_transport(cli->config, (enum azblob_transport)i, &error),
 		     &error);
 		return;
 	}
@@ -244,7 +241,8 @@ static void connection_option(struct cli *cli, int option, char *value)
 		break;
 	case OPT_TIMEOUT:
 		n = number(cli, "--timeout", value, 1, 3600, false, "1 to 3600 seconds");
-		must(cli, azblob_config_set_timeout(config, (unsigned int)n * 1000, &error), &error);
+		must(cli, azblob_config_set_timeout(config, (unsigned int)n * 1000, &error),
+		     &error);
 		break;
 	case OPT_RETRIES:
 		n = number(cli, "--retries", value, 0, 20, false, "0 to 20");
@@ -331,6 +329,7 @@ void cli_parse(struct cli *cli, int argc, char **argv)
 {
 	bool seen[sizeof(limited) / sizeof(limited[0])] = { false };
 	struct azblob_error error;
+	int bad_environment;
 	int option;
 
 	memset(cli, 0, sizeof(*cli));
@@ -342,13 +341,8 @@ void cli_parse(struct cli *cli, int argc, char **argv)
 		abort();
 	/* getopt's own messages start with argv[0]. */
 	argv[0] = (char *)"azblob";
-	/* The environment first, for options to win; a bad value of it is not --help's business. */
-	if (azblob_config_from_environment(cli->config, &error) && argc > 1 &&
-	    strcmp(argv[1], "--help") && strcmp(argv[1], "--version")) {
-		cli_error("environment: %s", error.message);
-		cli_free(cli);
-		exit(EXIT_USAGE);
-	}
+	/* First, for options to win; told later, since it is not --help's business. */
+	bad_environment = azblob_config_from_environment(cli->config, &error);
 	while ((option = getopt_long(argc, argv, "qvrlhV", long_options, NULL)) != -1) {
 		for (size_t i = 0; i < sizeof(limited) / sizeof(limited[0]); i++)
 			seen[i] |= limited[i].option == option;
@@ -356,6 +350,10 @@ void cli_parse(struct cli *cli, int argc, char **argv)
 			connection_option(cli, option, optarg);
 		else
 			other_option(cli, option, optarg);
+	}
+	if (bad_environment) {
+		cli_error("environment: %s", error.message);
+		usage_error(cli);
 	}
 	if (optind == argc) {
 		cli_error("a command is missing");

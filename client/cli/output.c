@@ -111,10 +111,11 @@ void cli_output_unlock(void)
 static size_t utf8_length(const unsigned char *s)
 {
 	static const unsigned char least[5] = { 0, 0, 0x80, 0xa0, 0x90 };
-	size_t length = s[0] < 0x80 ? 1 :
-			s[0] >= 0xc2 && s[0] <= 0xdf ? 2 :
-			(s[0] & 0xf0) == 0xe0 ? 3 :
-			s[0] >= 0xf0 && s[0] <= 0xf4 ? 4 : 0;
+	size_t length = s[0] < 0x80                    ? 1
+			: s[0] >= 0xc2 && s[0] <= 0xdf ? 2
+			: (s[0] & 0xf0) == 0xe0        ? 3
+			: s[0] >= 0xf0 && s[0] <= 0xf4 ? 4
+						       : 0;
 
 	for (size_t i = 1; i < length; i++)
 		if ((s[i] & 0xc0) != 0x80)

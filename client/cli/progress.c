@@ -15,8 +15,8 @@
 
 static struct {
 	pthread_mutex_t lock; /* protects the rest */
-	bool shown; /* there is a terminal to draw on */
-	bool drawn; /* a bar is on the screen */
+	bool shown;           /* there is a terminal to draw on */
+	bool drawn;           /* a bar is on the screen */
 	const char *verb;
 	uint64_t done;
 	uint64_t expected;

@@ -116,8 +116,8 @@ static int scan_directory(struct scan *scan, const char *path, const char *prefi
 		const char *name = entry[i]->d_name;
 
 		if (strcmp(name, ".") && strcmp(name, "..") && !cli_interrupted()) {
-			char *below = joined(path, length && path[length - 1] == '/' ? "" : "/",
-					     name);
+			char *below =
+				joined(path, length && path[length - 1] == '/' ? "" : "/", name);
 			char *blob = joined(prefix, "", name);
 
 			code = cli_worse(code, scan_entry(scan, below, blob));
@@ -175,8 +175,8 @@ static int scan_argument(struct scan *scan, const char *path, const struct cli_n
 	} else {
 		blob = joined(dest->blob, "", into ? base : "");
 		transfer_add(scan->transfer, path, scan->container, blob,
-			     S_ISREG(status.st_mode) ? (uint64_t)status.st_size :
-						       AZBLOB_SIZE_UNKNOWN);
+			     S_ISREG(status.st_mode) ? (uint64_t)status.st_size
+						     : AZBLOB_SIZE_UNKNOWN);
 	}
 	free(blob);
 	return code;

@@ -160,8 +160,7 @@ static void move_small(void *context, size_t index)
 {
 	struct small *small = context;
 
-	small->transfer->move(small->transfer,
-			      &small->transfer->job[small->index[index]]);
+	small->transfer->move(small->transfer, &small->transfer->job[small->index[index]]);
 }
 
 static bool is_small(const struct transfer *transfer, const struct job *job)
@@ -183,9 +182,9 @@ static void json_summary(const struct transfer *transfer, double seconds)
 	cli_json_number("retries", transfer->retries);
 	cli_json_bool("verified", !transfer->unverified);
 	cli_json_string("transport",
-			azblob_conn_transport(transfer->cli->conn) == AZBLOB_TRANSPORT_DRIVER ?
-				"driver" :
-				"http");
+			azblob_conn_transport(transfer->cli->conn) == AZBLOB_TRANSPORT_DRIVER
+				? "driver"
+				: "http");
 	cli_json_end();
 }
 

@@ -226,12 +226,15 @@ int azblob_delete_blob(azblob_conn *conn, const char *container, const char *blo
 
 struct azblob_list_options {
 	size_t struct_size;
-	const char *prefix; /* only names that start so; NULL: all */
-	const char *delimiter; /* folds what follows it into one entry; NULL: none */
-	const char *marker; /* next_marker of the page before; NULL: the start */
+	const char *prefix;       /* only names that start so; NULL: all */
+	const char *delimiter;    /* folds what follows it into one entry; NULL: none */
+	const char *marker;       /* next_marker of the page before; NULL: the start */
 	unsigned int max_results; /* entries of one page, 1 to 5000; 0: the service's choice */
 };
-#define AZBLOB_LIST_OPTIONS_INIT { sizeof(struct azblob_list_options), NULL, NULL, NULL, 0 }
+#define AZBLOB_LIST_OPTIONS_INIT                                        \
+	{                                                               \
+		sizeof(struct azblob_list_options), NULL, NULL, NULL, 0 \
+	}
 
 enum azblob_entry_kind {
 	AZBLOB_ENTRY_BLOB = 0,
@@ -300,16 +303,18 @@ typedef int (*azblob_write_fn)(void *context, const void *data, size_t length, u
 
 struct azblob_put_options {
 	size_t struct_size;
-	const char *content_type; /* NULL: application/octet-stream */
-	const char *if_match; /* an ETag, or NULL */
-	const char *if_none_match; /* "*": only where no blob is; or NULL */
+	const char *content_type;           /* NULL: application/octet-stream */
+	const char *if_match;               /* an ETag, or NULL */
+	const char *if_none_match;          /* "*": only where no blob is; or NULL */
 	const struct azblob_pair *metadata; /* names are C identifiers */
 	size_t metadata_count;
 	azblob_progress_fn progress;
 	void *progress_context;
 };
-#define AZBLOB_PUT_OPTIONS_INIT \
-	{ sizeof(struct azblob_put_options), NULL, NULL, NULL, NULL, 0, NULL, NULL }
+#define AZBLOB_PUT_OPTIONS_INIT                                                          \
+	{                                                                                \
+		sizeof(struct azblob_put_options), NULL, NULL, NULL, NULL, 0, NULL, NULL \
+	}
 
 /**
  * struct azblob_put_result - what became of an upload; the caller's, filled on success
@@ -358,7 +363,10 @@ struct azblob_get_options {
 	azblob_progress_fn progress;
 	void *progress_context;
 };
-#define AZBLOB_GET_OPTIONS_INIT { sizeof(struct azblob_get_options), NULL, NULL, NULL }
+#define AZBLOB_GET_OPTIONS_INIT                                     \
+	{                                                           \
+		sizeof(struct azblob_get_options), NULL, NULL, NULL \
+	}
 
 /**
  * struct azblob_get_result - about a download; the caller's, filled on success

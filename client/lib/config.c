@@ -120,9 +120,10 @@ int azblob_config_set_transport(azblob_config *config, enum azblob_transport tra
 int azblob_config_set_device(azblob_config *config, const char *path, struct azblob_error *error)
 {
 	if (path[0] != '/')
-		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
-				"device \"%.200s\": must be an absolute path, such as " DEFAULT_DEVICE,
-				path);
+		return azc_fail(
+			error, AZBLOB_BAD_ARGUMENT,
+			"device \"%.200s\": must be an absolute path, such as " DEFAULT_DEVICE,
+			path);
 	return replace(&config->device, path, error);
 }
 

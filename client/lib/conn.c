@@ -23,8 +23,8 @@ static int default_endpoint(azblob_conn *conn, struct azblob_error *error)
 		azb_buf_puts(&url, "http://127.0.0.1:10000/" DEV_ACCOUNT);
 	else
 		azb_buf_printf(&url, "https://%s.blob.core.windows.net", conn->account);
-	result = url.failed ? azc_fail_memory(error) :
-			      azc_endpoint_parse(url.data, &conn->endpoint, error);
+	result = url.failed ? azc_fail_memory(error)
+			    : azc_endpoint_parse(url.data, &conn->endpoint, error);
 	azb_buf_free(&url);
 	return result;
 }
@@ -100,14 +100,14 @@ static int fill(azblob_conn *conn, const azblob_config *config, struct azblob_er
 		return azc_fail_memory(error);
 	memcpy(conn->key, config->key, config->key_length);
 	conn->key_length = config->key_length;
-	if (config->endpoint ? azc_endpoint_parse(config->endpoint, &conn->endpoint, error) :
-			       default_endpoint(conn, error))
+	if (config->endpoint ? azc_endpoint_parse(config->endpoint, &conn->endpoint, error)
+			     : default_endpoint(conn, error))
 		return -1;
 	if (choose_transport(conn, config, error))
 		return -1;
-	conn->block_size = config->block_size < conn->transport->part_max ?
-				   config->block_size :
-				   conn->transport->part_max;
+	conn->block_size = config->block_size < conn->transport->part_max
+				   ? config->block_size
+				   : conn->transport->part_max;
 	return 0;
 }
 

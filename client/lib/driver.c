@@ -290,7 +290,8 @@ static size_t needed_room(const struct slot *slot, const struct az_blob_request_
 	size_t body_at;
 	size_t length = sync->response.response_len;
 
-	if (length <= slot->response_room && parse_head(slot->response, length, &answer, &body_at) &&
+	if (length <= slot->response_room &&
+	    parse_head(slot->response, length, &answer, &body_at) &&
 	    !azc_answer_number(&answer, "Azblob-Needed", &needed))
 		needed = 0;
 	azc_answer_reset(&answer);
@@ -298,9 +299,9 @@ static size_t needed_room(const struct slot *slot, const struct az_blob_request_
 }
 
 static int exchange_once(struct driver *driver, const struct azc_request *request,
-			 const struct azb_buf *head, size_t *response_room,
-			 unsigned int timeout_ms, struct azc_answer *answer,
-			 enum azc_failure *failure, struct azblob_error *error)
+			 const struct azb_buf *head, size_t *response_room, unsigned int timeout_ms,
+			 struct azc_answer *answer, enum azc_failure *failure,
+			 struct azblob_error *error)
 {
 	struct az_blob_request_sync sync;
 	struct slot slot;
@@ -378,7 +379,8 @@ static int accept_probe(struct driver *driver, const struct azc_answer *answer,
 				(unsigned long long)payload);
 	if (!azc_answer_number(answer, "Azblob-Part-Max", &part_max) ||
 	    part_max < AZC_MIN_BLOCK_SIZE)
-		return azc_fail(error, AZBLOB_TRANSPORT, "the host's Azblob-Part-Max makes no sense");
+		return azc_fail(error, AZBLOB_TRANSPORT,
+				"the host's Azblob-Part-Max makes no sense");
 	driver->transport.part_max = part_max < own_max ? (size_t)part_max / PAGE * PAGE : own_max;
 	/* Cut to what fits; it is only shown. */
 	strncpy(driver->transport.server, azc_answer_text(answer, "Azblob-Server"),

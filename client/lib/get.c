@@ -38,7 +38,7 @@ struct download {
 	struct azc_parts parts;
 	uint64_t base;
 	uint64_t wanted; /* bytes asked for, AZBLOB_LENGTH_REST: all there are */
-	uint64_t size; /* bytes there are, known after the first answer */
+	uint64_t size;   /* bytes there are, known after the first answer */
 	uint64_t blob_size;
 	char handle[33]; /* "" without one */
 	char etag[128];
@@ -369,8 +369,8 @@ static int run(struct download *download, void *buffer, size_t room, struct azbl
 		status = first_by_http(download, buffer, room, &got, &mine);
 	if (!status && download->sink->memory && download->size > download->sink->room)
 		status = azc_fail(&mine, AZBLOB_BAD_ARGUMENT,
-				  "the buffer has %zu bytes, %llu are needed",
-				  download->sink->room, (unsigned long long)download->size);
+				  "the buffer has %zu bytes, %llu are needed", download->sink->room,
+				  (unsigned long long)download->size);
 	if (!status) {
 		azc_op_set_total(&download->op, download->size);
 		status = deliver(download, buffer, 0, got, &mine);

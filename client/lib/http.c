@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* HTTP and HTTPS with libcurl: one easy handle, hence one kept connection, per request under way. */
+/* HTTP and HTTPS with libcurl: one easy handle, hence one kept connection, per request under way.
+ */
 #include "transport.h"
 
 #include <curl/curl.h>
@@ -94,8 +95,7 @@ static int on_seek(void *data, curl_off_t offset, int origin)
 {
 	struct exchange *exchange = data;
 
-	if (origin != SEEK_SET || offset < 0 ||
-	    (uint64_t)offset > exchange->request->body_length)
+	if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > exchange->request->body_length)
 		return CURL_SEEKFUNC_FAIL;
 	exchange->sent = (size_t)offset;
 	return CURL_SEEKFUNC_OK;
@@ -175,8 +175,7 @@ static void set_method(CURL *curl, const struct azc_request *request)
 		curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
 	} else if (request->has_body) {
 		curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
-				 (curl_off_t)request->body_length);
+		curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->body_length);
 		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
 	} else {
 		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
@@ -193,9 +192,8 @@ static void set_common(CURL *curl, const struct http *http, struct exchange *exc
 	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "libazblob/" AZBLOB_VERSION);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
-			 http->conn->timeout_ms < CONNECT_TIMEOUT_MS ?
-				 (long)http->conn->timeout_ms :
-				 CONNECT_TIMEOUT_MS);
+			 http->conn->timeout_ms < CONNECT_TIMEOUT_MS ? (long)http->conn->timeout_ms
+								     : CONNECT_TIMEOUT_MS);
 	/* A large body may take long as long as it moves. */
 	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, seconds);

@@ -39,8 +39,8 @@ int azc_check_container(const char *container, struct azblob_error *error)
 	if (length < 3 || length > 63)
 		goto bad;
 	for (i = 0; i < length; i++) {
-		bool inner_dash = container[i] == '-' && i && i + 1 < length &&
-				  container[i + 1] != '-';
+		bool inner_dash =
+			container[i] == '-' && i && i + 1 < length && container[i + 1] != '-';
 
 		if (!is_name_char(container[i]) && !inner_dash)
 			goto bad;
@@ -138,8 +138,8 @@ int azc_check_header(const char *value, const char *what, struct azblob_error *e
 {
 	for (; value && *value; value++)
 		if ((unsigned char)*value < 0x20 || *value == 0x7f)
-			return azc_fail(error, AZBLOB_BAD_ARGUMENT,
-					"%s holds a control character", what);
+			return azc_fail(error, AZBLOB_BAD_ARGUMENT, "%s holds a control character",
+					what);
 	return 0;
 }
 
@@ -158,8 +158,8 @@ static bool host_ok(const char *host, size_t length)
 	size_t start;
 
 	if (length && host[0] == '[') {
-		for (i = 1; i < length && (isxdigit((unsigned char)host[i]) || host[i] == ':' ||
-					   host[i] == '.');
+		for (i = 1; i < length &&
+			    (isxdigit((unsigned char)host[i]) || host[i] == ':' || host[i] == '.');
 		     i++)
 			;
 		if (i == 1 || i >= length || host[i] != ']')

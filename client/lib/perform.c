@@ -164,8 +164,7 @@ static int sign(struct azc_request *request, const azblob_conn *conn, struct azb
 		int n = snprintf(length, sizeof(length), "%llu",
 				 (unsigned long long)request->content_length);
 
-		field[count++] =
-			(struct azb_sk_field){ "Content-Length", 14, length, (size_t)n };
+		field[count++] = (struct azb_sk_field){ "Content-Length", 14, length, (size_t)n };
 	}
 	result = add_signature(request, conn, field, count, error);
 	free(field);
@@ -177,16 +176,26 @@ static int sign(struct azc_request *request, const azblob_conn *conn, struct azb
 static const char *status_text(int status)
 {
 	switch (status) {
-	case 400: return "bad request";
-	case 401: return "credentials are missing";
-	case 403: return "access is denied";
-	case 404: return "not found";
-	case 409: return "conflict";
-	case 412: return "a condition is not met";
-	case 416: return "the range is outside the blob";
-	case 429: return "too many requests";
-	case 500: return "internal error of the service";
-	case 503: return "the service is busy";
+	case 400:
+		return "bad request";
+	case 401:
+		return "credentials are missing";
+	case 403:
+		return "access is denied";
+	case 404:
+		return "not found";
+	case 409:
+		return "conflict";
+	case 412:
+		return "a condition is not met";
+	case 416:
+		return "the range is outside the blob";
+	case 429:
+		return "too many requests";
+	case 500:
+		return "internal error of the service";
+	case 503:
+		return "the service is busy";
 	}
 	return "the service refused the request";
 }
@@ -201,8 +210,9 @@ static void service_error(const struct azc_answer *answer, struct azblob_error *
 			      sizeof(message));
 	if (azc_answer_field(answer, "x-ms-error-code"))
 		snprintf(code, sizeof(code), "%s", azc_answer_text(answer, "x-ms-error-code"));
-	azc_fail(error, AZBLOB_SERVICE, "%s (%d%s%s)", *message ? message : status_text(answer->status),
-		 answer->status, *code ? " " : "", code);
+	azc_fail(error, AZBLOB_SERVICE, "%s (%d%s%s)",
+		 *message ? message : status_text(answer->status), answer->status, *code ? " " : "",
+		 code);
 	error->http_status = answer->status;
 	memcpy(error->code, code, sizeof(error->code));
 }
@@ -242,7 +252,8 @@ static int check_crc(const azblob_conn *conn, const struct azc_answer *answer,
 	if (!text)
 		return 0;
 	if (azb_base64_decode(bytes, sizeof(bytes), text, strlen(text)) != sizeof(bytes))
-		return azc_fail(error, AZBLOB_CHECKSUM, "the answer's checksum header is malformed");
+		return azc_fail(error, AZBLOB_CHECKSUM,
+				"the answer's checksum header is malformed");
 	for (size_t i = sizeof(bytes); i-- > 0;)
 		value = value << 8 | bytes[i];
 	if (value == answer->crc)
@@ -309,9 +320,9 @@ static enum verdict try_once(struct azc_op *op, struct azc_request *request,
 
 		error->outcome_unknown = unknown && request->effect;
 		return failure == AZC_SENT_NOTHING ||
-				       (failure == AZC_UNKNOWN && request->repeatable) ?
-			       AGAIN :
-			       FINAL;
+				       (failure == AZC_UNKNOWN && request->repeatable)
+			       ? AGAIN
+			       : FINAL;
 	}
 	if (answer->status < 300) {
 		if (!request->checked || !check_crc(op->conn, answer, error))

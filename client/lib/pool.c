@@ -17,7 +17,7 @@ struct idle {
 
 struct azc_pool {
 	pthread_mutex_t lock; /* protects the rest */
-	struct idle *idle; /* lives in the first bytes of the idle buffer itself */
+	struct idle *idle;    /* lives in the first bytes of the idle buffer itself */
 	unsigned int idle_count;
 };
 

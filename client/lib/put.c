@@ -53,8 +53,9 @@ static int check_metadata(const struct azblob_put_options *options, struct azblo
 		const struct azblob_pair *pair = &options->metadata[i];
 		size_t length = pair->name ? strlen(pair->name) : 0;
 
-		if (!length || strspn(pair->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-						  "0123456789_") != length ||
+		if (!length ||
+		    strspn(pair->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				       "0123456789_") != length ||
 		    (pair->name[0] >= '0' && pair->name[0] <= '9'))
 			return azc_fail(error, AZBLOB_BAD_ARGUMENT,
 					"metadata name \"%.60s\": must be letters, digits and '_', "
@@ -84,8 +85,8 @@ static int get_options(const struct azblob_put_options *given, struct azblob_put
 static void blob_headers(struct azc_request *request, const struct azblob_put_options *options)
 {
 	azc_request_field(request, "x-ms-blob-content-type",
-			  options->content_type ? options->content_type :
-						  "application/octet-stream");
+			  options->content_type ? options->content_type
+						: "application/octet-stream");
 	azc_request_field(request, "If-Match", options->if_match);
 	azc_request_field(request, "If-None-Match", options->if_none_match);
 	for (size_t i = 0; i < options->metadata_count; i++) {
@@ -226,7 +227,8 @@ int azc_take_handle(const struct azc_answer *answer, char *handle, struct azblob
 {
 	const char *text = azc_answer_text(answer, "Azblob-Handle");
 
-	if (strlen(text) != HANDLE_DIGITS || strspn(text, "0123456789abcdefABCDEF") != HANDLE_DIGITS)
+	if (strlen(text) != HANDLE_DIGITS ||
+	    strspn(text, "0123456789abcdefABCDEF") != HANDLE_DIGITS)
 		return azc_fail(error, AZBLOB_TRANSPORT,
 				"the host's answer makes no sense: its Azblob-Handle");
 	memcpy(handle, text, HANDLE_DIGITS + 1);
@@ -430,9 +432,8 @@ static int move_parts(struct upload *upload, uint64_t *size, struct azblob_error
 
 /* ---- choosing the way ---- */
 
-static int put_whole(struct upload *upload, const void *data, size_t size,
-		     const uint64_t *crc, struct azblob_put_result *result,
-		     struct azblob_error *error)
+static int put_whole(struct upload *upload, const void *data, size_t size, const uint64_t *crc,
+		     struct azblob_put_result *result, struct azblob_error *error)
 {
 	struct azc_request request;
 	int status;
@@ -640,8 +641,9 @@ int azblob_put_block(azblob_conn *conn, const char *container, const char *blob,
 	    check_block_id(id, error))
 		return -1;
 	if (!size || size > conn->transport->part_max)
-		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "a block of %zu bytes: must be 1 to %zu",
-				size, conn->transport->part_max);
+		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
+				"a block of %zu bytes: must be 1 to %zu", size,
+				conn->transport->part_max);
 	azc_op_init(&op, conn, NULL, NULL, size);
 	azc_request_init(&request, "PUT");
 	azc_request_path(&request, conn, container, blob);

@@ -47,8 +47,8 @@ int azc_source_from_fd(struct azc_source *source, int fd, uint64_t *size,
 		source->positioned = false;
 	if (source->positioned) {
 		if (*size == AZBLOB_SIZE_UNKNOWN)
-			*size = (uint64_t)source->start < whole ? whole - (uint64_t)source->start :
-								  0;
+			*size = (uint64_t)source->start < whole ? whole - (uint64_t)source->start
+								: 0;
 		return 0;
 	}
 	source->reader = read_fd;

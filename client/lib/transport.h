@@ -139,15 +139,15 @@ bool azc_op_cancelled(struct azc_op *op);
 /* How a try ended that brought no answer. */
 enum azc_failure {
 	AZC_SENT_NOTHING, /* it has not happened; worth another try */
-	AZC_REFUSED, /* it has not happened, and would not at another try */
-	AZC_UNKNOWN, /* it may have happened */
-	AZC_GONE, /* as AZC_UNKNOWN, and another try has no chance */
+	AZC_REFUSED,      /* it has not happened, and would not at another try */
+	AZC_UNKNOWN,      /* it may have happened */
+	AZC_GONE,         /* as AZC_UNKNOWN, and another try has no chance */
 };
 
 /**
  * struct azc_transport_ops - a way to the service
- * @exchange: one try of one request, already signed.  0 with an answer, whatever its status is; -1 with @error and @failure.
- *	Any thread, many at once.
+ * @exchange: one try of one request, already signed.  0 with an answer, whatever its status is; -1
+ *with @error and @failure. Any thread, many at once.
  * @close: nothing is under way.
  */
 struct azc_transport_ops {

@@ -114,7 +114,7 @@ struct list_parse {
 	bool failed;
 	struct azb_buf text;
 	char section[16]; /* the element at depth 2 */
-	char group[16]; /* the element at depth 4 */
+	char group[16];   /* the element at depth 4 */
 };
 
 static void free_entry(struct entry *entry)

@@ -34,7 +34,7 @@ struct link_device {
 	int fd;
 	pthread_t reader;
 	pthread_mutex_t send_lock; /* messages are sent whole */
-	pthread_mutex_t lock; /* protects the rest */
+	pthread_mutex_t lock;      /* protects the rest */
 	pthread_cond_t changed;
 	struct waiter *waiters;
 	uint64_t next_id;
@@ -153,8 +153,8 @@ static void *reader_main(void *data)
 /* Pages that a buffer touches. */
 static uint64_t pages(uint64_t address, uint64_t length)
 {
-	return length ? (address + length - 1) / AZ_BLOB_PAGE_SIZE - address / AZ_BLOB_PAGE_SIZE + 1 :
-			0;
+	return length ? (address + length - 1) / AZ_BLOB_PAGE_SIZE - address / AZ_BLOB_PAGE_SIZE + 1
+		      : 0;
 }
 
 /* What the driver refuses. */
@@ -187,8 +187,8 @@ static bool send_request(struct link_device *link, const struct az_blob_request_
 	};
 	bool good;
 
-	message.header.length = (uint32_t)(sizeof(message) + request->request_len + padding +
-					   request->data_valid);
+	message.header.length =
+		(uint32_t)(sizeof(message) + request->request_len + padding + request->data_valid);
 	memcpy(message.guid, request->guid, sizeof(message.guid));
 	pthread_mutex_lock(&link->send_lock);
 	good = write_all(link->fd, &message, sizeof(message)) &&

@@ -28,11 +28,11 @@
 
 enum fault {
 	NO_FAULT,
-	FLIP_BYTE, /* one byte of the data of an answer, after its checksum was taken */
+	FLIP_BYTE,   /* one byte of the data of an answer, after its checksum was taken */
 	LINK_STATUS, /* the HRESULT in .value */
-	ERRNO, /* .value from the ioctl */
+	ERRNO,       /* .value from the ioctl */
 	HTTP_STATUS, /* .value with no body */
-	RAW_ANSWER, /* .text as the response buffer, or the data's length changed by it */
+	RAW_ANSWER,  /* .text as the response buffer, or the data's length changed by it */
 };
 
 static struct {
@@ -108,14 +108,16 @@ static void answer_data(struct az_blob_request_sync *rq, int status, const char 
 	assert_true(length <= rq->data_len);
 	if (length)
 		memcpy((void *)(uintptr_t)rq->data_buffer, data, length);
-	answer(rq, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nAzblob-Crc64: %s\r\nETag: \"e\"\r\n%s\r\n",
+	answer(rq,
+	       "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nAzblob-Crc64: %s\r\nETag: \"e\"\r\n%s\r\n",
 	       status, content_length, text, extra);
 }
 
 static void azure_error(struct az_blob_request_sync *rq, int status, const char *code)
 {
-	answer(rq, "HTTP/1.1 %d X\r\nx-ms-error-code: %s\r\nContent-Length: %zu\r\n\r\n"
-		   "<Error><Code>%s</Code><Message>It is %s.\nRequestId:1</Message></Error>",
+	answer(rq,
+	       "HTTP/1.1 %d X\r\nx-ms-error-code: %s\r\nContent-Length: %zu\r\n\r\n"
+	       "<Error><Code>%s</Code><Message>It is %s.\nRequestId:1</Message></Error>",
 	       status, code, 65 + 2 * strlen(code), code, code);
 }
 
@@ -212,8 +214,8 @@ static void host_get(struct az_blob_request_sync *rq, const char *head)
 			 host.blob_size);
 	}
 	sent = length < rq->data_len ? length : rq->data_len;
-	snprintf(extra + strlen(extra), sizeof(extra) - strlen(extra), "Azblob-Sent: %zu\r\n%s", sent,
-		 sent < length ? "Azblob-Handle: " HANDLE "\r\n" : "");
+	snprintf(extra + strlen(extra), sizeof(extra) - strlen(extra), "Azblob-Sent: %zu\r\n%s",
+		 sent, sent < length ? "Azblob-Handle: " HANDLE "\r\n" : "");
 	host.opens += sent < length;
 	/* Parts count from the start of the body. */
 	host.upload_size = first;
@@ -236,9 +238,10 @@ static void host_answer(struct az_blob_request_sync *rq, const char *head)
 	if (!strncmp(head, "GET /.azblob HTTP/1.1\r\n", 23)) {
 		assert_null(strcasestr(head, "Authorization"));
 		answer(rq, "%s",
-		       host.probe ? host.probe :
-				    "HTTP/1.1 200 OK\r\nAzblob-Server: test/1\r\nAzblob-Payload: 1\r\n"
-				    "Azblob-Part-Max: 33554432\r\nContent-Length: 0\r\n\r\n");
+		       host.probe
+			       ? host.probe
+			       : "HTTP/1.1 200 OK\r\nAzblob-Server: test/1\r\nAzblob-Payload: 1\r\n"
+				 "Azblob-Part-Max: 33554432\r\nContent-Length: 0\r\n\r\n");
 	} else if (!strncmp(head, "PUT /.azblob/" HANDLE "?offset=", 53)) {
 		host_part(rq, head);
 	} else if (!strncmp(head, "POST /.azblob/" HANDLE "?commit ", 54)) {
@@ -251,8 +254,10 @@ static void host_answer(struct az_blob_request_sync *rq, const char *head)
 	} else if (!strncmp(head, "PUT ", 4)) {
 		host_put(rq, head);
 	} else if (!strncmp(head, "HEAD ", 5)) {
-		answer(rq, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nETag: \"e\"\r\n"
-			   "x-ms-meta-One: 1\r\n\r\n", host.blob_size);
+		answer(rq,
+		       "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nETag: \"e\"\r\n"
+		       "x-ms-meta-One: 1\r\n\r\n",
+		       host.blob_size);
 	} else if (strstr(head, "comp=list")) {
 		static const char xml[] = "<EnumerationResults><Blobs><Blob><Name>n</Name></Blob>"
 					  "</Blobs></EnumerationResults>";
@@ -356,8 +361,8 @@ static int try_open(enum azblob_transport transport, unsigned int retries, azblo
 	azblob_config *config = azblob_config_new();
 	int result;
 
-	assert_int_equal(azblob_config_set_connection_string(config, "UseDevelopmentStorage=true",
-							     NULL), 0);
+	assert_int_equal(
+		azblob_config_set_connection_string(config, "UseDevelopmentStorage=true", NULL), 0);
 	azblob_config_set_transport(config, transport, NULL);
 	azblob_config_set_block_size(config, BLOCK, NULL);
 	azblob_config_set_retries(config, retries, NULL);
@@ -418,7 +423,8 @@ static void memory_round_trip_of_every_size(void **state)
 		struct azblob_get_result get;
 
 		forget();
-		assert_int_equal(azblob_put_blob(*state, "box", "a b", data, sizes[i], NULL, &put, NULL), 0);
+		assert_int_equal(
+			azblob_put_blob(*state, "box", "a b", data, sizes[i], NULL, &put, NULL), 0);
 		assert_int_equal(put.size, sizes[i]);
 		assert_string_equal(put.etag, "\"e\"");
 		assert_int_equal(put.retries, 0);
@@ -428,7 +434,8 @@ static void memory_round_trip_of_every_size(void **state)
 		assert_true(host.max_data <= BLOCK);
 		forget();
 		assert_int_equal(azblob_get_blob(*state, "box", "a b", 0, AZBLOB_LENGTH_REST, back,
-						 sizes[i], NULL, &get, NULL), 0);
+						 sizes[i], NULL, &get, NULL),
+				 0);
 		assert_int_equal(get.size, sizes[i]);
 		assert_int_equal(get.blob_size, sizes[i]);
 		assert_true(get.verified);
@@ -449,12 +456,14 @@ static void file_round_trip_from_and_to_a_position(void **state)
 	assert_int_equal(write(in, data, size), size);
 	lseek(in, 5, SEEK_SET);
 	assert_int_equal(azblob_put_blob_from_fd(*state, "box", "f", in, AZBLOB_SIZE_UNKNOWN, NULL,
-						 NULL, NULL), 0);
+						 NULL, NULL),
+			 0);
 	assert_int_equal(lseek(in, 0, SEEK_CUR), 5);
 	assert_int_equal(host.blob_size, size - 5);
 	lseek(out, 7, SEEK_SET);
 	assert_int_equal(azblob_get_blob_to_fd(*state, "box", "f", 0, AZBLOB_LENGTH_REST, out, NULL,
-					       NULL, NULL), 0);
+					       NULL, NULL),
+			 0);
 	assert_int_equal(pread(out, back, size + 5, 7), size - 5);
 	assert_memory_equal(back, data + 5, size - 5);
 	close(in);
@@ -501,15 +510,18 @@ static void stream_round_trip_in_order(void **state)
 	struct azblob_error error;
 
 	assert_int_equal(azblob_put_blob_from_reader(*state, "box", "s", read_some, &in, size, NULL,
-						     NULL, &error), 0);
+						     NULL, &error),
+			 0);
 	assert_int_equal(host.blob_size, size);
 	assert_int_equal(azblob_get_blob_to_writer(*state, "box", "s", 0, AZBLOB_LENGTH_REST,
-						   write_some, &out, NULL, NULL, &error), 0);
+						   write_some, &out, NULL, NULL, &error),
+			 0);
 	assert_int_equal(out.at, size);
 	assert_memory_equal(out.into, data, size);
 	in.at = 0;
 	assert_int_equal(azblob_put_blob_from_reader(*state, "box", "s", read_some, &in, size + 1,
-						     NULL, NULL, &error), -1);
+						     NULL, NULL, &error),
+			 -1);
 	assert_int_equal(error.kind, AZBLOB_LOCAL_IO);
 	/* The handle of the upload that failed was given back. */
 	assert_int_equal(host.drops, 2);
@@ -525,18 +537,24 @@ static void ranges_are_cut_at_the_end_of_the_blob(void **state)
 	struct azblob_error error;
 
 	assert_int_equal(azblob_put_blob(*state, "box", "r", data, size, NULL, NULL, NULL), 0);
-	assert_int_equal(azblob_get_blob(*state, "box", "r", 1, 3 * BLOCK, back, size, NULL, &get, NULL), 0);
+	assert_int_equal(
+		azblob_get_blob(*state, "box", "r", 1, 3 * BLOCK, back, size, NULL, &get, NULL), 0);
 	assert_int_equal(get.size, 3 * BLOCK);
 	assert_int_equal(get.blob_size, size);
 	assert_memory_equal(back, data + 1, 3 * BLOCK);
-	assert_int_equal(azblob_get_blob(*state, "box", "r", size - 3, 10, back, size, NULL, &get, NULL), 0);
+	assert_int_equal(
+		azblob_get_blob(*state, "box", "r", size - 3, 10, back, size, NULL, &get, NULL), 0);
 	assert_int_equal(get.size, 3);
 	assert_memory_equal(back, data + size - 3, 3);
-	assert_int_equal(azblob_get_blob(*state, "box", "r", size, 1, back, size, NULL, &get, &error), -1);
+	assert_int_equal(
+		azblob_get_blob(*state, "box", "r", size, 1, back, size, NULL, &get, &error), -1);
 	assert_string_equal(error.code, "InvalidRange");
-	assert_int_equal(azblob_get_blob(*state, "box", "r", 0, 0, back, size, NULL, &get, &error), -1);
+	assert_int_equal(azblob_get_blob(*state, "box", "r", 0, 0, back, size, NULL, &get, &error),
+			 -1);
 	assert_int_equal(error.kind, AZBLOB_BAD_ARGUMENT);
-	assert_int_equal(azblob_get_blob(*state, "box", "r", 0, size, back, size - 1, NULL, NULL, &error), -1);
+	assert_int_equal(
+		azblob_get_blob(*state, "box", "r", 0, size, back, size - 1, NULL, NULL, &error),
+		-1);
 	assert_int_equal(error.kind, AZBLOB_BAD_ARGUMENT);
 	free(data);
 	free(back);
@@ -551,9 +569,11 @@ static void requests_are_signed_and_well_formed(void **state)
 	options.metadata_count = 1;
 	options.if_none_match = "*";
 	options.content_type = "text/plain";
-	assert_int_equal(azblob_put_blob(*state, "box", "a b/\xc3\xa9", "x", 1, &options, NULL, NULL), 0);
-	assert_ptr_equal(strstr(host.last_head, "PUT /devstoreaccount1/box/a%20b/%C3%A9 HTTP/1.1\r\n"),
-			 host.last_head);
+	assert_int_equal(
+		azblob_put_blob(*state, "box", "a b/\xc3\xa9", "x", 1, &options, NULL, NULL), 0);
+	assert_ptr_equal(
+		strstr(host.last_head, "PUT /devstoreaccount1/box/a%20b/%C3%A9 HTTP/1.1\r\n"),
+		host.last_head);
 	assert_non_null(strstr(host.last_head, "\r\nAuthorization: SharedKey devstoreaccount1:"));
 	assert_non_null(strstr(host.last_head, "\r\nContent-Length: 1\r\n"));
 	assert_non_null(strstr(host.last_head, "\r\nx-ms-blob-type: BlockBlob\r\n"));
@@ -577,11 +597,14 @@ static void options_of_a_later_header_are_refused_when_set(void **state)
 	} options = { AZBLOB_PUT_OPTIONS_INIT, NULL };
 
 	options.known.struct_size = sizeof(options);
-	assert_int_equal(azblob_put_blob(*state, "box", "a", "x", 1, &options.known, NULL, NULL), 0);
+	assert_int_equal(azblob_put_blob(*state, "box", "a", "x", 1, &options.known, NULL, NULL),
+			 0);
 	options.later = &options;
-	assert_int_equal(azblob_put_blob(*state, "box", "a", "x", 1, &options.known, NULL, NULL), -1);
+	assert_int_equal(azblob_put_blob(*state, "box", "a", "x", 1, &options.known, NULL, NULL),
+			 -1);
 	options.known.struct_size = 4;
-	assert_int_equal(azblob_put_blob(*state, "box", "a", "x", 1, &options.known, NULL, NULL), -1);
+	assert_int_equal(azblob_put_blob(*state, "box", "a", "x", 1, &options.known, NULL, NULL),
+			 -1);
 }
 
 static void a_flipped_byte_is_noticed_and_fetched_again(void **state)
@@ -593,14 +616,17 @@ static void a_flipped_byte_is_noticed_and_fetched_again(void **state)
 
 	assert_int_equal(azblob_put_blob(*state, "box", "x", data, size, NULL, NULL, NULL), 0);
 	set_fault(FLIP_BYTE, "GET /.azblob/", 2, 0, NULL);
-	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, size, back, size, NULL, &get, NULL), 0);
+	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, size, back, size, NULL, &get, NULL),
+			 0);
 	assert_int_equal(get.retries, 2);
 	assert_memory_equal(back, data, size);
 	set_fault(FLIP_BYTE, "GET /devstore", 1, 0, NULL);
-	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, size, back, size, NULL, &get, NULL), 0);
+	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, size, back, size, NULL, &get, NULL),
+			 0);
 	assert_int_equal(get.retries, 1);
 	set_fault(FLIP_BYTE, "GET ", 1000, 0, NULL);
-	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, size, back, size, NULL, &get, &error), -1);
+	assert_int_equal(
+		azblob_get_blob(*state, "box", "x", 0, size, back, size, NULL, &get, &error), -1);
 	assert_int_equal(error.kind, AZBLOB_CHECKSUM);
 	free(data);
 	free(back);
@@ -679,9 +705,14 @@ static void a_checksum_that_the_host_refuses_is_sent_again(void **state)
 static void answers_that_make_no_sense_are_errors(void **state)
 {
 	static const char *const texts[] = {
-		"", "junk", "HTTP/1.1 200 OK", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nX\r\n\r\n",
+		"",
+		"junk",
+		"HTTP/1.1 200 OK",
+		"HTTP/1.1 200 OK\r\n",
+		"HTTP/1.1 200 OK\r\nX\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-		"X: y\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n",
+		"X: y\r\n\r\n",
+		"HTTP/1.1 100 Continue\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nAzblob-Sent: 6\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n",
@@ -690,7 +721,8 @@ static void answers_that_make_no_sense_are_errors(void **state)
 		"HTTP/1.1 206 X\r\nContent-Length: 5\r\n\r\n",
 		"HTTP/1.1 206 X\r\nContent-Length: 5\r\nContent-Range: bytes 0-3/5\r\n\r\n",
 		"HTTP/1.1 206 X\r\nContent-Length: 5\r\nContent-Range: bytes 1-5/9\r\n\r\n",
-		"HTTP/1.1 200 X\r\nContent-Length: 9999999\r\nAzblob-Sent: 5\r\nAzblob-Handle: 0/..\r\n\r\n",
+		"HTTP/1.1 200 X\r\nContent-Length: 9999999\r\nAzblob-Sent: 5\r\nAzblob-Handle: "
+		"0/..\r\n\r\n",
 	};
 	struct azblob_error error;
 	char buffer[64];
@@ -698,14 +730,16 @@ static void answers_that_make_no_sense_are_errors(void **state)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		set_fault(RAW_ANSWER, "GET /devstore", 100, 0, texts[i]);
 		assert_int_equal(azblob_get_blob(*state, "box", "x", 0, 64, buffer, sizeof(buffer),
-						 NULL, NULL, &error), -1);
+						 NULL, NULL, &error),
+				 -1);
 		assert_int_equal(error.kind, AZBLOB_TRANSPORT);
 		assert_true(error.message[0]);
 	}
 	/* A length beyond the buffer is not believed. */
 	set_fault(RAW_ANSWER, "GET /devstore", 100, 1u << 30, "HTTP/1.1 200 OK\r\n\r\n");
-	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, 64, buffer, sizeof(buffer), NULL, NULL,
-					 &error), -1);
+	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, 64, buffer, sizeof(buffer), NULL,
+					 NULL, &error),
+			 -1);
 	assert_int_equal(error.kind, AZBLOB_TRANSPORT);
 }
 
@@ -714,7 +748,8 @@ static void errors_of_the_service_carry_code_and_message(void **state)
 	struct azblob_error error;
 	char buffer[8];
 
-	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, 8, buffer, 8, NULL, NULL, &error), -1);
+	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, 8, buffer, 8, NULL, NULL, &error),
+			 -1);
 	assert_int_equal(error.kind, AZBLOB_SERVICE);
 	assert_int_equal(error.http_status, 404);
 	assert_string_equal(error.code, "BlobNotFound");
@@ -761,13 +796,15 @@ static void buffers_that_the_host_may_still_write_are_given_up(void **state)
 	assert_int_equal(azblob_put_blob(*state, "box", "x", data, size, NULL, NULL, NULL), 0);
 	/* Pool buffers get fresh pages, so a read is safe to repeat ... */
 	set_fault(ERRNO, "GET /.azblob/", 1, ETIMEDOUT, NULL);
-	assert_int_equal(azblob_get_blob_to_writer(*state, "box", "x", 0, size, write_some, &out, NULL,
-						   &get, &error), 0);
+	assert_int_equal(azblob_get_blob_to_writer(*state, "box", "x", 0, size, write_some, &out,
+						   NULL, &get, &error),
+			 0);
 	assert_int_equal(get.retries, 1);
 	assert_memory_equal(back, data, size);
 	/* ... the caller's memory does not. */
 	set_fault(ERRNO, "GET /.azblob/", 1, ETIMEDOUT, NULL);
-	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, size, back, size, NULL, &get, &error), -1);
+	assert_int_equal(
+		azblob_get_blob(*state, "box", "x", 0, size, back, size, NULL, &get, &error), -1);
 	assert_int_equal(error.sys_errno, ETIMEDOUT);
 	free(data);
 	free(back);
@@ -816,7 +853,8 @@ static void auto_falls_back_and_says_why(void **state)
 		assert_int_equal(try_open(AZBLOB_TRANSPORT_AUTO, 0, &conn, &error), 0);
 		assert_int_equal(azblob_conn_transport(conn), AZBLOB_TRANSPORT_HTTP);
 		assert_non_null(strstr(azblob_conn_transport_note(conn), "/dev/azure_blob: "));
-		assert_non_null(strstr(azblob_conn_transport_note(conn), "using http://127.0.0.1:10000"));
+		assert_non_null(
+			strstr(azblob_conn_transport_note(conn), "using http://127.0.0.1:10000"));
 		azblob_close(conn);
 	}
 	open_errno = ENOENT;

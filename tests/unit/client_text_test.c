@@ -14,9 +14,10 @@
 
 static void container_names_are_checked(void **state)
 {
-	static const char *const good[] = { "abc", "a-b", "123", "$root", "$web", "$logs", "a1-b2-c3" };
-	static const char *const bad[] = { "", "ab", "Abc", "-abc", "abc-", "a--b", "a_b", "a.b",
-					   "$other", "a/b", "\xc3\xa9tude" };
+	static const char *const good[] = { "abc",  "a-b",   "123",     "$root",
+					    "$web", "$logs", "a1-b2-c3" };
+	static const char *const bad[] = { "",    "ab",  "Abc",    "-abc", "abc-",        "a--b",
+					   "a_b", "a.b", "$other", "a/b",  "\xc3\xa9tude" };
 	char name[65];
 
 	(void)state;
@@ -70,7 +71,8 @@ static void endpoints_are_taken_apart(void **state)
 	struct azc_endpoint e;
 
 	(void)state;
-	assert_int_equal(azc_endpoint_parse("http://127.0.0.1:10000/devstoreaccount1/", &e, NULL), 0);
+	assert_int_equal(azc_endpoint_parse("http://127.0.0.1:10000/devstoreaccount1/", &e, NULL),
+			 0);
 	assert_false(e.https);
 	assert_string_equal(e.host, "127.0.0.1:10000");
 	assert_string_equal(e.path, "/devstoreaccount1");
@@ -88,9 +90,23 @@ static void endpoints_are_taken_apart(void **state)
 static void bad_endpoints_are_refused(void **state)
 {
 	static const char *const bad[] = {
-		"", "x", "ftp://x", "http://", "http:///a", "http://h:", "http://h:0", "http://h:65536",
-		"http://h:1x", "http://h/a?b", "http://h/a#b", "http://u@h", "http://h h", "http://[::1",
-		"http://[]", "http://h/A%20b", "http://h\r\nX: y",
+		"",
+		"x",
+		"ftp://x",
+		"http://",
+		"http:///a",
+		"http://h:",
+		"http://h:0",
+		"http://h:65536",
+		"http://h:1x",
+		"http://h/a?b",
+		"http://h/a#b",
+		"http://u@h",
+		"http://h h",
+		"http://[::1",
+		"http://[]",
+		"http://h/A%20b",
+		"http://h\r\nX: y",
 	};
 	struct azblob_error error;
 	struct azc_endpoint e;
@@ -132,7 +148,8 @@ static void connection_strings_are_understood(void **state)
 	azblob_config_free(c);
 	assert_int_equal(connection("DefaultEndpointsProtocol=https;AccountName=acct1;"
 				    "AccountKey=YWJj;EndpointSuffix=core.chinacloudapi.cn;",
-				    &c, &error), 0);
+				    &c, &error),
+			 0);
 	assert_string_equal(c->endpoint, "https://acct1.blob.core.chinacloudapi.cn");
 	assert_int_equal(c->key_length, 3);
 	assert_memory_equal(c->key, "abc", 3);
@@ -140,7 +157,9 @@ static void connection_strings_are_understood(void **state)
 	assert_int_equal(connection(" accountname=acct1 ;AccountKey=YWI=", &c, &error), -1);
 	azblob_config_free(c);
 	assert_int_equal(connection("accountname=acct1;AccountKey=YWI=;\n"
-				    "BlobEndpoint=http://h:1/acct1;QueueEndpoint=http://q/x", &c, &error), 0);
+				    "BlobEndpoint=http://h:1/acct1;QueueEndpoint=http://q/x",
+				    &c, &error),
+			 0);
 	assert_int_equal(c->key_length, 2);
 	assert_string_equal(c->endpoint, "http://h:1/acct1");
 	azblob_config_free(c);
@@ -268,9 +287,11 @@ static void crc_headers_are_little_endian_base64(void **state)
 static const char blob_list[] =
 	"\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"utf-8\"?>"
 	"<EnumerationResults ServiceEndpoint=\"http://h/\" ContainerName=\"c\"><Prefix>p</Prefix>"
-	"<Blobs><Blob><Name>a&amp;b &lt;\xc3\xa9</Name><Properties><Last-Modified>Mon</Last-Modified>"
+	"<Blobs><Blob><Name>a&amp;b "
+	"&lt;\xc3\xa9</Name><Properties><Last-Modified>Mon</Last-Modified>"
 	"<Etag>0x1</Etag><Content-Length>18446744073709551615</Content-Length>"
-	"<Content-Type>text/plain</Content-Type><BlobType>BlockBlob</BlobType><Other><Name>no</Name>"
+	"<Content-Type>text/plain</Content-Type><BlobType>BlockBlob</BlobType><Other><Name>no</"
+	"Name>"
 	"</Other></Properties><Metadata><Name>not this</Name></Metadata></Blob>"
 	"<BlobPrefix><Name>dir/</Name></BlobPrefix>"
 	"<Blob><Name Encoded=\"true\">x%01y%2F%zz%</Name><Properties><Etag>\"0x2\"</Etag>"
@@ -300,9 +321,10 @@ static void blob_lists_are_read(void **state)
 
 static void container_lists_are_read(void **state)
 {
-	static const char text[] = "<EnumerationResults><Containers><Container><Name>one</Name>"
-				   "<Properties><Last-Modified>L</Last-Modified></Properties></Container>"
-				   "</Containers><NextMarker/></EnumerationResults>";
+	static const char text[] =
+		"<EnumerationResults><Containers><Container><Name>one</Name>"
+		"<Properties><Last-Modified>L</Last-Modified></Properties></Container>"
+		"</Containers><NextMarker/></EnumerationResults>";
 	struct azblob_list *list;
 
 	(void)state;
