@@ -171,7 +171,7 @@ static void account_names(void **state)
 
 static void markers_carry_any_name(void **state)
 {
-	static const char *const all[] = { "a",        "ab",       "abc",      "a/b c",
+	static const char *const all[] = { "a",        "ab",       "abc",       "a/b c",
 					   "\x01\x02", "\xc3\xa9", "\?\?>>>~~~" };
 	static const char *const bad[] = { "", "1", "2YQ", "1!", "1Y", "plain name", "1_w" };
 

@@ -252,6 +252,16 @@ static void look_at_time(struct http_loop *loop)
 	}
 }
 
+/*
+ * An event makes the loop the owner.  That the kernel puts the event after what the worker did
+ * before it armed the connection is not said anywhere in C: this load pairs with arm()'s store.
+ */
+static void take_back(struct http_conn *conn)
+{
+	if (!atomic_load_explicit(&conn->busy, memory_order_acquire))
+		conn_run(conn, false);
+}
+
 static void *loop_main(void *argument)
 {
 	struct http_loop *loop = argument;
@@ -277,7 +287,7 @@ static void *loop_main(void *argument)
 			else if (is_listener(door, what))
 				accept_some(loop, *(int *)what);
 			else
-				conn_run(what, false);
+				take_back(what);
 		}
 		closing = atomic_load(&door->closing);
 		if (closing || http_now_ms() - looked >= TICK_MS) {
@@ -369,21 +379,20 @@ void http_door_close(struct http_door *door, unsigned int grace_ms)
 	for (unsigned int i = 0; door->loop && i < door->loop_count; i++)
 		if (door->loop[i].running)
 			(void)!write(door->loop[i].wake, &one, sizeof(one));
+	for (unsigned int i = 0; door->loop && i < door->loop_count; i++)
+		if (door->loop[i].running)
+			pthread_join(door->loop[i].thread, NULL);
+	/* no connection is left, so no job; but a worker may be on its way out of its last one */
+	if (door->pool)
+		link_pool_free(door->pool);
 	for (unsigned int i = 0; door->loop && i < door->loop_count; i++) {
-		struct http_loop *loop = &door->loop[i];
-
-		if (loop->running)
-			pthread_join(loop->thread, NULL);
-		if (loop->door) {
-			close(loop->epoll);
-			close(loop->wake);
+		if (door->loop[i].door) {
+			close(door->loop[i].epoll);
+			close(door->loop[i].wake);
 		}
 	}
 	for (unsigned int i = 0; i < door->listener_count; i++)
 		close(door->listener[i]);
-	/* no connection is left, so no job */
-	if (door->pool)
-		link_pool_free(door->pool);
 	free(door->loop);
 	free(door);
 }
