@@ -151,6 +151,8 @@ void cli_human(uint64_t bytes, char text[16]);
 void cli_signals_start(void);
 /* True after such a signal. */
 bool cli_interrupted(void);
+/* Readable after such a signal, for poll(); -1 when there is none. */
+int cli_interrupt_fd(void);
 /* The exit code for it: 130 for SIGINT. */
 int cli_interrupted_code(void);
 /* The program is about to return from main(): nothing ends it early any more. */

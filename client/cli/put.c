@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,57 @@ static int open_source(const struct job *job, struct azblob_error *error)
 	if (fd < 0)
 		transfer_local_error(error, errno, "can't be opened");
 	return fd;
+}
+
+/*
+ * The next bytes of a pipe or terminal, which may be a long time coming: a signal ends the wait,
+ * and what was read so far is not made into a blob.
+ */
+static int64_t read_patiently(void *context, void *buffer, size_t room)
+{
+	const int *fd = context;
+	struct pollfd ready[2] = {
+		{ .fd = *fd, .events = POLLIN },
+		{ .fd = cli_interrupt_fd(), .events = POLLIN },
+	};
+	ssize_t got;
+
+	do {
+		if (poll(ready, 2, -1) < 0 && errno != EINTR)
+			return -1;
+		if (cli_interrupted()) {
+			errno = EINTR;
+			return -1;
+		}
+	} while (!ready[0].revents);
+	do {
+		got = read(*fd, buffer, room);
+	} while (got < 0 && errno == EINTR);
+	return got;
+}
+
+static bool is_stream(int fd)
+{
+	struct stat status;
+
+	return !fstat(fd, &status) && !S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode);
+}
+
+/* Files in parallel, streams as they come. */
+static int put_fd(const struct cli *cli, const struct job *job, int fd,
+		  const struct azblob_put_options *options, struct azblob_put_result *result,
+		  struct azblob_error *error)
+{
+	int status;
+
+	if (!is_stream(fd))
+		return azblob_put_blob_from_fd(cli->conn, job->container, job->blob, fd,
+					       AZBLOB_SIZE_UNKNOWN, options, result, error);
+	status = azblob_put_blob_from_reader(cli->conn, job->container, job->blob, read_patiently,
+					     &fd, AZBLOB_SIZE_UNKNOWN, options, result, error);
+	if (status && cli_interrupted() && !error->outcome_unknown)
+		error->kind = AZBLOB_CANCELLED;
+	return status;
 }
 
 static int put_one(struct transfer *transfer, const struct job *job)
@@ -39,8 +91,7 @@ static int put_one(struct transfer *transfer, const struct job *job)
 	options.metadata_count = cli->metadata_count;
 	options.progress = cli_meter;
 	options.progress_context = &meter;
-	if (fd < 0 || azblob_put_blob_from_fd(cli->conn, job->container, job->blob, fd,
-					      AZBLOB_SIZE_UNKNOWN, &options, &result, &error)) {
+	if (fd < 0 || put_fd(cli, job, fd, &options, &result, &error)) {
 		outcome.error = &error;
 		cli_meter_undo(&meter);
 	} else {

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #define MAX_TEMPS 128
 
 static atomic_int caught;
+static int caught_event = -1; /* an eventfd, readable once something was caught */
 static atomic_bool done;
 
 static pthread_mutex_t temp_lock = PTHREAD_MUTEX_INITIALIZER; /* protects temps */
@@ -54,6 +56,11 @@ void cli_temp_forget(int slot)
 bool cli_interrupted(void)
 {
 	return atomic_load(&caught);
+}
+
+int cli_interrupt_fd(void)
+{
+	return caught_event;
 }
 
 int cli_interrupted_code(void)
@@ -96,6 +103,7 @@ static void *signal_main(void *data)
 	if (sigwait(&handled, &number))
 		return NULL;
 	atomic_store(&caught, number);
+	eventfd_write(caught_event, 1);
 	/* A second signal, or the end of the grace. */
 	sigtimedwait(&handled, NULL, &grace);
 	if (!atomic_load(&done))
@@ -110,6 +118,7 @@ void cli_signals_start(void)
 
 	/* Writing to a closed pipe becomes EPIPE, which is reported where it matters. */
 	sigaction(SIGPIPE, &ignore, NULL);
+	caught_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	choose_signals();
 	pthread_sigmask(SIG_BLOCK, &handled, NULL);
 	if (!pthread_create(&thread, NULL, signal_main, NULL))
