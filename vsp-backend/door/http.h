@@ -18,7 +18,8 @@ struct http_door;
 /**
  * struct http_door_config - zero is the default of each number
  * @loops: epoll loops; default: one for each CPU, at most 16.
- * @workers: the most threads that use the store at once; default 64.
+ * @readers: the most threads that look blobs up; default: two for each CPU.
+ * @writers: the most threads that change the store at once; default 64.
  * @max_connections: more are answered 503 and closed; default 4096.
  * @head_ms: from the first byte of a head to its last; default 30 s.
  * @idle_ms: between requests; default 120 s.
@@ -26,7 +27,8 @@ struct http_door;
  */
 struct http_door_config {
 	unsigned int loops;
-	unsigned int workers;
+	unsigned int readers;
+	unsigned int writers;
 	unsigned int max_connections;
 	unsigned int head_ms;
 	unsigned int idle_ms;

@@ -93,6 +93,11 @@ static enum conn_next refuse(struct http_conn *conn, const struct head *head, in
 	return CONN_AGAIN;
 }
 
+static bool is_read(const struct head *head)
+{
+	return head_str_is(&head->method, "GET") || head_str_is(&head->method, "HEAD");
+}
+
 static enum conn_next read_head(struct http_conn *conn)
 {
 	char bytes[HTTP_READ_BYTES];
@@ -123,6 +128,7 @@ static enum conn_next read_head(struct http_conn *conn)
 		return refuse(conn, NULL, (int)n, code_of((int)n), reason);
 	case HEAD_DONE:
 		conn->state = CONN_START;
+		conn->reading = is_read(head_parser_head(conn->parser));
 		if (!conn_unreceive(conn, bytes + taken, (size_t)n - taken))
 			conn->state = CONN_CLOSE;
 		break;
@@ -235,7 +241,9 @@ void conn_run(struct http_conn *conn, bool on_worker)
 		case CONN_WORKER:
 			atomic_store_explicit(&conn->busy, true, memory_order_relaxed);
 			conn->job.run = conn_job;
-			link_pool_submit(conn->loop->door->pool, &conn->job);
+			link_pool_submit(conn->reading ? conn->loop->door->readers
+						       : conn->loop->door->writers,
+					 &conn->job);
 			return;
 		}
 	}

@@ -51,6 +51,7 @@ struct http_loop;
  * @job: for the worker pool.
  * @previous, @next: in the loop's list; the loop's alone.
  * @busy: a worker owns it.
+ * @reading: the request is a GET or HEAD: it goes to the readers.
  * @deadline_ms: of the monotonic clock; after it the loop shuts the socket down.
  * @in, @in_at, @in_length: bytes that were received and not used, from in_at on.
  * @body, @body_have: bytes of the body not yet given to the service.
@@ -69,6 +70,7 @@ struct http_conn {
 	enum conn_state state;
 	bool keep_alive;
 	bool head_begun;
+	bool reading;
 	char peer[HTTP_ADDRESS_ROOM];
 	struct head_parser *parser;
 
@@ -111,7 +113,8 @@ struct http_loop {
 struct http_door {
 	struct http_door_config config;
 	struct svc *svc;
-	struct link_pool *pool;
+	struct link_pool *readers; /* see http.c */
+	struct link_pool *writers;
 	struct http_loop *loop;
 	unsigned int loop_count;
 	int listener[HTTP_MAX_LISTEN];
