@@ -56,7 +56,7 @@ def make_image(folder, output, spare_mib=16):
     new.unlink(missing_ok=True)
     environment = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
     result = subprocess.run(
-        ["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-m", "0", "-N", str(files * 11 // 10 + 64),
+        ["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-m", "0", "-N", str(files * 2 + 1024),
          "-E", "root_owner=0:0", "-d", folder, new, f"{size_mib}M"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env=environment, check=False)

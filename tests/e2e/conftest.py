@@ -12,6 +12,7 @@ import re
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -252,8 +253,9 @@ def make_guest(request, machines, pytestconfig):
 
 @pytest.fixture
 def container(guest, request):
-    """A new container; its name."""
-    name = "t-" + re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:55].strip("-")
+    """A new container; its name, which tells the test and is unique."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
+    name = f"{words}-{zlib.crc32(request.node.nodeid.encode()):08x}"
     guest.backend.create_container(name)
     return name
 

@@ -234,3 +234,10 @@ def test_32_bit_program(guest):
     """The structure has the same layout there, so the calls must simply work."""
     lines = guest.run(["compat32"]).text.splitlines()
     assert lines == ["l 0 0 HTTP/1.1 200", "l 0 0 HTTP/1.1 200", "s 0 0 HTTP/1.1 200"]
+
+
+@pytest.mark.parametrize("valid", [1, ALL_ONES])
+@pytest.mark.parametrize("nr", ["f0", "legacy"])
+def test_valid_length_says_nothing_without_a_data_buffer(guest, nr, valid):
+    answer = call(guest, probe(), nr=nr, data_valid=valid)
+    assert (answer.result, answer.status, answer.http) == (0, 0, 200)

@@ -73,9 +73,12 @@ static struct {
 	.dev = "/dev/azure_blob",
 };
 
+/* Ends all of it: the others would wait at the barrier for who is gone. */
 static void die(const char *what)
 {
 	fprintf(stderr, "vspload: %s: %s\n", what, strerror(errno));
+	if (shared)
+		kill(0, SIGKILL);
 	exit(2);
 }
 
@@ -100,11 +103,8 @@ static void *worker(void *arg)
 {
 	unsigned char *data, *response, *request, raw[RAW_SIZE];
 	size_t mapped = options.offset + options.data_len + PAGE;
-	int fd = open(options.dev, O_RDWR | O_CLOEXEC | (options.nonblock ? O_NONBLOCK : 0));
+	int fd = *(int *)arg;
 
-	(void)arg;
-	if (fd < 0)
-		die(options.dev);
 	data = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	response = mmap(NULL, options.response_len + PAGE, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -148,26 +148,29 @@ static void *worker(void *arg)
 		count(result < 0 ? errno : 0, result < 0 ? 0 : raw_get(raw, options.nr, RAW_STATUS),
 		      http, wrong);
 	}
-	close(fd);
 	return NULL;
 }
 
 static void run_threads(void)
 {
 	pthread_t *threads = calloc(options.threads, sizeof(*threads));
+	int fd = open(options.dev, O_RDWR | O_CLOEXEC | (options.nonblock ? O_NONBLOCK : 0));
 	pthread_attr_t attributes;
 
 	if (!threads)
 		die("threads");
+	if (fd < 0)
+		die(options.dev);
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, 64 << 10);
 	for (uint64_t i = 0; i < options.threads; i++) {
-		errno = pthread_create(&threads[i], &attributes, worker, NULL);
+		errno = pthread_create(&threads[i], &attributes, worker, &fd);
 		if (errno)
 			die("thread");
 	}
 	for (uint64_t i = 0; i < options.threads; i++)
 		pthread_join(threads[i], NULL);
+	close(fd);
 	free(threads);
 }
 
