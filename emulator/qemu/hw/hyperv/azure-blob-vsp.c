@@ -161,6 +161,10 @@ static uint32_t parse_packet(AzureBlobVSP *s, VspRequest *req)
     data.offset = le32_to_cpu(wire.data_offset);
     data.length = req->data_length = le32_to_cpu(wire.data_length);
     req->data_valid = le32_to_cpu(wire.data_valid);
+    if (!req->data_length) {
+        /* The first published form of the ioctl says 1 even without a buffer. */
+        req->data_valid = 0;
+    }
     head.offset = le32_to_cpu(wire.request_offset);
     head.length = req->head_length = le32_to_cpu(wire.request_length);
     response.offset = le32_to_cpu(wire.response_offset);
