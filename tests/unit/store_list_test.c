@@ -37,8 +37,8 @@ static void list_all(struct store *store, const char *prefix, const char *delimi
 	struct store_ref ref = ref_of(NULL);
 	struct store_list list = { .prefix = prefix, .delimiter = delimiter, .max = max };
 	char *marker = NULL, *next;
+	size_t used = 0;
 
-	*text = '\0';
 	do {
 		struct page page = { .room = room };
 
@@ -46,8 +46,8 @@ static void list_all(struct store *store, const char *prefix, const char *delimi
 		ok(store_blob_list(store, &ref, &list, note_blob, &page, &next));
 		free(marker);
 		marker = next;
-		strcat(text, page.text);
-		strcat(text, marker ? "| " : "");
+		used += (size_t)snprintf(text + used, sizeof(page.text) - used, "%s%s", page.text,
+					 marker ? "| " : "");
 	} while (marker);
 }
 

@@ -327,7 +327,7 @@ static size_t render(void *context, const struct store_result *result, void *byt
 {
 	(void)room;
 	memcpy(bytes, &result->etag, 8);
-	strcpy((char *)bytes + 8, context);
+	memcpy((char *)bytes + 8, context, strlen(context));
 	return 8 + strlen(context);
 }
 

@@ -21,6 +21,8 @@
 #include "store/local/local.h"
 
 #define LOADED_MAX 8
+/* Numbers of files stay below this: 1 PiB. */
+#define FILES_MAX (1 << 20)
 /* Files that are written at the same time, before they are shared. */
 #define SPREAD 4
 #define SHARED_UNITS (64u * 1024 * 1024 / EXTENT_UNIT)
@@ -57,11 +59,12 @@ static enum store_error add_file(struct local *local, uint32_t id, bool create)
 	pthread_mutex_lock(&alloc->files_lock);
 	if (id >= alloc->file_count) {
 		size_t count = id + 64;
-		struct extent_file **files = realloc(alloc->files, count * sizeof(*files));
+		struct extent_file **files =
+			realloc(alloc->files, count * sizeof(struct extent_file *));
 
 		if (files) {
 			memset(files + alloc->file_count, 0,
-			       (count - alloc->file_count) * sizeof(*files));
+			       (count - alloc->file_count) * sizeof(struct extent_file *));
 			alloc->files = files;
 			alloc->file_count = count;
 		}
@@ -93,10 +96,19 @@ static enum store_error load(struct local *local, struct extent_file *file)
 		s = db_bind(
 			DB_SQL(&reader->db, "SELECT offset, length FROM chunks WHERE file = ?1"),
 			"i", (int64_t)file->id);
-		while (!(error = db_row(&reader->db, s, &row)) && row)
-			bitmap_set(file->bitmap,
-				   (uint32_t)(sqlite3_column_int64(s, 0) / EXTENT_UNIT),
-				   units((uint64_t)sqlite3_column_int64(s, 1)));
+		while (!(error = db_row(&reader->db, s, &row)) && row) {
+			uint64_t offset = (uint64_t)sqlite3_column_int64(s, 0);
+			uint64_t length = (uint64_t)sqlite3_column_int64(s, 1);
+
+			if (length > EXTENT_FILE_SIZE || offset > EXTENT_FILE_SIZE - length) {
+				azb_log(AZB_LOG_ERROR, "store: a chunk lies outside extents/%08x",
+					file->id);
+				error = STORE_CORRUPT;
+				db_reset(s);
+				break;
+			}
+			bitmap_set(file->bitmap, (uint32_t)(offset / EXTENT_UNIT), units(length));
+		}
 		reader_put(local, reader);
 	}
 	for (size_t i = 0; i < alloc->pending_count; i++)
@@ -205,6 +217,8 @@ static enum store_error pick(struct local *local, uint32_t want, struct extent_f
 		return error;
 	for (id = 1; id < alloc->file_count && alloc->files[id]; id++)
 		;
+	if (id >= FILES_MAX)
+		return STORE_NO_SPACE;
 	error = add_file(local, id, true);
 	if (!error)
 		error = load(local, alloc->files[id]);
@@ -441,11 +455,19 @@ void alloc_commit(struct local *local, const struct extent *extent)
 void alloc_abort(struct local *local, const struct extent *extent)
 {
 	struct alloc *alloc = &local->alloc;
+	/*
+	 * After a commit that failed half-way, this data may belong to a blob at the next
+	 * start.  Then it must be there; if it does not, that start frees it.
+	 */
+	bool doubt = local->writer.broken;
 
-	extent_punch(extent->file, extent->offset, (uint64_t)units(extent->length) * EXTENT_UNIT);
+	if (!doubt)
+		extent_punch(extent->file, extent->offset,
+			     (uint64_t)units(extent->length) * EXTENT_UNIT);
 	pthread_mutex_lock(&alloc->lock);
-	bitmap_clear(extent->file->bitmap, (uint32_t)(extent->offset / EXTENT_UNIT),
-		     units(extent->length));
+	if (!doubt)
+		bitmap_clear(extent->file->bitmap, (uint32_t)(extent->offset / EXTENT_UNIT),
+			     units(extent->length));
 	drop_user(alloc, extent->window);
 	pthread_mutex_unlock(&alloc->lock);
 }
@@ -529,7 +551,11 @@ enum store_error alloc_start(struct local *local)
 
 	s = DB_SQL(db, "SELECT id FROM files");
 	while (!(error = db_row(db, s, &row)) && row) {
-		error = add_file(local, (uint32_t)sqlite3_column_int64(s, 0), false);
+		int64_t id = sqlite3_column_int64(s, 0);
+
+		/* the table of files is as long as the greatest number */
+		error = id > 0 && id < FILES_MAX ? add_file(local, (uint32_t)id, false)
+						 : STORE_CORRUPT;
 		if (error) {
 			db_reset(s);
 			return error;

@@ -33,6 +33,7 @@ enum store_error change_begin(struct local *local, struct change_job *job, struc
 {
 	enum store_error error = change_find_container(local, job);
 
+	*old = (struct blob_row){ 0 };
 	if (!error)
 		error = change_find_blob(local, job, old);
 	if (!error)

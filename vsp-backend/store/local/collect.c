@@ -9,13 +9,15 @@
  * on the way.  What is leased stays until the lease ends.
  */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/log.h"
 #include "store/local/local.h"
 
-#define LOOK 256 /* rows of garbage looked at together */
-#define STEP 512 /* rows deleted in one transaction, about */
+#define LOOK 256  /* rows of garbage looked at together */
+#define HOUR 3600 /* seconds */
+#define STEP 512  /* rows deleted in one transaction, about */
 /* What nobody touched for so long is given up; in units of 100 ns. */
 #define AGE (INT64_C(7) * 24 * 3600 * 10000000)
 
@@ -34,6 +36,9 @@ struct step {
 	struct range *ranges; /* space that is free when it is committed */
 	size_t range_count;
 	int64_t dirty[STEP + 1]; /* their rows */
+	/* rows of the step before: their holes are punched */
+	int64_t clean[STEP + 1];
+	size_t clean_count;
 };
 
 static enum store_error drop_chunk(struct local *local, struct step *step, int64_t id)
@@ -218,11 +223,24 @@ static enum store_error drop_container(struct local *local, struct step *step, i
 	return error;
 }
 
-static enum store_error run_step(struct local *local, void *context)
+/* What is punched need not be looked at by the next start. */
+static enum store_error forget_clean(struct local *local, void *context)
 {
 	struct db *db = &local->writer.db;
 	struct step *step = context;
 	enum store_error error = STORE_OK;
+
+	for (size_t i = 0; i < step->clean_count && !error; i++)
+		error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM dirty WHERE id = ?1"), "i",
+					   step->clean[i]));
+	return error;
+}
+
+static enum store_error run_step(struct local *local, void *context)
+{
+	struct db *db = &local->writer.db;
+	struct step *step = context;
+	enum store_error error = forget_clean(local, step);
 
 	while (step->finished < step->count && step->budget && !error) {
 		const struct item *item = &step->items[step->finished];
@@ -258,18 +276,6 @@ static enum store_error run_step(struct local *local, void *context)
 	return error;
 }
 
-static enum store_error forget_dirty(struct local *local, void *context)
-{
-	struct db *db = &local->writer.db;
-	struct step *step = context;
-	enum store_error error = STORE_OK;
-
-	for (size_t i = 0; i < step->range_count && !error; i++)
-		error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM dirty WHERE id = ?1"), "i",
-					   step->dirty[i]));
-	return error;
-}
-
 /* One transaction, and what is free by it. */
 static enum store_error do_step(struct local *local, struct step *step)
 {
@@ -284,10 +290,10 @@ static enum store_error do_step(struct local *local, struct step *step)
 		step->finished = finished;
 		return error;
 	}
-	if (!step->range_count)
-		return STORE_OK;
 	alloc_free_pending(local);
-	return writer_do(local, forget_dirty, step);
+	memcpy(step->clean, step->dirty, step->range_count * sizeof(*step->dirty));
+	step->clean_count = step->range_count;
+	return STORE_OK;
 }
 
 /* The next rows of garbage after *cursor that are not leased; *seen: rows there were. */
@@ -349,6 +355,10 @@ static enum store_error collect(struct local *local, struct step *step)
 		step->finished = 0;
 		while (!error && step->finished < step->count && !stopping(&local->collector))
 			error = do_step(local, step);
+	}
+	if (!error && step->clean_count) {
+		error = writer_do(local, forget_clean, step);
+		step->clean_count = error ? step->clean_count : 0;
 	}
 	return error;
 }
@@ -420,7 +430,7 @@ static bool wait_for_work(struct collector *collector)
 	bool go;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += 3600;
+	until.tv_sec += HOUR;
 	pthread_mutex_lock(&collector->lock);
 	while (!collector->work && !collector->stop)
 		if (pthread_cond_timedwait(&collector->wake, &collector->lock, &until))
@@ -435,6 +445,7 @@ static void *collector_main(void *context)
 {
 	struct local *local = context;
 	struct step *step = calloc(1, sizeof(*step));
+	time_t next_expiry = 0;
 
 	if (step)
 		step->ranges = calloc(STEP + 1, sizeof(*step->ranges));
@@ -444,10 +455,13 @@ static void *collector_main(void *context)
 		return NULL;
 	}
 	while (wait_for_work(&local->collector)) {
+		struct timespec now;
 		bool more = true;
 
 		/* errors are logged where they come from; the next wake-up tries again */
-		writer_do(local, expire, NULL);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (now.tv_sec >= next_expiry && !writer_do(local, expire, NULL))
+			next_expiry = now.tv_sec + HOUR;
 		if (collect(local, step))
 			continue;
 		while (more && !stopping(&local->collector))

@@ -71,8 +71,10 @@ static bool parse_options(struct options *options, char *text, char *error, size
 	for (char *option = strtok_r(text, ",", &save); option; option = strtok_r(NULL, ",", &save))
 		if (!parse_option(options, option, error, size))
 			return false;
-	if (!options->path)
-		return complain(error, size, "store local: path=DIR is missing");
+	if (!options->path) {
+		complain(error, size, "store local: path=DIR is missing");
+		return false;
+	}
 	return true;
 }
 
@@ -177,6 +179,7 @@ static void close_all(struct local *local)
 		alloc_stop(local);
 	writer_stop(local);
 	readers_end(local);
+	slices_end(local);
 	alloc_end(local);
 	leases_end(local);
 	collector_end(local);
@@ -237,8 +240,18 @@ static bool start(struct local *local, char *error, size_t size)
 				   local->path, store_error_name(result));
 }
 
+/*
+ * SQLite counts its memory under one lock for all connections, which nobody asks for.
+ * It refuses if the program has used it before, and then counts on.
+ */
+static void configure_sqlite(void)
+{
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 struct store *store_local_open(const char *text, char *error, size_t error_size)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct local *local = calloc(1, sizeof(*local));
 	char *copy = strdup(text);
 	struct options options;
@@ -249,6 +262,7 @@ struct store *store_local_open(const char *text, char *error, size_t error_size)
 		free(copy);
 		return NULL;
 	}
+	pthread_once(&once, configure_sqlite);
 	local->store.ops = &local_ops;
 	local->dir = local->extents_dir = local->lock_fd = -1;
 	if (!parse_options(&options, copy, error, error_size)) {
@@ -258,6 +272,7 @@ struct store *store_local_open(const char *text, char *error, size_t error_size)
 	}
 	/* so that all of these can be ended however far we got */
 	readers_init(local);
+	slices_init(local);
 	alloc_init(local);
 	collector_init(local);
 	local->no_sync = options.no_sync;

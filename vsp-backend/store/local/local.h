@@ -19,6 +19,7 @@
  *   leases.lock    leases, openers
  *   readers.lock   the free connections               innermost: taken under alloc.lock
  *   writer.lock    the queue
+ *   slices.lock    the free buffers
  *   local_upload.lock   spans of one upload
  * Jobs run in the writer thread with no lock held, and nobody who holds a lock waits
  * for a job.
@@ -100,7 +101,7 @@ struct writer {
 	int wal_frames;   /* in the log */
 	int checkpointed; /* how many there were at the last checkpoint */
 	bool made_garbage;
-	bool broken;        /* a commit failed in a way that leaves doubt: no more writes */
+	atomic_bool broken; /* a commit failed in a way that leaves doubt: no more writes */
 	void *effect_bytes; /* STORE_MAX_EFFECT */
 };
 
@@ -131,7 +132,7 @@ struct extent_file {
 	pthread_cond_t synced;
 	uint64_t sync_asked, sync_done;
 	bool syncing;
-	bool failed; /* fdatasync failed once: nothing more is written to it */
+	atomic_bool failed; /* fdatasync failed once: nothing more is written to it */
 };
 
 /* Opens, or with @create makes, the file of this number. */
@@ -215,6 +216,23 @@ void alloc_free_pending(struct local *local);
 /*
  * upload.c
  */
+
+/* Bytes moved at a time: they stay in the CPU's cache between copy, sums and write. */
+#define SLICE (128u * 1024)
+/* Writers that copy at the same time; more would only need more memory. */
+#define SLICES_MAX 16
+
+/* Private buffers for what comes from memory that a guest may change. */
+struct slices {
+	pthread_mutex_t lock;
+	pthread_cond_t freed;
+	void *free[SLICES_MAX];
+	unsigned int free_count;
+	unsigned int made;
+};
+
+void slices_init(struct local *local);
+void slices_end(struct local *local);
 
 enum span_state {
 	SPAN_WRITING,
@@ -449,6 +467,7 @@ struct local {
 	struct alloc alloc;
 	struct leases leases;
 	struct collector collector;
+	struct slices slices;
 };
 
 static inline struct local *to_local(struct store *store)

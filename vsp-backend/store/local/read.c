@@ -169,7 +169,9 @@ static enum store_error open_in(struct local *local, struct db *db, const struct
 		return error;
 	if (r->content)
 		return lease_take(local, GARBAGE_CONTENT, r->content, &r->lease);
-	return chunk ? open_chunk(local, db, r, chunk) : STORE_OK;
+	if (chunk)
+		return open_chunk(local, db, r, chunk);
+	return r->read.info.length ? STORE_CORRUPT : STORE_OK;
 }
 
 enum store_error local_read_open(struct store *store, const struct store_ref *ref,
@@ -320,7 +322,7 @@ enum store_error local_read_at(struct store_read *read, uint64_t offset, void *b
 		for (size_t i = 0; i < count && !error; i++) {
 			size_t n = (size_t)pieces[i].length;
 
-			if (pieces[i].fd < 0)
+			if (pieces[i].bytes)
 				memcpy(p, pieces[i].bytes, n);
 			else
 				error = extent_read(pieces[i].fd, pieces[i].file_offset, p, n);

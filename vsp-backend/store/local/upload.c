@@ -14,38 +14,54 @@
 #include "base/log.h"
 #include "store/local/local.h"
 
-/* Bytes moved at a time: they stay in the CPU's cache between copy, sums and write. */
-#define SLICE (128u * 1024)
-
 static struct local_upload *to_upload(struct store_upload *upload)
 {
 	return (struct local_upload *)(void *)upload;
 }
 
-/*
- * The calling thread's private buffer.  What comes from a guest is copied here first:
- * the guest may change its memory between checksum and write.
- */
-static pthread_key_t slice_key;
-static pthread_once_t slice_once = PTHREAD_ONCE_INIT;
-
-static void make_slice_key(void)
+void slices_init(struct local *local)
 {
-	if (pthread_key_create(&slice_key, free))
-		abort(); /* out of keys before anything was started */
+	pthread_mutex_init(&local->slices.lock, NULL);
+	pthread_cond_init(&local->slices.freed, NULL);
 }
 
-static unsigned char *private_slice(void)
+void slices_end(struct local *local)
 {
+	while (local->slices.free_count)
+		free(local->slices.free[--local->slices.free_count]);
+	pthread_cond_destroy(&local->slices.freed);
+	pthread_mutex_destroy(&local->slices.lock);
+}
+
+/* A buffer of SLICE bytes, NULL without memory; waits while all are in use. */
+static unsigned char *slice_get(struct local *local)
+{
+	struct slices *slices = &local->slices;
 	unsigned char *slice;
 
-	pthread_once(&slice_once, make_slice_key);
-	slice = pthread_getspecific(slice_key);
-	if (!slice) {
+	pthread_mutex_lock(&slices->lock);
+	while (!slices->free_count && slices->made == SLICES_MAX)
+		pthread_cond_wait(&slices->freed, &slices->lock);
+	if (slices->free_count) {
+		slice = slices->free[--slices->free_count];
+	} else {
 		slice = malloc(SLICE);
-		pthread_setspecific(slice_key, slice);
+		slices->made += slice != NULL;
 	}
+	pthread_mutex_unlock(&slices->lock);
 	return slice;
+}
+
+static void slice_put(struct local *local, unsigned char *slice)
+{
+	struct slices *slices = &local->slices;
+
+	if (!slice)
+		return;
+	pthread_mutex_lock(&slices->lock);
+	slices->free[slices->free_count++] = slice;
+	pthread_cond_signal(&slices->freed);
+	pthread_mutex_unlock(&slices->lock);
 }
 
 static void free_upload(struct local_upload *u)
@@ -319,21 +335,25 @@ static const unsigned char *next_run(struct source *source, size_t max, size_t *
 	return p;
 }
 
-/* The next @length bytes as one piece that nobody else can change. */
-static const unsigned char *next_slice(struct source *source, size_t length, unsigned int flags,
-				       unsigned char *slice)
+/* The next @length bytes as one piece that nobody else can change, or NULL. */
+static const unsigned char *next_slice(struct local *local, struct source *source, size_t length,
+				       unsigned int flags, unsigned char **slice)
 {
 	size_t have, n;
 	const unsigned char *p = next_run(source, length, &n);
 
 	if (flags & STORE_WRITE_PRIVATE && n == length)
 		return p;
-	memcpy(slice, p, n);
+	if (!*slice)
+		*slice = slice_get(local);
+	if (!*slice)
+		return NULL;
+	memcpy(*slice, p, n);
 	for (have = n; have < length; have += n) {
 		p = next_run(source, length - have, &n);
-		memcpy(slice + have, p, n);
+		memcpy(*slice + have, p, n);
 	}
-	return slice;
+	return *slice;
 }
 
 /* Moves the bytes of one span, which must lie in one extent. */
@@ -342,29 +362,33 @@ static enum store_error write_span(struct local_upload *u, uint64_t offset, uint
 				   uint64_t *crc64)
 {
 	const struct extent *extent = u->bytes ? NULL : extent_at(u, offset);
-	unsigned char *slice = private_slice();
+	struct local *local = to_local(u->upload.store);
 	uint64_t start = offset, end = offset + length;
+	enum store_error error = STORE_OK;
+	unsigned char *slice = NULL;
 	uint64_t crc = 0;
 
-	if (!slice)
-		return STORE_NO_MEMORY;
 	while (offset < end) {
 		size_t n = end - offset < SLICE ? (size_t)(end - offset) : SLICE;
-		const unsigned char *p = next_slice(source, n, flags, slice);
-		enum store_error error = STORE_OK;
+		const unsigned char *p = next_slice(local, source, n, flags, &slice);
 
-		if (extent)
+		if (!p)
+			error = STORE_NO_MEMORY;
+		else if (u->bytes)
+			memcpy(u->bytes + offset, p, n);
+		else
 			error = extent_write(extent->file,
 					     extent->offset + (offset - extent->start), p, n);
-		else
-			memcpy(u->bytes + offset, p, n);
 		if (error)
-			return error;
+			break;
 		crc = azb_crc64(crc, p, n);
 		if (md5)
 			EVP_DigestUpdate(u->md5, p, n);
 		offset += n;
 	}
+	slice_put(local, slice);
+	if (error)
+		return error;
 	/* let the disk start now: less is left for the sync before the commit */
 	if (extent && length >= 1024 * 1024)
 		sync_file_range(extent->file->fd, (off_t)(extent->offset + (start - extent->start)),
@@ -380,7 +404,7 @@ enum store_error local_upload_write(struct store_upload *upload, uint64_t offset
 	struct local_upload *u = to_upload(upload);
 	struct source source = { .iov = iov, .iovcnt = iovcnt };
 	uint64_t length = 0, at, all = 0;
-	uint64_t few[4], *crcs = few;
+	uint64_t few[4] = { 0 }, *crcs = few;
 	enum store_error error;
 	size_t count = 0;
 	bool md5 = false;
@@ -413,7 +437,8 @@ enum store_error local_upload_write(struct store_upload *upload, uint64_t offset
 		uint64_t n = (border < offset + length ? border : offset + length) - at;
 
 		error = write_span(u, at, n, &source, flags, md5, &crcs[i]);
-		all = azb_crc64_combine(all, crcs[i], n);
+		if (!error)
+			all = azb_crc64_combine(all, crcs[i], n);
 		at += n;
 	}
 	if (!error && expect && *expect != all)
@@ -464,27 +489,32 @@ enum store_error local_upload_crc(struct local_upload *u, uint64_t *per_extent, 
 /* Lets the MD5 see what came out of order, from the page cache. */
 static enum store_error catch_up_md5(struct local_upload *u)
 {
-	unsigned char *slice = private_slice();
+	struct local *local = to_local(u->upload.store);
+	enum store_error error = STORE_OK;
+	unsigned char *slice;
 
-	if (!slice)
-		return STORE_NO_MEMORY;
 	if (u->bytes) {
 		EVP_DigestUpdate(u->md5, u->bytes + u->md5_at, u->upload.size - u->md5_at);
 		u->md5_at = u->upload.size;
 	}
+	if (u->md5_at == u->upload.size)
+		return STORE_OK;
+	slice = slice_get(local);
+	if (!slice)
+		return STORE_NO_MEMORY;
 	while (u->md5_at < u->upload.size) {
 		const struct extent *extent = extent_at(u, u->md5_at);
 		uint64_t in = u->md5_at - extent->start;
 		size_t n = extent->length - in < SLICE ? (size_t)(extent->length - in) : SLICE;
-		enum store_error error =
-			extent_read(extent->file->fd, extent->offset + in, slice, n);
 
+		error = extent_read(extent->file->fd, extent->offset + in, slice, n);
 		if (error)
-			return error;
+			break;
 		EVP_DigestUpdate(u->md5, slice, n);
 		u->md5_at += n;
 	}
-	return STORE_OK;
+	slice_put(local, slice);
+	return error;
 }
 
 enum store_error local_upload_digest(struct store_upload *upload, struct store_digest *digest)
