@@ -182,8 +182,8 @@ bool azb_crc64_pclmul(uint64_t *crc, const void *data, size_t length)
 	if (!can_pclmul())
 		return false;
 	pthread_once(&tables_once, make_tables);
-	*crc = length >= 128 ? ~pclmul_update(~*crc, data, length) :
-			       ~table_update(~*crc, data, length);
+	*crc = length >= 128 ? ~pclmul_update(~*crc, data, length)
+			     : ~table_update(~*crc, data, length);
 	return true;
 }
 
@@ -209,8 +209,8 @@ static bool pclmul_is_faster(void)
 		uint64_t start = now_ns();
 		uint64_t took;
 
-		sink = round & 1 ? pclmul_update(0, probe, sizeof(probe)) :
-				   table_update(0, probe, sizeof(probe));
+		sink = round & 1 ? pclmul_update(0, probe, sizeof(probe))
+				 : table_update(0, probe, sizeof(probe));
 		took = now_ns() - start;
 		if (took < best[round & 1])
 			best[round & 1] = took;
