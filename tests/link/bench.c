@@ -126,6 +126,14 @@ const char *bench_header(const struct bench_answer *answer, const char *name)
 	return value;
 }
 
+void bench_handle(const struct bench_answer *answer, char id[33])
+{
+	const char *value = bench_header(answer, "Azblob-Handle");
+
+	assert_int_equal(strlen(value), 32);
+	memcpy(id, value, 33);
+}
+
 void bench_lives(struct bench *bench)
 {
 	struct emu_request request = { .head = "GET /.azblob HTTP/1.1\r\n\r\n",

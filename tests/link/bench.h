@@ -58,6 +58,8 @@ struct bench_answer bench_do(struct bench *bench, const struct emu_request *requ
 struct bench_answer bench_head(struct bench *bench, const char *head);
 /* The value of a header, or "": in memory that the next call uses again. */
 const char *bench_header(const struct bench_answer *answer, const char *name);
+/* The handle in an answer; fails the test without one. */
+void bench_handle(const struct bench_answer *answer, char id[33]);
 /* Asserts that the door still serves others: a new link, a probe. */
 void bench_lives(struct bench *bench);
 /* Bytes that tell where they belong. */

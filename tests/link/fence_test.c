@@ -309,7 +309,7 @@ static void handles_outlive_a_lost_link_but_not_a_goodbye(void **state)
 	struct bench_answer answer = bench_do(bench, &request);
 
 	assert_int_equal(answer.http, 202);
-	snprintf(id, sizeof(id), "%s", bench_header(&answer, "Azblob-Handle"));
+	bench_handle(&answer, id);
 	emu_drop(&bench->emu);
 	start_hello(bench);
 	finish_hello(bench);

@@ -517,6 +517,7 @@ static void more_requests_than_agreed_cut_the_link(void **state)
 {
 	struct bench *bench = *state;
 	struct emu_request request = bench_request("GET /b/x HTTP/1.1\r\n\r\n", 0, 0);
+	struct emu other;
 
 	fake_shut(bench->svc, FAKE_START);
 	for (unsigned int i = 0; i < AZL_MAX_INFLIGHT; i++)
@@ -524,6 +525,11 @@ static void more_requests_than_agreed_cut_the_link(void **state)
 	fake_await(bench->svc, FAKE_START, 1);
 	emu_cancel(&bench->emu, 999999, 0); /* unknown: ignored */
 	emu_submit(&bench->emu, &request);
+	/* A later link's WELCOME says that what was sent before has been handled. */
+	emu_await_read(&bench->emu);
+	emu_init(&other);
+	assert_int_equal(emu_connect(&other, bench->path, 0), 0);
+	emu_drop(&other);
 	fake_open(bench->svc, FAKE_START);
 	assert_true(emu_wait_closed(&bench->emu));
 	assert_true(bench->emu.goodbye);
