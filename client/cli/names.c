@@ -94,6 +94,6 @@ char *cli_tree_prefix(const char *blob)
 		abort();
 	memcpy(prefix, blob, length + 1);
 	if (length && blob[length - 1] != '/')
-		strcpy(prefix + length, "/");
+		memcpy(prefix + length, "/", 2);
 	return prefix;
 }

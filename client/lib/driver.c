@@ -330,7 +330,7 @@ static int driver_exchange(struct azc_transport *transport, const struct azc_req
 			   struct azblob_error *error)
 {
 	struct driver *driver = (struct driver *)transport;
-	unsigned int timeout_ms = op ? driver->conn->timeout_ms : PROBE_TIMEOUT_MS;
+	unsigned int timeout_ms = op ? op->timeout_ms : PROBE_TIMEOUT_MS;
 	size_t response_room = RESPONSE_ROOM;
 	struct azb_buf head = { 0 };
 	int result;

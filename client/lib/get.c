@@ -40,7 +40,7 @@ struct download {
 	uint64_t wanted; /* bytes asked for, AZBLOB_LENGTH_REST: all there are */
 	uint64_t size;   /* bytes there are, known after the first answer */
 	uint64_t blob_size;
-	char handle[33]; /* "" without one */
+	char handle[AZC_HANDLE_DIGITS + 1]; /* "" without one */
 	char etag[128];
 	char last_modified[64];
 	bool unverified; /* a part came without a checksum; under parts.lock */
@@ -281,12 +281,8 @@ static int get_part(struct download *download, void *buffer, uint64_t offset, si
 	int status;
 
 	if (*download->handle) {
-		azc_request_init(&request, "GET");
-		request.sign = false;
-		request.repeatable = true;
+		azc_handle_request(&request, "GET", download->handle);
 		request.checked = true;
-		azb_buf_printf(&request.path, "/.azblob/%s", download->handle);
-		request.no_memory |= request.path.failed;
 		snprintf(number, sizeof(number), "%llu", (unsigned long long)offset);
 		azc_request_query(&request, "offset", number);
 		snprintf(number, sizeof(number), "%zu", length);

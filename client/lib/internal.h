@@ -69,6 +69,8 @@ void azc_endpoint_free(struct azc_endpoint *endpoint);
 int azc_check_account(const char *account, struct azblob_error *error);
 int azc_check_container(const char *container, struct azblob_error *error);
 int azc_check_blob(const char *blob, struct azblob_error *error);
+/* Decimal digits only, all @length of them; false when it does not fit. */
+bool azc_parse_number(const char *text, size_t length, uint64_t *value);
 /* May be NULL; no control characters, since it becomes a header's value. */
 int azc_check_header(const char *value, const char *what, struct azblob_error *error);
 /* @what names the text in the message. */

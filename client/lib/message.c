@@ -146,23 +146,6 @@ bool azc_answer_number(const struct azc_answer *answer, const char *name, uint64
 	return text && azc_parse_number(text, strlen(text), value);
 }
 
-bool azc_parse_number(const char *text, size_t length, uint64_t *value)
-{
-	uint64_t sum = 0;
-
-	if (!length)
-		return false;
-	for (size_t i = 0; i < length; i++) {
-		unsigned int digit = (unsigned int)(text[i] - '0');
-
-		if (text[i] < '0' || text[i] > '9' || sum > (UINT64_MAX - digit) / 10)
-			return false;
-		sum = sum * 10 + digit;
-	}
-	*value = sum;
-	return true;
-}
-
 static bool status_line(struct azc_answer *answer, const char *line, size_t length)
 {
 	const char *space = memchr(line, ' ', length);

@@ -143,6 +143,23 @@ int azc_check_header(const char *value, const char *what, struct azblob_error *e
 	return 0;
 }
 
+bool azc_parse_number(const char *text, size_t length, uint64_t *value)
+{
+	uint64_t sum = 0;
+
+	if (!length)
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		unsigned int digit = (unsigned int)(text[i] - '0');
+
+		if (text[i] < '0' || text[i] > '9' || sum > (UINT64_MAX - digit) / 10)
+			return false;
+		sum = sum * 10 + digit;
+	}
+	*value = sum;
+	return true;
+}
+
 void azc_endpoint_free(struct azc_endpoint *endpoint)
 {
 	free(endpoint->host);
@@ -154,8 +171,8 @@ void azc_endpoint_free(struct azc_endpoint *endpoint)
 /* NAME[:PORT] or [ADDRESS][:PORT] */
 static bool host_ok(const char *host, size_t length)
 {
+	uint64_t port;
 	size_t i = 0;
-	size_t start;
 
 	if (length && host[0] == '[') {
 		for (i = 1; i < length &&
@@ -176,11 +193,7 @@ static bool host_ok(const char *host, size_t length)
 		return true;
 	if (host[i++] != ':')
 		return false;
-	for (start = i; i < length && isdigit((unsigned char)host[i]); i++)
-		;
-	if (i != length || i == start || i - start > 5)
-		return false;
-	return atoi(host + start) >= 1 && atoi(host + start) <= 65535;
+	return azc_parse_number(host + i, length - i, &port) && port >= 1 && port <= 65535;
 }
 
 static bool path_ok(const char *path, size_t length)

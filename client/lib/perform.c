@@ -31,6 +31,7 @@ void azc_op_init(struct azc_op *op, azblob_conn *conn, azblob_progress_fn progre
 {
 	memset(op, 0, sizeof(*op));
 	op->conn = conn;
+	op->timeout_ms = conn->timeout_ms;
 	op->progress = progress;
 	op->context = context;
 	op->total = total;

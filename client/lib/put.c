@@ -15,9 +15,9 @@
 
 #include "base/base64.h"
 #include "base/crc64.h"
+#include "put.h"
 #include "source.h"
 
-#define HANDLE_DIGITS 32
 /* A random number that is the upload's own, and the block's number. */
 #define BLOCK_ID_BYTES 24
 #define MIB ((uint64_t)1 << 20)
@@ -38,68 +38,12 @@ struct upload {
 	pthread_mutex_t source_lock; /* a stream is read by one thread at a time */
 	struct azc_parts parts;
 	enum way way;
-	char handle[HANDLE_DIGITS + 1];
+	char handle[AZC_HANDLE_DIGITS + 1];
 	uint8_t id[BLOCK_ID_BYTES - 8];
 	/* What a stream was found to hold before the way was chosen: its first part. */
 	char *first;
 	size_t first_length;
 };
-
-/* ---- options ---- */
-
-static int check_metadata(const struct azblob_put_options *options, struct azblob_error *error)
-{
-	for (size_t i = 0; i < options->metadata_count; i++) {
-		const struct azblob_pair *pair = &options->metadata[i];
-		size_t length = pair->name ? strlen(pair->name) : 0;
-
-		if (!length ||
-		    strspn(pair->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				       "0123456789_") != length ||
-		    (pair->name[0] >= '0' && pair->name[0] <= '9'))
-			return azc_fail(error, AZBLOB_BAD_ARGUMENT,
-					"metadata name \"%.60s\": must be letters, digits and '_', "
-					"and not start with a digit",
-					pair->name ? pair->name : "");
-		if (azc_check_header(pair->value, "the metadata value", error))
-			return -1;
-	}
-	return 0;
-}
-
-static int get_options(const struct azblob_put_options *given, struct azblob_put_options *options,
-		       struct azblob_error *error)
-{
-	memset(options, 0, sizeof(*options));
-	if (given && azc_copy_options(options, sizeof(*options), given, given->struct_size))
-		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
-				"the put options hold something that this library does not know");
-	if (azc_check_header(options->content_type, "the content type", error) ||
-	    azc_check_header(options->if_match, "if_match", error) ||
-	    azc_check_header(options->if_none_match, "if_none_match", error))
-		return -1;
-	return check_metadata(options, error);
-}
-
-/* The headers of the request that makes the blob. */
-static void blob_headers(struct azc_request *request, const struct azblob_put_options *options)
-{
-	azc_request_field(request, "x-ms-blob-content-type",
-			  options->content_type ? options->content_type
-						: "application/octet-stream");
-	azc_request_field(request, "If-Match", options->if_match);
-	azc_request_field(request, "If-None-Match", options->if_none_match);
-	for (size_t i = 0; i < options->metadata_count; i++) {
-		struct azb_buf name = { 0 };
-
-		azb_buf_printf(&name, "x-ms-meta-%s", options->metadata[i].name);
-		if (name.failed)
-			request->no_memory = true;
-		else
-			azc_request_field(request, name.data, options->metadata[i].value);
-		azb_buf_free(&name);
-	}
-}
 
 static void put_blob_request(struct azc_request *request, const struct upload *upload,
 			     uint64_t size)
@@ -107,49 +51,9 @@ static void put_blob_request(struct azc_request *request, const struct upload *u
 	azc_request_init(request, "PUT");
 	azc_request_path(request, upload->conn, upload->container, upload->blob);
 	azc_request_field(request, "x-ms-blob-type", "BlockBlob");
-	blob_headers(request, &upload->options);
+	azc_put_headers(request, &upload->options);
 	request->has_body = true;
 	request->content_length = size;
-}
-
-/* The checksum of the bytes that this request carries, under the transport's name for it. */
-static void carry(struct azc_request *request, const azblob_conn *conn, const void *data,
-		  size_t length, uint64_t crc)
-{
-	request->body = data;
-	request->body_length = length;
-	if (length)
-		azc_request_field_crc(request,
-				      conn->transport->link ? "Azblob-Crc64" : "x-ms-content-crc64",
-				      crc);
-}
-
-static void take_result(struct azblob_put_result *result, const struct azc_answer *answer,
-			struct azc_op *op, uint64_t size)
-{
-	if (!result)
-		return;
-	memset(result, 0, sizeof(*result));
-	snprintf(result->etag, sizeof(result->etag), "%s", azc_answer_text(answer, "ETag"));
-	snprintf(result->last_modified, sizeof(result->last_modified), "%s",
-		 azc_answer_text(answer, "Last-Modified"));
-	result->size = size;
-	result->requests = op->requests;
-	result->retries = op->retries;
-}
-
-/* Performs and forgets the request. */
-static int finish(struct azc_op *op, struct azc_request *request, uint64_t size,
-		  struct azblob_put_result *result, struct azblob_error *error)
-{
-	struct azc_answer answer;
-	int status = azc_perform(op, request, &answer, error);
-
-	if (!status)
-		take_result(result, &answer, op, size);
-	azc_answer_reset(&answer);
-	azc_request_free(request);
-	return status;
 }
 
 /* ---- blocks ---- */
@@ -165,30 +69,6 @@ static void block_id(const struct upload *upload, uint64_t number,
 	azb_base64_encode(text, bytes, sizeof(bytes));
 }
 
-static int send_block_list(struct azc_op *op, const char *container, const char *blob,
-			   const struct azblob_put_options *options, const struct azb_buf *body,
-			   uint64_t size, struct azblob_put_result *result,
-			   struct azblob_error *error)
-{
-	struct azc_request request;
-
-	azc_request_init(&request, "PUT");
-	azc_request_path(&request, op->conn, container, blob);
-	azc_request_query(&request, "comp", "blocklist");
-	blob_headers(&request, options);
-	azc_request_field(&request, "Content-Type", "application/xml");
-	request.has_body = true;
-	request.content_length = body->length;
-	request.effect = true;
-	carry(&request, op->conn, body->data, body->length, azb_crc64(0, body->data, body->length));
-	return finish(op, &request, size, result, error);
-}
-
-static void begin_list(struct azb_buf *body)
-{
-	azb_buf_puts(body, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<BlockList>");
-}
-
 static int commit_blocks(struct upload *upload, uint64_t size, struct azblob_put_result *result,
 			 struct azblob_error *error)
 {
@@ -197,7 +77,7 @@ static int commit_blocks(struct upload *upload, uint64_t size, struct azblob_put
 	uint64_t count = (size + upload->parts.part - 1) / upload->parts.part;
 	int status;
 
-	begin_list(&body);
+	azc_put_begin_list(&body);
 	for (uint64_t i = 0; i < count; i++) {
 		block_id(upload, i, id);
 		azb_buf_printf(&body, "<Uncommitted>%s</Uncommitted>", id);
@@ -206,50 +86,13 @@ static int commit_blocks(struct upload *upload, uint64_t size, struct azblob_put
 	if (body.failed)
 		status = azc_fail_memory(error);
 	else
-		status = send_block_list(&upload->op, upload->container, upload->blob,
-					 &upload->options, &body, size, result, error);
+		status = azc_put_block_list(&upload->op, upload->container, upload->blob,
+					    &upload->options, &body, size, result, error);
 	azb_buf_free(&body);
 	return status;
 }
 
 /* ---- handles ---- */
-
-static void handle_request(struct azc_request *request, const char *method, const char *handle)
-{
-	azc_request_init(request, method);
-	request->sign = false;
-	request->repeatable = true;
-	azb_buf_printf(&request->path, "/.azblob/%s", handle);
-	request->no_memory |= request->path.failed;
-}
-
-int azc_take_handle(const struct azc_answer *answer, char *handle, struct azblob_error *error)
-{
-	const char *text = azc_answer_text(answer, "Azblob-Handle");
-
-	if (strlen(text) != HANDLE_DIGITS ||
-	    strspn(text, "0123456789abcdefABCDEF") != HANDLE_DIGITS)
-		return azc_fail(error, AZBLOB_TRANSPORT,
-				"the host's answer makes no sense: its Azblob-Handle");
-	memcpy(handle, text, HANDLE_DIGITS + 1);
-	return 0;
-}
-
-void azc_drop_handle(azblob_conn *conn, const char *handle)
-{
-	struct azc_request request;
-	struct azc_answer answer;
-	struct azc_op op;
-
-	/* An operation of its own: the one that failed may have been cancelled. */
-	azc_op_init(&op, conn, NULL, NULL, 0);
-	handle_request(&request, "DELETE", handle);
-	/* When this fails, the handle expires by itself. */
-	azc_perform(&op, &request, &answer, NULL);
-	azc_answer_reset(&answer);
-	azc_request_free(&request);
-	azc_op_end(&op);
-}
 
 static int open_handle(struct upload *upload, uint64_t size, struct azblob_error *error)
 {
@@ -274,11 +117,11 @@ static int commit_handle(struct upload *upload, uint64_t size, struct azblob_put
 {
 	struct azc_request request;
 
-	handle_request(&request, "POST", upload->handle);
+	azc_handle_request(&request, "POST", upload->handle);
 	azb_buf_puts(&request.query, "commit");
 	request.no_memory |= request.query.failed;
 	request.effect = true;
-	return finish(&upload->op, &request, size, result, error);
+	return azc_put_finish(&upload->op, &request, size, result, error);
 }
 
 /* ---- parts ---- */
@@ -293,7 +136,7 @@ static int send_part(struct upload *upload, const void *data, uint64_t offset, s
 	int status;
 
 	if (upload->way == HANDLE) {
-		handle_request(&request, "PUT", upload->handle);
+		azc_handle_request(&request, "PUT", upload->handle);
 		snprintf(number, sizeof(number), "%llu", (unsigned long long)offset);
 		azc_request_query(&request, "offset", number);
 	} else {
@@ -306,7 +149,7 @@ static int send_part(struct upload *upload, const void *data, uint64_t offset, s
 	}
 	request.has_body = true;
 	request.content_length = length;
-	carry(&request, upload->conn, data, length, crc);
+	azc_put_carry(&request, upload->conn, data, length, crc);
 	status = azc_perform(&upload->op, &request, &answer, error);
 	azc_answer_reset(&answer);
 	azc_request_free(&request);
@@ -337,8 +180,7 @@ static bool next_of_stream(struct upload *upload, char *buffer, uint64_t *offset
 	}
 	if (got < *length && known) {
 		azc_fail(error, AZBLOB_LOCAL_IO, "the source ended early, at byte %llu of %llu",
-			 (unsigned long long)(*offset + got),
-			 (unsigned long long)upload->parts.end);
+			 (unsigned long long)*offset + got, (unsigned long long)upload->parts.end);
 		azc_parts_fail(&upload->parts, error);
 		return false;
 	}
@@ -356,7 +198,10 @@ static bool next_of_stream(struct upload *upload, char *buffer, uint64_t *offset
 	return got;
 }
 
-/* Fetches the next part into @buffer or points *data at it, with its checksum. */
+/*
+ * Fetches the next part into @buffer, or points *data at it in memory (@buffer is NULL), with its
+ * checksum.
+ */
 static bool next_part(struct upload *upload, char *buffer, const char **data, uint64_t *offset,
 		      size_t *length, uint64_t *crc, struct azblob_error *error)
 {
@@ -364,7 +209,7 @@ static bool next_part(struct upload *upload, char *buffer, const char **data, ui
 	size_t got;
 
 	*data = buffer;
-	if (!source->memory && !source->positioned) {
+	if (buffer && !source->positioned) {
 		bool there;
 
 		pthread_mutex_lock(&upload->source_lock);
@@ -376,7 +221,7 @@ static bool next_part(struct upload *upload, char *buffer, const char **data, ui
 	}
 	if (!azc_parts_claim(&upload->parts, offset, length))
 		return false;
-	if (source->memory) {
+	if (!buffer) {
 		*data = source->memory + *offset;
 		*crc = azb_crc64(0, *data, *length);
 		return true;
@@ -440,8 +285,8 @@ static int put_whole(struct upload *upload, const void *data, size_t size, const
 
 	put_blob_request(&request, upload, size);
 	request.effect = true;
-	carry(&request, upload->conn, data, size, crc ? *crc : azb_crc64(0, data, size));
-	status = finish(&upload->op, &request, size, result, error);
+	azc_put_carry(&request, upload->conn, data, size, crc ? *crc : azb_crc64(0, data, size));
+	status = azc_put_finish(&upload->op, &request, size, result, error);
 	if (!status)
 		azc_op_advance(&upload->op, size);
 	return status;
@@ -565,7 +410,7 @@ static int put(azblob_conn *conn, const char *container, const char *blob,
 	int status;
 
 	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
-	    get_options(options, &upload.options, error))
+	    azc_put_options(options, &upload.options, error))
 		return -1;
 	pthread_mutex_init(&upload.source_lock, NULL);
 	azc_op_init(&upload.op, conn, upload.options.progress, upload.options.progress_context,
@@ -615,88 +460,4 @@ int azblob_put_blob_from_reader(azblob_conn *conn, const char *container, const 
 	struct azc_source source = { .fd = -1, .reader = reader, .context = context };
 
 	return put(conn, container, blob, &source, size, options, result, error);
-}
-
-static int check_block_id(const char *id, struct azblob_error *error)
-{
-	size_t length = id ? strlen(id) : 0;
-	uint8_t bytes[64];
-
-	if (length && length <= AZB_BASE64_LENGTH(sizeof(bytes)) &&
-	    azb_base64_decode(bytes, sizeof(bytes), id, length) > 0)
-		return 0;
-	return azc_fail(error, AZBLOB_BAD_ARGUMENT,
-			"block id \"%.90s\": must be base64 of 1 to 64 bytes", id ? id : "");
-}
-
-int azblob_put_block(azblob_conn *conn, const char *container, const char *blob, const char *id,
-		     const void *data, size_t size, struct azblob_error *error)
-{
-	struct azc_request request;
-	struct azc_answer answer;
-	struct azc_op op;
-	int status;
-
-	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
-	    check_block_id(id, error))
-		return -1;
-	if (!size || size > conn->transport->part_max)
-		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
-				"a block of %zu bytes: must be 1 to %zu", size,
-				conn->transport->part_max);
-	azc_op_init(&op, conn, NULL, NULL, size);
-	azc_request_init(&request, "PUT");
-	azc_request_path(&request, conn, container, blob);
-	azc_request_query(&request, "comp", "block");
-	azc_request_query(&request, "blockid", id);
-	request.has_body = true;
-	request.content_length = size;
-	request.repeatable = true;
-	request.effect = true;
-	carry(&request, conn, data, size, azb_crc64(0, data, size));
-	status = azc_perform(&op, &request, &answer, error);
-	azc_answer_reset(&answer);
-	azc_request_free(&request);
-	azc_op_end(&op);
-	if (!status)
-		azc_error_clear(error);
-	return status;
-}
-
-int azblob_put_block_list(azblob_conn *conn, const char *container, const char *blob,
-			  const char *const *ids, size_t count,
-			  const struct azblob_put_options *given, struct azblob_put_result *result,
-			  struct azblob_error *error)
-{
-	struct azblob_put_options options;
-	struct azb_buf body = { 0 };
-	struct azc_op op;
-	int status;
-
-	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
-	    get_options(given, &options, error))
-		return -1;
-	if (count > AZC_MAX_BLOCKS)
-		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "%zu blocks: at most %u are allowed",
-				count, AZC_MAX_BLOCKS);
-	begin_list(&body);
-	for (size_t i = 0; i < count; i++) {
-		if (check_block_id(ids[i], error)) {
-			azb_buf_free(&body);
-			return -1;
-		}
-		azb_buf_printf(&body, "<Latest>%s</Latest>", ids[i]);
-	}
-	azb_buf_puts(&body, "</BlockList>");
-	if (body.failed) {
-		azb_buf_free(&body);
-		return azc_fail_memory(error);
-	}
-	azc_op_init(&op, conn, options.progress, options.progress_context, 0);
-	status = send_block_list(&op, container, blob, &options, &body, 0, result, error);
-	azc_op_end(&op);
-	azb_buf_free(&body);
-	if (!status)
-		azc_error_clear(error);
-	return status;
 }

@@ -90,9 +90,6 @@ void azc_request_query(struct azc_request *request, const char *name, const char
 void azc_request_field(struct azc_request *request, const char *name, const char *value);
 void azc_request_field_crc(struct azc_request *request, const char *name, uint64_t crc);
 
-/* Decimal digits only, all of them. */
-bool azc_parse_number(const char *text, size_t length, uint64_t *value);
-
 void azc_answer_reset(struct azc_answer *answer);
 /* The value of a header, any case, or NULL. */
 const char *azc_answer_field(const struct azc_answer *answer, const char *name);
@@ -110,10 +107,11 @@ bool azc_answer_line(struct azc_answer *answer, const char *line, size_t length)
 
 /**
  * struct azc_op - what the requests of one call have in common
- * @lock protects all other fields but @conn; progress is called with it held.
+ * @lock protects all other fields but @conn and @timeout_ms; progress is called with it held.
  */
 struct azc_op {
 	azblob_conn *conn;
+	unsigned int timeout_ms; /* of each request through the driver */
 	pthread_mutex_t lock;
 	azblob_progress_fn progress;
 	void *context;
@@ -210,9 +208,13 @@ bool azc_answer_has_crc(const azblob_conn *conn, const struct azc_answer *answer
 /* The service does not know something that was asked for; nothing was done. */
 bool azc_is_unsupported(const struct azblob_error *error);
 
-/* ---- handles of large bodies (put.c) ---- */
+/* ---- handles of large bodies (handle.c) ---- */
 
-/* Copies the 32 digits of Azblob-Handle and a zero. */
+#define AZC_HANDLE_DIGITS 32
+
+/* A request to /.azblob/HANDLE: needs no signature, and is safe to repeat. */
+void azc_handle_request(struct azc_request *request, const char *method, const char *handle);
+/* Copies the digits of Azblob-Handle and a zero. */
 int azc_take_handle(const struct azc_answer *answer, char *handle, struct azblob_error *error);
 /* Tells the host that it is not needed any more; a failure does not matter. */
 void azc_drop_handle(azblob_conn *conn, const char *handle);

@@ -147,7 +147,7 @@ static void add_entry(struct list_parse *parse, enum azblob_entry_kind kind)
 
 	if (list->list.count == list->room) {
 		size_t room = list->room ? 2 * list->room : 64;
-		struct entry **grown = reallocarray(list->entry, room, sizeof(*grown));
+		struct entry **grown = reallocarray(list->entry, room, sizeof(struct entry *));
 
 		if (!grown) {
 			parse->failed = true;
@@ -168,10 +168,13 @@ static void add_entry(struct list_parse *parse, enum azblob_entry_kind kind)
 
 static void copy_element(char *to, size_t room, const char *name)
 {
-	if (strlen(name) < room)
-		strcpy(to, name);
-	else
-		*to = '\0';
+	size_t length = strlen(name);
+
+	/* Names that don't fit are none that we look for. */
+	if (length >= room)
+		length = 0;
+	memcpy(to, name, length);
+	to[length] = '\0';
 }
 
 static bool is_encoded(const XML_Char **attributes)

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/* Put Block and Put Block List, for the caller and for uploads. */
+#include "put.h"
+
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/crc64.h"
+
+void azc_put_begin_list(struct azb_buf *body)
+{
+	azb_buf_puts(body, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<BlockList>");
+}
+
+int azc_put_block_list(struct azc_op *op, const char *container, const char *blob,
+		       const struct azblob_put_options *options, const struct azb_buf *body,
+		       uint64_t size, struct azblob_put_result *result, struct azblob_error *error)
+{
+	struct azc_request request;
+
+	azc_request_init(&request, "PUT");
+	azc_request_path(&request, op->conn, container, blob);
+	azc_request_query(&request, "comp", "blocklist");
+	azc_put_headers(&request, options);
+	azc_request_field(&request, "Content-Type", "application/xml");
+	request.has_body = true;
+	request.content_length = body->length;
+	request.effect = true;
+	azc_put_carry(&request, op->conn, body->data, body->length,
+		      azb_crc64(0, body->data, body->length));
+	return azc_put_finish(op, &request, size, result, error);
+}
+
+static int check_block_id(const char *id, struct azblob_error *error)
+{
+	size_t length = id ? strlen(id) : 0;
+	uint8_t bytes[64];
+
+	if (length && length <= AZB_BASE64_LENGTH(sizeof(bytes)) &&
+	    azb_base64_decode(bytes, sizeof(bytes), id, length) > 0)
+		return 0;
+	return azc_fail(error, AZBLOB_BAD_ARGUMENT,
+			"block id \"%.90s\": must be base64 of 1 to 64 bytes", id ? id : "");
+}
+
+int azblob_put_block(azblob_conn *conn, const char *container, const char *blob, const char *id,
+		     const void *data, size_t size, struct azblob_error *error)
+{
+	struct azc_request request;
+	struct azc_answer answer;
+	struct azc_op op;
+	int status;
+
+	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
+	    check_block_id(id, error))
+		return -1;
+	if (!size || size > conn->transport->part_max)
+		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
+				"a block of %zu bytes: must be 1 to %zu", size,
+				conn->transport->part_max);
+	azc_op_init(&op, conn, NULL, NULL, size);
+	azc_request_init(&request, "PUT");
+	azc_request_path(&request, conn, container, blob);
+	azc_request_query(&request, "comp", "block");
+	azc_request_query(&request, "blockid", id);
+	request.has_body = true;
+	request.content_length = size;
+	request.repeatable = true;
+	request.effect = true;
+	azc_put_carry(&request, conn, data, size, azb_crc64(0, data, size));
+	status = azc_perform(&op, &request, &answer, error);
+	azc_answer_reset(&answer);
+	azc_request_free(&request);
+	azc_op_end(&op);
+	if (!status)
+		azc_error_clear(error);
+	return status;
+}
+
+int azblob_put_block_list(azblob_conn *conn, const char *container, const char *blob,
+			  const char *const *ids, size_t count,
+			  const struct azblob_put_options *given, struct azblob_put_result *result,
+			  struct azblob_error *error)
+{
+	struct azblob_put_options options;
+	struct azb_buf body = { 0 };
+	struct azc_op op;
+	int status;
+
+	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
+	    azc_put_options(given, &options, error))
+		return -1;
+	if (count > AZC_MAX_BLOCKS)
+		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "%zu blocks: at most %u are allowed",
+				count, AZC_MAX_BLOCKS);
+	azc_put_begin_list(&body);
+	for (size_t i = 0; i < count; i++) {
+		if (check_block_id(ids[i], error)) {
+			azb_buf_free(&body);
+			return -1;
+		}
+		azb_buf_printf(&body, "<Latest>%s</Latest>", ids[i]);
+	}
+	azb_buf_puts(&body, "</BlockList>");
+	if (body.failed) {
+		azb_buf_free(&body);
+		return azc_fail_memory(error);
+	}
+	azc_op_init(&op, conn, options.progress, options.progress_context, 0);
+	status = azc_put_block_list(&op, container, blob, &options, &body, 0, result, error);
+	azc_op_end(&op);
+	azb_buf_free(&body);
+	if (!status)
+		azc_error_clear(error);
+	return status;
+}
