@@ -43,7 +43,10 @@ static const char *reason(unsigned int status)
 	}
 }
 
-/* Renders the head; the same inputs give the same length, whatever the checksum is. */
+/*
+ * Renders the head, or only measures it without @out; the same inputs give the same length,
+ * whatever the checksum is.
+ */
 static size_t render(const struct link_answer *answer, const char *crc, char *out, size_t room)
 {
 	struct svc_extra extra[sizeof(answer->extra) / sizeof(answer->extra[0]) + 1];
@@ -52,7 +55,7 @@ static size_t render(const struct link_answer *answer, const char *crc, char *ou
 	size_t length;
 
 	if (answer->text) {
-		if (answer->text_length <= room)
+		if (out && answer->text_length <= room)
 			memcpy(out, answer->text, answer->text_length);
 		return answer->text_length;
 	}
@@ -68,7 +71,7 @@ static size_t render(const struct link_answer *answer, const char *crc, char *ou
 		azb_buf_printf(&buf, "%s: %s\r\n", extra[i].name, extra[i].value);
 	azb_buf_puts(&buf, "\r\n");
 	length = buf.failed ? SIZE_MAX : buf.length;
-	if (length <= room)
+	if (out && length <= room)
 		memcpy(out, buf.data, length);
 	azb_buf_free(&buf);
 	return length;
