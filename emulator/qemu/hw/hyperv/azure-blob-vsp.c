@@ -251,20 +251,16 @@ static void handle_packet(AzureBlobVSP *s, VspRequest *req)
     }
 }
 
-/* Something is in the ring of packets, or there is room in the other one. */
-static void vsp_chan_notify(VMBusChannel *chan)
+/*
+ * Take packets until the ring is empty or the table is full.  Returns whether
+ * there were any.
+ */
+static bool receive(AzureBlobVSP *s, VMBusChannel *chan)
 {
-    AzureBlobVSP *s = AZURE_BLOB_VSP(vmbus_channel_device(chan));
-
-    vsp_flush_completions(s);
-
-    if (s->recv_stopped) {
-        return;
-    }
     if (vmbus_channel_recv_start(chan) < 0) {
         guest_error(s, "the ring's indices are wrong; the channel is stopped");
         s->recv_stopped = true;
-        return;
+        return false;
     }
     while (!s->recv_stopped && s->requests.num < s->max_inflight) {
         VspRequest *req = vmbus_channel_recv_peek(chan, sizeof(*req));
@@ -279,8 +275,24 @@ static void vsp_chan_notify(VMBusChannel *chan)
         vmbus_channel_recv_pop(chan);
         handle_packet(s, req);
     }
-    vmbus_channel_recv_done(chan);
+    return vmbus_channel_recv_done(chan) > 0;
+}
 
+/* Something is in the ring of packets, or there is room in the other one. */
+static void vsp_chan_notify(VMBusChannel *chan)
+{
+    AzureBlobVSP *s = AZURE_BLOB_VSP(vmbus_channel_device(chan));
+
+    vsp_flush_completions(s);
+
+    /*
+     * A guest signals only what it puts into an empty ring.  What came before
+     * it could see our new read index was not signalled: look once more after
+     * each time that the index has moved.
+     */
+    while (!s->recv_stopped && receive(s, chan)) {
+        vsp_requests_pump(s);
+    }
     vsp_requests_pump(s);
     vsp_flush_completions(s);
 }
