@@ -317,6 +317,20 @@ static uint64_t submit_part(struct rig *rig, const char *id, unsigned int part)
 	return submit(rig, head, part * PART, PART, PART, 0, 0);
 }
 
+static void assert_part_refused(struct rig *rig, const char *id, unsigned int offset,
+				const char *code)
+{
+	struct answer answer;
+	char head[256];
+
+	snprintf(head, sizeof(head),
+		 "PUT /.azblob/%s?offset=%u HTTP/1.1\r\nContent-Length: 10\r\n\r\n", id, offset);
+	answer = ask(rig, head, 10, 10);
+	assert_int_equal(answer.status, 0);
+	assert_int_equal(answer.http, 400);
+	assert_string_equal(header(&answer, "x-ms-error-code"), code);
+}
+
 static struct answer commit(struct rig *rig, const char *id)
 {
 	char head[128];
@@ -344,6 +358,8 @@ static void a_large_body_travels_in_parts_both_ways(void **state)
 		assert_int_equal(wait_for(rig, sent[i]).http, 202);
 	/* Once more: the same part replaces itself. */
 	assert_int_equal(wait_for(rig, submit_part(rig, id, 3)).http, 202);
+	assert_part_refused(rig, id, PART + 1, "InvalidInput");
+	assert_part_refused(rig, id, LARGE - 9, "OutOfRangeInput");
 	assert_int_equal(commit(rig, id).http, 201);
 	assert_int_equal(commit(rig, id).http, 201);
 
@@ -508,8 +524,10 @@ static unsigned long anonymous_kib(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	status = fopen(path, "r");
 	assert_non_null(status);
-	while (fgets(line, sizeof(line), status))
-		sscanf(line, "RssAnon: %lu", &kib);
+	while (fgets(line, sizeof(line), status)) {
+		if (!strncmp(line, "RssAnon:", 8))
+			kib = strtoul(line + 8, NULL, 10);
+	}
 	fclose(status);
 	return kib;
 }

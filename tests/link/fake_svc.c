@@ -291,7 +291,7 @@ size_t svc_answer_head(const struct svc_answer *public, const struct svc_extra *
 		azb_buf_printf(&buf, "%s: %s\r\n", extra[i].name, extra[i].value);
 	azb_buf_puts(&buf, "\r\n");
 	length = buf.length;
-	if (length <= room)
+	if (out && length <= room)
 		memcpy(out, buf.data, length);
 	azb_buf_free(&buf);
 	return length;

@@ -151,6 +151,24 @@ static void a_request_that_waits_for_a_thread_is_cancelled_at_once(void **state)
 	assert_int_equal(bench_answer(bench, first).http, 201);
 }
 
+static void a_request_that_waits_for_a_thread_times_out_by_itself(void **state)
+{
+	struct bench *bench = *state;
+	struct emu_request request = new_put();
+	uint64_t first, second;
+
+	bench->config.threads = 1;
+	bench_restart(bench);
+	fake_shut(bench->svc, FAKE_START);
+	first = emu_submit(&bench->emu, &request);
+	fake_await(bench->svc, FAKE_START, 1);
+	request.timeout_ms = 1;
+	second = emu_submit(&bench->emu, &request);
+	assert_int_equal(bench_answer(bench, second).status, VSP_WIRE_STATUS_TIMEOUT);
+	fake_open(bench->svc, FAKE_START);
+	assert_int_equal(bench_answer(bench, first).http, 201);
+}
+
 static void the_backend_keeps_the_time_itself(void **state)
 {
 	struct bench *bench = *state;
@@ -491,6 +509,7 @@ int main(void)
 		TEST(a_cancel_that_comes_after_the_effect_gets_the_real_answer),
 		TEST(a_cancel_before_the_effect_prevents_it),
 		TEST(a_request_that_waits_for_a_thread_is_cancelled_at_once),
+		TEST(a_request_that_waits_for_a_thread_times_out_by_itself),
 		TEST(the_backend_keeps_the_time_itself),
 		TEST(a_region_in_use_goes_when_its_request_has_ended),
 		TEST(an_effect_that_was_not_answered_is_answered_from_the_record),

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../../vsp-backend/base/crc64.h"
@@ -139,10 +140,10 @@ static void open_and_checksums(void **state)
 	assert_int_equal(crc, 0xae8b14860a799888ull);
 	payload_crc_text(crc, text);
 	assert_string_equal(text, "iJh5CoYUi64=");
-	strcpy(head,
-	       "PUT /a HTTP/1.1\r\nContent-Length: 99\r\nazblob-body: open\r\nAZBLOB-CRC64: ");
-	strcat(head, text);
-	strcat(head, "\r\n\r\n");
+	snprintf(head, sizeof(head),
+		 "PUT /a HTTP/1.1\r\nContent-Length: 99\r\nazblob-body: open\r\n"
+		 "AZBLOB-CRC64: %s\r\n\r\n",
+		 text);
 	assert_int_equal(parse(head, 9, &payload).status, 0);
 	assert_true(payload.open);
 	assert_true(payload.crc_given);

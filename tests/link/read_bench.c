@@ -221,7 +221,7 @@ int main(int argc, char **argv)
 {
 	static const unsigned int outstanding[] = { 1, 2, 4 };
 	const char *base = argc > 2 ? argv[2] : "/tmp";
-	unsigned int rounds = argc > 3 ? (unsigned int)atoi(argv[3]) : 7;
+	unsigned int rounds = argc > 3 ? (unsigned int)strtoul(argv[3], NULL, 10) : 7;
 	char directory[128], socket_path[160], command[200];
 	FILE *json = argc > 4 ? fopen(argv[4], "w") : NULL;
 	double link_time[99], pread_time[99];

@@ -375,15 +375,15 @@ static uint64_t send_part(struct bench *bench, const char *id, uint32_t offset, 
 			  bool with_crc)
 {
 	uint8_t *bytes = bench->memory.base + DATA_AT + offset;
-	char head[256];
+	char head[256], line[40] = "";
 	struct emu_request request;
 
 	bench_pattern(bytes, length, offset, 1);
-	snprintf(head, sizeof(head),
-		 "PUT /.azblob/%s?offset=%u HTTP/1.1\r\nContent-Length: %u\r\n%s%s\r\n", id, offset,
-		 length, with_crc ? "Azblob-Crc64: " : "", with_crc ? crc_text(bytes, length) : "");
 	if (with_crc)
-		strcpy(head + strlen(head) - 2, "\r\n\r\n");
+		snprintf(line, sizeof(line), "Azblob-Crc64: %s\r\n", crc_text(bytes, length));
+	snprintf(head, sizeof(head),
+		 "PUT /.azblob/%s?offset=%u HTTP/1.1\r\nContent-Length: %u\r\n%s\r\n", id, offset,
+		 length, line);
 	request = bench_request(head, length, length);
 	request.data.offset = DATA_AT + offset;
 	/* Each has a response buffer of its own. */

@@ -134,7 +134,7 @@ static void the_pidfd_is_the_backends(void **state)
 	assert_non_null(info);
 	while (fgets(line, sizeof(line), info)) {
 		if (!strncmp(line, "Pid:", 4))
-			pid = atoi(line + 4);
+			pid = (int)strtol(line + 4, NULL, 10);
 	}
 	fclose(info);
 	assert_int_equal(pid, getpid());

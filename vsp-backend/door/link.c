@@ -20,6 +20,8 @@
 #define THREADS_DEFAULT 32u
 #define BUDGET_DEFAULT (16u * 1024u * 1024u)
 #define EVENTS 64
+/* A request may be answered so much after its time-out. */
+#define DUE_STEP_NS (20u * 1000000u)
 /* How long a peer that does not read may delay the end of the door. */
 #define LINGER_MS 1000u
 
@@ -79,6 +81,20 @@ static void on_wake(struct link_door *door)
 	while (read(door->wake, &count, sizeof(count)) < 0 && errno == EINTR)
 		;
 	step_all(door);
+}
+
+static void answer_overdue(struct link_door *door, uint64_t now)
+{
+	door->due_ns = UINT64_MAX;
+	for (struct link_conn *conn = door->conns; conn; conn = conn->next) {
+		uint64_t next = link_conn_expire(conn, now);
+
+		if (next < door->due_ns)
+			door->due_ns = next;
+	}
+	/* Looking through all requests costs; many that are due one by one are taken together. */
+	if (door->due_ns < now + DUE_STEP_NS)
+		door->due_ns = now + DUE_STEP_NS;
 }
 
 static void on_event(struct link_door *door, const struct epoll_event *event)
@@ -144,6 +160,10 @@ static void *serve(void *argument)
 				return NULL;
 			wait_ms = 50;
 		}
+		if (now >= door->due_ns)
+			answer_overdue(door, now);
+		if (door->due_ns != UINT64_MAX && (door->due_ns - now) / 1000000 + 1 < wait_ms)
+			wait_ms = (door->due_ns - now) / 1000000 + 1;
 		count = epoll_wait(door->epoll, events, EVENTS,
 				   wait_ms > 60000 ? 60000 : (int)wait_ms);
 		woken = false;
@@ -266,6 +286,7 @@ int link_door_open(const struct link_door_config *config, struct svc *svc,
 		return -ENOMEM;
 	door->config = *config;
 	door->svc = svc;
+	door->due_ns = UINT64_MAX;
 	door->listener = door->epoll = door->wake = door->pidfd = -1;
 	door->config.path = strdup(config->path);
 	if (!door->config.threads)

@@ -373,32 +373,80 @@ static void on_request(struct link_conn *conn, const struct link_message *messag
 	for (unsigned int i = 0; i < request->region_count; i++)
 		request->regions[i]->users++;
 	pthread_mutex_unlock(&conn->lock);
+	if (request->deadline_ns && request->deadline_ns < conn->door->due_ns)
+		conn->door->due_ns = request->deadline_ns;
 	request->job.run = link_request_run;
 	link_pool_submit(conn->door->pool, &request->job);
 }
 
-static void on_cancel(struct link_conn *conn, const struct azl_header *header)
+/*
+ * Takes a request away from the workers, if none has begun it; with conn->lock held.  Then
+ * answer_queued() is next, without the lock.
+ */
+static bool claim_queued(struct link_request *request)
 {
 	enum request_state queued = REQUEST_QUEUED;
+
+	if (!atomic_compare_exchange_strong(&request->state, &queued, REQUEST_ANSWERED))
+		return false;
+	atomic_fetch_add(&request->users, 1);
+	return true;
+}
+
+/* Nobody else touches it, and nothing has happened. */
+static void answer_queued(struct link_request *request)
+{
+	request->status = link_request_stop_status(request);
+	link_conn_complete(request, true);
+	link_request_put(request);
+}
+
+static void on_cancel(struct link_conn *conn, const struct azl_header *header)
+{
 	struct link_request *request;
+	bool claimed = false;
 
 	pthread_mutex_lock(&conn->lock);
 	request = find(conn, header->id);
 	if (request) {
 		atomic_fetch_or(&request->stop,
 				header->flags & AZL_CANCEL_TIMEOUT ? STOP_TIMEOUT : STOP_CANCEL);
-		if (!atomic_compare_exchange_strong(&request->state, &queued, REQUEST_ANSWERED))
-			request = NULL; /* its worker answers */
-		else
-			atomic_fetch_add(&request->users, 1);
+		claimed = claim_queued(request); /* or else its worker answers */
 	}
 	pthread_mutex_unlock(&conn->lock);
-	if (!request)
-		return;
-	/* Still queued behind others: nobody else touches it, and nothing has happened. */
-	request->status = link_request_stop_status(request);
-	link_conn_complete(request, true);
-	link_request_put(request);
+	if (claimed)
+		answer_queued(request);
+}
+
+/* The next request that is queued past its time, claimed; NULL, and *next, when there is none. */
+static struct link_request *overdue(struct link_conn *conn, uint64_t now_ns, uint64_t *next)
+{
+	struct link_request *found = NULL;
+
+	*next = UINT64_MAX;
+	pthread_mutex_lock(&conn->lock);
+	for (unsigned int i = 0; i < LINK_BUCKETS && !found; i++) {
+		for (struct link_request *r = conn->inflight[i]; r && !found; r = r->chain) {
+			if (!r->deadline_ns || atomic_load(&r->state) != REQUEST_QUEUED)
+				continue;
+			if (r->deadline_ns > now_ns)
+				*next = r->deadline_ns < *next ? r->deadline_ns : *next;
+			else if (claim_queued(r))
+				found = r;
+		}
+	}
+	pthread_mutex_unlock(&conn->lock);
+	return found;
+}
+
+uint64_t link_conn_expire(struct link_conn *conn, uint64_t now_ns)
+{
+	struct link_request *request;
+	uint64_t next = UINT64_MAX;
+
+	while (conn->state == CONN_OPEN && (request = overdue(conn, now_ns, &next)))
+		answer_queued(request);
+	return next;
 }
 
 void link_conn_complete(struct link_request *request, bool send)

@@ -142,6 +142,7 @@ struct link_door {
 	pthread_t thread;
 	struct link_conn *conns; /* the event loop's */
 	unsigned int numbers;
+	uint64_t due_ns; /* the event loop's: no queued request's time is over before */
 	struct link_job expire_job;
 	_Atomic bool expiring;
 	_Atomic bool draining;
@@ -158,6 +159,11 @@ struct link_conn *link_conn_new(struct link_door *door, int fd);
 void link_conn_readable(struct link_conn *conn);
 void link_conn_writable(struct link_conn *conn);
 void link_conn_hangup(struct link_conn *conn);
+/*
+ * Answers requests whose time is over while they wait for a worker; the others keep their time
+ * themselves.  Returns when the next one may be due, UINT64_MAX for never.
+ */
+uint64_t link_conn_expire(struct link_conn *conn, uint64_t now_ns);
 /* Goes on after a wake; returns false when the link is over: then it is off the list. */
 bool link_conn_step(struct link_conn *conn);
 /* Ends the link, and its requests soon: @goodbye says so to the peer at the end. */

@@ -173,10 +173,12 @@ static int cursor_copy(struct link_cursor *cursor, uint8_t *private, size_t leng
 	if (length > cursor->left)
 		return -ERANGE;
 	while (length) {
-		struct iovec piece;
+		struct iovec piece = { NULL, 0 };
 		unsigned int n;
 		size_t bytes = link_cursor_take(cursor, length, &piece, 1, &n);
 
+		if (!n) /* the lengths of a buffer contradict each other */
+			return -ERANGE;
 		if (to_buffer)
 			memcpy(piece.iov_base, private, bytes);
 		else
