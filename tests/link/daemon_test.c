@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -584,6 +585,33 @@ static void a_stopped_emulator_costs_little_and_disturbs_nobody(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* A huge page that the machine does not have is as lost as one of a full tmpfs. */
+static void a_lost_page_of_the_guest_does_not_kill_the_daemon(void **state)
+{
+	struct emu_memory odd = { .fd = memfd_create("odd", MFD_HUGETLB | MFD_ALLOW_SEALING) };
+	struct rig *rig = *state;
+	struct emu_request request = {
+		.response = { .length = RESPONSE },
+		.data = { .region = 1, .offset = (1 << 30) - 8192, .length = 8192 },
+		.data_valid = 8192
+	};
+	char head[1024];
+
+	assert_true(odd.fd >= 0);
+	assert_int_equal(ftruncate(odd.fd, 1 << 30), 0);
+	assert_int_equal(fcntl(odd.fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	assert_int_equal(emu_region(&rig->emu, 1, &odd, 0, 1 << 30, 0), 0);
+	request.head = put_head(head, sizeof(head), "odd", 8192, "");
+	emu_submit(&rig->emu, &request);
+	assert_true(emu_wait_closed(&rig->emu));
+	assert_true(rig->emu.goodbye);
+	assert_null(emu_receive_type(&rig->emu, AZL_COMPLETE, 0, 0));
+	emu_drop(&rig->emu);
+	close(odd.fd);
+	connect_device(rig);
+	assert_int_equal(ask(rig, get_head(head, sizeof(head), "odd", ""), 8192, 0).http, 404);
+}
+
 static void sigterm_ends_the_link_with_a_goodbye(void **state)
 {
 	struct rig *rig = *state;
@@ -609,6 +637,7 @@ int main(int argc, char **argv)
 		TEST(a_part_sent_again_to_a_new_daemon_finds_no_handle),
 		TEST(a_commit_sent_again_to_a_new_daemon_is_answered),
 		TEST(a_stopped_emulator_costs_little_and_disturbs_nobody),
+		TEST(a_lost_page_of_the_guest_does_not_kill_the_daemon),
 		TEST(sigterm_ends_the_link_with_a_goodbye),
 	};
 

@@ -520,8 +520,10 @@ static void more_requests_than_agreed_cut_the_link(void **state)
 	struct emu other;
 
 	fake_shut(bench->svc, FAKE_START);
-	for (unsigned int i = 0; i < AZL_MAX_INFLIGHT; i++)
+	for (unsigned int i = 0; i < AZL_MAX_INFLIGHT; i++) {
+		request.response.offset = RESPONSE_AT + i % 100 * RESPONSE_ROOM;
 		emu_submit(&bench->emu, &request);
+	}
 	fake_await(bench->svc, FAKE_START, 1);
 	emu_cancel(&bench->emu, 999999, 0); /* unknown: ignored */
 	emu_submit(&bench->emu, &request);
