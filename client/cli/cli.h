@@ -119,6 +119,8 @@ void cli_output_lock(void);
 void cli_output_unlock(void);
 /* A name on stdout: control characters become '?' on a terminal. */
 void cli_print_name(const char *name);
+/* Whether all that was printed so far went well. */
+bool cli_output_ok(void);
 /* Flushes and closes stdout; EXIT_LOCAL when something could not be written. */
 int cli_close_output(void);
 

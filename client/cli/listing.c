@@ -53,6 +53,9 @@ int cli_walk(struct cli *cli, const char *container, const char *prefix, const c
 
 /* ---- ls ---- */
 
+/* Ends a walk, and is no exit code. */
+#define STOP -1
+
 struct ls {
 	struct cli *cli;
 	const char *container;
@@ -89,7 +92,7 @@ static int ls_entry(void *context, const struct azblob_entry *entry)
 	ls->bytes += entry->size;
 	if (ls->cli->json) {
 		ls_json(ls, entry);
-		return EXIT_OK;
+		return cli_output_ok() ? EXIT_OK : STOP;
 	}
 	if (ls->cli->long_list) {
 		if (entry->kind == AZBLOB_ENTRY_BLOB)
@@ -101,7 +104,7 @@ static int ls_entry(void *context, const struct azblob_entry *entry)
 	cli_print_name(entry->name);
 	putchar('\n');
 	/* Nobody reads on: no reason to fetch more pages. */
-	return ferror(stdout) ? EXIT_LOCAL : EXIT_OK;
+	return cli_output_ok() ? EXIT_OK : STOP;
 }
 
 int cli_ls(struct cli *cli)
@@ -127,6 +130,9 @@ int cli_ls(struct cli *cli)
 	code = cli_connect(cli);
 	if (!code)
 		code = cli_walk(cli, name.container, name.blob, cli->delimiter, ls_entry, &ls);
+	/* What happened to the output is for main() to say. */
+	if (code == STOP)
+		code = EXIT_OK;
 	if (!code && cli->verbose) {
 		char bytes[16];
 

@@ -216,19 +216,23 @@ void cli_print_name(const char *name)
 		putchar(terminal && ((unsigned char)*name < 0x20 || *name == 0x7f) ? '?' : *name);
 }
 
+/* errno of the first write to standard output that failed, or 0. */
+static int output_errno;
+
+bool cli_output_ok(void)
+{
+	if (ferror(stdout) && !output_errno)
+		output_errno = errno ? errno : EIO;
+	return !output_errno;
+}
+
 int cli_close_output(void)
 {
-	bool failed = ferror(stdout);
-
-	if (fflush(stdout))
-		failed = true;
+	if (cli_output_ok() && (fflush(stdout) || (close(STDOUT_FILENO) && errno != EBADF)))
+		output_errno = errno;
 	/* A reader that has seen enough (head) is no failure. */
-	if (failed && errno == EPIPE)
+	if (!output_errno || output_errno == EPIPE)
 		return EXIT_OK;
-	if (close(STDOUT_FILENO) && errno != EBADF)
-		failed = true;
-	if (!failed)
-		return EXIT_OK;
-	cli_error("writing the output failed: %s", strerror(errno));
+	cli_error("writing the output failed: %s", strerrordesc_np(output_errno));
 	return EXIT_LOCAL;
 }

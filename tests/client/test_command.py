@@ -168,13 +168,26 @@ def test_output_that_cannot_be_written_is_a_failure(azblob, box, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure(azblob, box):
-    for name in range(20):
-        azblob.ok("put", "-", f"{box}/{name}", stdin=b"")
-    process = azblob.start("ls", box)
-    process.stdout.close()
-    error = process.stderr.read()
-    assert process.wait() == 0, error
+def test_a_reader_that_has_seen_enough_is_no_failure(azblob, box, tmp_path):
+    for name in range(120):
+        (tmp_path / f"{name}-{'x' * 200}").touch()
+    azblob.ok("put", "-r", f"{tmp_path}/", box)
+    # More than a pipe's reader takes at once and more than one buffer; and almost nothing.
+    for arguments in (["ls", box], ["ls", "--json", box], ["container", "ls"]):
+        process = azblob.start(*arguments)
+        process.stdout.close()
+        error = process.stderr.read()
+        process.stderr.close()
+        assert process.wait() == 0, error
+
+
+def test_a_long_list_onto_a_full_disk_is_a_failure(azblob, box, tmp_path):
+    for name in range(120):
+        (tmp_path / f"{name}-{'x' * 200}").touch()
+    azblob.ok("put", "-r", f"{tmp_path}/", box)
+    with open("/dev/full", "wb") as full:
+        process = azblob.start("ls", box, stdout=full)
+        assert b"No space left" in process.communicate()[1] and process.returncode == 7
 
 
 def test_local_files_that_cannot_be_read_or_made(azblob, box, tmp_path):

@@ -224,3 +224,35 @@ def test_connections_are_kept(proxied, box, tmp_path):
         (tree / str(number)).write_bytes(b"x")
     azblob.ok("--parallel", "2", "put", "-r", tree, box)
     assert proxy.connections <= 3
+
+
+def test_a_terminal_shows_a_bar_and_a_pipe_does_not(proxied, box, large, tmp_path):
+    go = threading.Event()
+    pieces = []
+
+    def slow(direction, data):
+        if direction == "down" and len(data) > 4000:
+            pieces.append(1)
+            if len(pieces) > 8:
+                go.wait(60)
+        return data
+    azblob, _ = proxied(slow, options=["--block-size", "512K", "--parallel", "1"])
+    terminal, side = os.openpty()
+    process = azblob.start("get", f"{box}/large", tmp_path / "out", stdout=side, stderr=side)
+    os.close(side)
+    shown = b""
+    while b"left" not in shown:
+        shown += os.read(terminal, 4096)
+    go.set()
+    try:
+        while more := os.read(terminal, 4096):
+            shown += more
+    except OSError:
+        pass
+    os.close(terminal)
+    assert process.wait(60) == 0
+    text = shown.decode()
+    assert "get [" in text and "% " in text and "of 3.0 MiB" in text and "/s" in text
+    # The bar is gone at the end; the summary stays.
+    assert text.rstrip().splitlines()[-1].lstrip("\r\x1b[K").startswith("azblob: get: 1 file, 3.0 MiB")
+    assert azblob.ok("get", f"{box}/large", tmp_path / "out").err == ""
