@@ -54,7 +54,7 @@ int cli_walk(struct cli *cli, const char *container, const char *prefix, const c
 /* ---- ls ---- */
 
 /* Ends a walk, and is no exit code. */
-#define STOP -1
+#define STOP (-1)
 
 struct ls {
 	struct cli *cli;

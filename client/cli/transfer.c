@@ -180,7 +180,7 @@ static void json_summary(const struct transfer *transfer, double seconds)
 	cli_json_real("mb_per_s", seconds > 0 ? (double)transfer->bytes / 1e6 / seconds : 0);
 	cli_json_number("requests", transfer->requests);
 	cli_json_number("retries", transfer->retries);
-	cli_json_bool("verified", !transfer->unverified);
+	cli_json_bool("verified", transfer->files && !transfer->unverified);
 	cli_json_string("transport",
 			azblob_conn_transport(transfer->cli->conn) == AZBLOB_TRANSPORT_DRIVER
 				? "driver"
