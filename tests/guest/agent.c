@@ -76,8 +76,8 @@ struct run {
 
 struct command {
 	uint64_t id;
-	pid_t pid; /* 0: free */
-	int out[2]; /* what it writes to 1 and 2; -1 at the end */
+	pid_t pid;         /* 0: free */
+	int out[2];        /* what it writes to 1 and 2; -1 at the end */
 	uint64_t deadline; /* ms, 0: none */
 	bool timed_out;
 };

@@ -23,7 +23,8 @@ static inline void pattern_fill(void *to, size_t length, uint64_t seed, uint64_t
 	size_t i = 0;
 
 	while (i < length && (offset + i) % 8) {
-		p[i] = (unsigned char)(pattern_word(seed, (offset + i) / 8) >> (offset + i) % 8 * 8);
+		p[i] = (unsigned char)(pattern_word(seed, (offset + i) / 8) >>
+				       (offset + i) % 8 * 8);
 		i++;
 	}
 	for (; i + 8 <= length; i += 8) {
@@ -32,7 +33,8 @@ static inline void pattern_fill(void *to, size_t length, uint64_t seed, uint64_t
 		memcpy(p + i, &word, 8);
 	}
 	for (; i < length; i++)
-		p[i] = (unsigned char)(pattern_word(seed, (offset + i) / 8) >> (offset + i) % 8 * 8);
+		p[i] = (unsigned char)(pattern_word(seed, (offset + i) / 8) >>
+				       (offset + i) % 8 * 8);
 }
 
 /* Index of the first byte that is not as it should be, or -1. */
@@ -44,7 +46,8 @@ static inline ssize_t pattern_check(const void *from, size_t length, uint64_t se
 	for (; i < length; i++) {
 		if ((offset + i) % 8 == 0)
 			break;
-		if (p[i] != (unsigned char)(pattern_word(seed, (offset + i) / 8) >> (offset + i) % 8 * 8))
+		if (p[i] !=
+		    (unsigned char)(pattern_word(seed, (offset + i) / 8) >> (offset + i) % 8 * 8))
 			return (ssize_t)i;
 	}
 	for (; i + 8 <= length; i += 8) {
@@ -55,7 +58,8 @@ static inline ssize_t pattern_check(const void *from, size_t length, uint64_t se
 			return (ssize_t)i;
 	}
 	for (; i < length; i++) {
-		if (p[i] != (unsigned char)(pattern_word(seed, (offset + i) / 8) >> (offset + i) % 8 * 8))
+		if (p[i] !=
+		    (unsigned char)(pattern_word(seed, (offset + i) / 8) >> (offset + i) % 8 * 8))
 			return (ssize_t)i;
 	}
 	return -1;

@@ -53,7 +53,12 @@
 #define GUARD 0xa5
 #define HUGE_PAGE (2u << 20)
 
-enum { REQUEST, RESPONSE, DATA, BUFFERS };
+enum {
+	REQUEST,
+	RESPONSE,
+	DATA,
+	BUFFERS
+};
 
 static const char *const names[BUFFERS] = { "request", "response", "data" };
 
@@ -178,15 +183,15 @@ static void map_anonymous(struct buffer *buffer)
 
 static bool is_ours(const struct buffer *buffer)
 {
-	return buffer->map && !is(buffer, "hole") && !is(buffer, "samepage") && !is(buffer, "alias");
+	return buffer->map && !is(buffer, "hole") && !is(buffer, "samepage") &&
+	       !is(buffer, "alias");
 }
 
 /* Guards are the bytes of the buffer's pages that are not the buffer's. */
 static void set_guards(struct buffer *buffer)
 {
 	memset(buffer->map, GUARD, buffer->offset);
-	memset(buffer->start + buffer->size, GUARD,
-	       buffer->mapped - buffer->offset - buffer->size);
+	memset(buffer->start + buffer->size, GUARD, buffer->mapped - buffer->offset - buffer->size);
 }
 
 static bool guards_intact(const struct buffer *buffer)
@@ -262,9 +267,9 @@ static void call(int argc, char **argv, const char *head, size_t head_length, st
 	uint32_t nr = raw_number(option(argc, argv, "nr") ? option(argc, argv, "nr") : "f0");
 	const char *mode = option(argc, argv, "open"), *guid = option(argc, argv, "guid");
 	const char *dev = option(argc, argv, "dev");
-	int flags = mode && !strcmp(mode, "rdonly") ? O_RDONLY :
-		    mode && !strcmp(mode, "wronly") ? O_WRONLY :
-						      O_RDWR;
+	int flags = mode && !strcmp(mode, "rdonly")   ? O_RDONLY
+		    : mode && !strcmp(mode, "wronly") ? O_WRONLY
+						      : O_RDWR;
 	void *argp = out->raw;
 	int fd;
 
@@ -322,8 +327,10 @@ static void call(int argc, char **argv, const char *head, size_t head_length, st
 	if (option(argc, argv, "save") && buffers[DATA].map) {
 		FILE *file = fopen(option(argc, argv, "save"), "w");
 
-		if (!file || fwrite(buffers[DATA].start, 1, buffers[DATA].size, file) !=
-				     buffers[DATA].size || fclose(file))
+		if (!file ||
+		    fwrite(buffers[DATA].start, 1, buffers[DATA].size, file) !=
+			    buffers[DATA].size ||
+		    fclose(file))
 			die(option(argc, argv, "save"));
 	}
 }
@@ -338,8 +345,8 @@ static void print_hex(const char *name, const unsigned char *data, size_t length
 
 static void print(const struct outcome *out, uint32_t nr, bool parent_intact)
 {
-	printf("{\"opened\": %s, \"result\": %ld, \"errno\": %d", out->result == -2 ? "false" : "true",
-	       out->result, out->error);
+	printf("{\"opened\": %s, \"result\": %ld, \"errno\": %d",
+	       out->result == -2 ? "false" : "true", out->result, out->error);
 	printf(", \"status\": %u, \"response_len\": %u", raw_get(out->raw, nr, RAW_STATUS),
 	       raw_get(out->raw, nr, RAW_RESPONSE_OUT));
 	for (int i = 0; i < BUFFERS; i++)
@@ -354,8 +361,8 @@ static void print(const struct outcome *out, uint32_t nr, bool parent_intact)
 
 int main(int argc, char **argv)
 {
-	struct outcome *out = map(sizeof(*out), PROT_READ | PROT_WRITE,
-				  MAP_SHARED | MAP_ANONYMOUS, -1);
+	struct outcome *out =
+		map(sizeof(*out), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
 	uint32_t nr = raw_number(option(argc, argv, "nr") ? option(argc, argv, "nr") : "f0");
 	static char head[1 << 17];
 	size_t head_length = fread(head, 1, sizeof(head), stdin);
@@ -376,7 +383,8 @@ int main(int argc, char **argv)
 	if (may_fill(&buffers[RESPONSE]))
 		memset(buffers[RESPONSE].start, 0xee, buffers[RESPONSE].size);
 	if (may_fill(&buffers[DATA]))
-		pattern_fill(buffers[DATA].start, buffers[DATA].size, number(argc, argv, "seed", 0), 0);
+		pattern_fill(buffers[DATA].start, buffers[DATA].size, number(argc, argv, "seed", 0),
+			     0);
 	for (int i = 0; i < BUFFERS; i++)
 		protect_buffer(&buffers[i]);
 
@@ -397,7 +405,8 @@ int main(int argc, char **argv)
 		if (is(&buffers[DATA], "forked"))
 			parent_intact = pattern_check(buffers[DATA].start, buffers[DATA].size,
 						      number(argc, argv, "seed", 0), 0) < 0;
-		for (size_t i = 0; is(&buffers[RESPONSE], "forked") && i < buffers[RESPONSE].size; i++)
+		for (size_t i = 0; is(&buffers[RESPONSE], "forked") && i < buffers[RESPONSE].size;
+		     i++)
 			parent_intact &= buffers[RESPONSE].start[i] == 0xee;
 	} else {
 		call(argc, argv, head, head_length, out);

@@ -37,10 +37,10 @@ static uint64_t draw(void)
 
 static uint64_t draw_length(void)
 {
-	static const uint64_t special[] = { 0,	    1,		4095,	    4096,	4097,
-					    16384,  65536,	33546240,   33550336,	33554431,
-					    33554432, 33554433, 0x7fffffff, 0x80000000, 0xfffff000,
-					    0xffffffff };
+	static const uint64_t special[] = { 0,          1,          4095,       4096,
+					    4097,       16384,      65536,      33546240,
+					    33550336,   33554431,   33554432,   33554433,
+					    0x7fffffff, 0x80000000, 0xfffff000, 0xffffffff };
 
 	switch (draw() % 4) {
 	case 0:
@@ -105,7 +105,8 @@ int main(int argc, char **argv)
 	}
 	fd = open(dev, O_RDWR);
 	arena = mmap(NULL, ARENA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	bystander = mmap(NULL, BYSTANDER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bystander =
+		mmap(NULL, BYSTANDER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (fd < 0 || arena == MAP_FAILED || bystander == MAP_FAILED) {
 		perror("vspfuzz");
 		return 2;

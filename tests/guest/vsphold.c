@@ -20,7 +20,8 @@
 int main(int argc, char **argv)
 {
 	static char head[65536], response[16384];
-	const char *dev = argc > 1 && !strncmp(argv[1], "dev=", 4) ? argv[1] + 4 : "/dev/azure_blob";
+	const char *dev =
+		argc > 1 && !strncmp(argv[1], "dev=", 4) ? argv[1] + 4 : "/dev/azure_blob";
 	size_t length = fread(head, 1, sizeof(head), stdin);
 	unsigned char raw[RAW_SIZE] = { 0 };
 	int fd = open(dev, O_RDWR), number;

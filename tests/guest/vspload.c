@@ -108,7 +108,8 @@ static void *worker(void *arg)
 	data = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	response = mmap(NULL, options.response_len + PAGE, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	request = mmap(NULL, sizeof(head), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	request = mmap(NULL, sizeof(head), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       0);
 	if (data == MAP_FAILED || response == MAP_FAILED || request == MAP_FAILED)
 		die("mmap");
 	memcpy(request, head, head_length);
@@ -228,7 +229,8 @@ static void init_shared(void)
 	pthread_mutexattr_t mutex;
 	pthread_barrierattr_t barrier;
 
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	if (shared == MAP_FAILED)
 		die("mmap");
 	pthread_mutexattr_init(&mutex);

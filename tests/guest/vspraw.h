@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NR_F0 0xc04852f0u /* _IOWR('R', 0xf0), 72 bytes */
+#define NR_F0 0xc04852f0u     /* _IOWR('R', 0xf0), 72 bytes */
 #define NR_LEGACY 0xc048520au /* _IOWR('R', 10), 72 bytes */
-#define NR_V1 0xc040520au /* _IOWR('R', 10), 64 bytes, no data_valid */
+#define NR_V1 0xc040520au     /* _IOWR('R', 10), 64 bytes, no data_valid */
 
 #define RAW_SIZE 72
 
@@ -33,16 +33,11 @@ enum raw_field {
 
 /* Offset of each field with 72 bytes, and with 64; -1: not there. */
 static const int raw_offset[RAW_FIELDS][2] = {
-	[RAW_TIMEOUT] = { 16, 16 },
-	[RAW_REQUEST_LEN] = { 20, 20 },
-	[RAW_RESPONSE_LEN] = { 24, 24 },
-	[RAW_DATA_LEN] = { 28, 28 },
-	[RAW_DATA_VALID] = { 32, -1 },
-	[RAW_RESERVED] = { 36, -1 },
-	[RAW_STATUS] = { 64, 56 },
-	[RAW_RESPONSE_OUT] = { 68, 60 },
-	[RAW_REQUEST_BUFFER] = { 40, 32 },
-	[RAW_RESPONSE_BUFFER] = { 48, 40 },
+	[RAW_TIMEOUT] = { 16, 16 },        [RAW_REQUEST_LEN] = { 20, 20 },
+	[RAW_RESPONSE_LEN] = { 24, 24 },   [RAW_DATA_LEN] = { 28, 28 },
+	[RAW_DATA_VALID] = { 32, -1 },     [RAW_RESERVED] = { 36, -1 },
+	[RAW_STATUS] = { 64, 56 },         [RAW_RESPONSE_OUT] = { 68, 60 },
+	[RAW_REQUEST_BUFFER] = { 40, 32 }, [RAW_RESPONSE_BUFFER] = { 48, 40 },
 	[RAW_DATA_BUFFER] = { 56, 48 },
 };
 
