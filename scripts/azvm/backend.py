@@ -96,7 +96,9 @@ class Backend:
             time.sleep(0.01)
 
     def resume(self):
-        self.signal(signal.SIGCONT)
+        """SIGCONT, to one that still runs."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGCONT)
 
     def stop(self):
         if self.process and self.process.poll() is None:

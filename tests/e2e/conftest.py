@@ -219,6 +219,8 @@ def guest(request, machines):
     """The machine of this file."""
     machine = machines.get(request.node.path)
     yield machine
+    # A test that failed may have left it stopped.
+    machine.backend.resume()
     lost = machine.lost
     try:
         finish(request, machine)

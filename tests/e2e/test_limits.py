@@ -71,7 +71,7 @@ def test_ring_full_while_the_host_does_not_answer(guest, container, target):
     try:
         load = guest.start(load_argv(threads=1200, data_len=size, expect=44, timeout=0),
                            stdin=get(target("quarter")), timeout=300)
-        load.wait_output("started")
+        load.wait_output("started", 60 * guest.slow)
         guest.until(lambda: guest.counters()["queued"] > 100, "requests waiting for room")
         # A packet that would have to wait is refused to who does not want to.
         answer = call(guest, probe(), nonblock=1)
