@@ -434,18 +434,11 @@ static void link_open(AzureBlobVSP *s)
     vsp_session_opened(s);
 }
 
-/*
- * End the connection.  With reconnect-ms the chardev tries again, and
- * vsp_session_opened() is called when it succeeds.
- */
-void vsp_link_drop(AzureBlobVSP *s)
+static void link_close(AzureBlobVSP *s)
 {
     VspLink *l = &s->link;
     VspOut *out;
 
-    if (!l->sioc) {
-        return;
-    }
     trace_azure_blob_vsp_link_down(l->generation);
 
     aio_set_fd_handler(qemu_get_aio_context(), l->fd, NULL, NULL, NULL, NULL,
@@ -467,8 +460,21 @@ void vsp_link_drop(AzureBlobVSP *s)
     }
 
     vsp_session_closed(s);
-    /* no more than a formality if it was the chardev that told us */
-    qemu_chr_fe_disconnect(&l->chr);
+}
+
+/*
+ * End the connection.  With reconnect-ms the chardev tries again, and
+ * vsp_session_opened() is called when it succeeds.
+ */
+void vsp_link_drop(AzureBlobVSP *s)
+{
+    if (!s->link.sioc) {
+        return;
+    }
+    link_close(s);
+    if (!s->link.chr_closed) {
+        qemu_chr_fe_disconnect(&s->link.chr);
+    }
 }
 
 static void chr_event(void *opaque, QEMUChrEvent event)
@@ -477,9 +483,12 @@ static void chr_event(void *opaque, QEMUChrEvent event)
 
     switch (event) {
     case CHR_EVENT_OPENED:
+        s->link.chr_closed = false;
         link_open(s);
         break;
     case CHR_EVENT_CLOSED:
+        /* from here on it must not be told to close, see chr_closed */
+        s->link.chr_closed = true;
         if (s->link.sioc) {
             vsp_link_drain(s);
             vsp_link_drop(s);

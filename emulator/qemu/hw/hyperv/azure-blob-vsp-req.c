@@ -275,7 +275,6 @@ static void grace_passed(void *opaque)
 /* Take over a request that was checked and whose pages are mapped. */
 void vsp_request_submit(AzureBlobVSP *s, VspRequest *req)
 {
-    req->vsp = s;
     req->id = s->requests.next_id++;
     req->deadline = req->timeout_ms ? virtual_ms() + req->timeout_ms
                                     : INT64_MAX;
@@ -289,7 +288,6 @@ void vsp_request_submit(AzureBlobVSP *s, VspRequest *req)
 /* Answer a request that goes no further; its pages are mapped no longer. */
 void vsp_request_refuse(AzureBlobVSP *s, VspRequest *req, uint32_t status)
 {
-    req->vsp = s;
     req->status = status;
     s->requests.num++;
     release_pages(req);

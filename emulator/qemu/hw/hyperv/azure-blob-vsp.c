@@ -229,6 +229,7 @@ static void handle_packet(AzureBlobVSP *s, VspRequest *req)
 {
     uint32_t status;
 
+    req->vsp = s;
     if (!req->chan_req.need_comp) {
         /* it could not be told, whatever comes of it */
         guest_error(s, "it asks for no completion; the channel is stopped");

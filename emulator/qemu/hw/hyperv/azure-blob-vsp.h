@@ -114,6 +114,11 @@ typedef struct VspOut {
 
 typedef struct VspLink {
     CharBackend chr;
+    /*
+     * The chardev is not connected.  It says so with its lock held, or while it
+     * is finalized: neither is a moment to call it.
+     */
+    bool chr_closed;
     QIOChannelSocket *sioc; /* our own handle on the socket, NULL if none */
     int fd;
     /* counts connections; tells a nested callback that its link is gone */
