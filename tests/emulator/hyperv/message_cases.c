@@ -284,3 +284,5 @@ const struct test_case message_cases[] = {
 	{ "state-survives-migration", state_survives_migration },
 	{ 0, 0 },
 };
+
+const struct test_case *const all_cases[] = { msr_cases, message_cases, 0 };
