@@ -352,6 +352,30 @@ static void ring_full_of_completions(void)
 	CHECK(!completion_waits());
 }
 
+/* This guest's event flags: one bit for each channel */
+static bool told(void)
+{
+	return PAGE_B[VMBUS_SINT * 256 + relid / 8] & 1 << relid % 8;
+}
+
+/*
+ * A guest that waits for room is told when it is there.  The other ring's
+ * interrupts are masked, so nothing else can have told it.
+ */
+static void room_in_the_ring_is_told(void)
+{
+	struct packet p = good_packet();
+
+	set_up_channel();
+	from_host.mask = 1;
+	/* No room but that of an empty ring will do. */
+	to_host.pending = RING_BYTES - 100;
+	CHECK(!told());
+	send_packet(&p, 1);
+	CHECK(EVENTUALLY(told()));
+	expect_completion(1, OK);
+}
+
 const struct test_case packet_cases[] = {
 	{ "bad-packets-are-refused", bad_packets_are_refused },
 	{ "packet-without-completion-stops", packet_without_completion_stops },
@@ -365,6 +389,7 @@ const struct test_case packet_cases[] = {
 	{ "room-is-filled-and-nothing-else", room_is_filled_and_nothing_else },
 	{ "same-page-many-times", same_page_many_times },
 	{ "new-code-is-run", new_code_is_run },
+	{ "room-in-the-ring-is-told", room_in_the_ring_is_told },
 	{ "ring-full-of-completions", ring_full_of_completions },
 	{ 0, 0 },
 };
