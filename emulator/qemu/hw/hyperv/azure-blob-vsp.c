@@ -162,7 +162,7 @@ static uint32_t parse_packet(AzureBlobVSP *s, VspRequest *req)
     data.length = req->data_length = le32_to_cpu(wire.data_length);
     req->data_valid = le32_to_cpu(wire.data_valid);
     if (!req->data_length) {
-        /* The first published form of the ioctl says 1 even without a buffer. */
+        /* the first published form of the ioctl says 1 even then */
         req->data_valid = 0;
     }
     head.offset = le32_to_cpu(wire.request_offset);
