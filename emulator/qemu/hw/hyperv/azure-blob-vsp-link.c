@@ -65,6 +65,9 @@ static void watch(AzureBlobVSP *s, bool out)
 static void free_out(VspLink *l, VspOut *out)
 {
     l->out_bytes -= out->len + out->payload_len;
+    if (out->fd >= 0) {
+        close(out->fd);
+    }
     g_free(out->buf);
     g_free(out);
 }
@@ -161,7 +164,7 @@ static void link_writable(void *opaque)
 
 /*
  * Send @len bytes at @msg, which becomes the link's, then @payload_len bytes of
- * @req's data.  @fd, unless -1, goes with it and has to stay open until then.
+ * @req's data.  @fd, unless -1, goes with it and becomes the link's as well.
  * @req is told when all has left.
  */
 void vsp_link_send(AzureBlobVSP *s, void *msg, size_t len, int fd,
@@ -171,6 +174,9 @@ void vsp_link_send(AzureBlobVSP *s, void *msg, size_t len, int fd,
     VspOut *out;
 
     if (!l->sioc) {
+        if (fd >= 0) {
+            close(fd);
+        }
         g_free(msg);
         return;
     }

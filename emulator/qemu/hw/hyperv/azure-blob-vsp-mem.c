@@ -223,7 +223,7 @@ static void add_region(AzureBlobVSP *s, RAMBlock *block)
 {
     struct azl_region_add *msg;
     VspRegion *r;
-    int i;
+    int i, fd;
 
     for (i = 0; i < AZL_MAX_REGIONS; i++) {
         if (s->regions.region[i].state == VSP_REGION_FREE) {
@@ -232,6 +232,11 @@ static void add_region(AzureBlobVSP *s, RAMBlock *block)
     }
     if (i == AZL_MAX_REGIONS) {
         /* what is in no region goes inline */
+        return;
+    }
+    /* the message may wait longer than the block lives */
+    fd = qemu_dup(qemu_ram_get_fd(block));
+    if (fd < 0) {
         return;
     }
 
@@ -251,7 +256,7 @@ static void add_region(AzureBlobVSP *s, RAMBlock *block)
     msg->header.id = cpu_to_le64(i);
     msg->offset = cpu_to_le64(block->fd_offset);
     msg->size = cpu_to_le64(r->size);
-    vsp_link_send(s, msg, sizeof(*msg), qemu_ram_get_fd(block), NULL, 0);
+    vsp_link_send(s, msg, sizeof(*msg), fd, NULL, 0);
 }
 
 static void delete_region(AzureBlobVSP *s, int i)

@@ -105,7 +105,7 @@ typedef struct VspOut {
     uint8_t *buf;
     size_t len;
     size_t done;           /* of @buf and then of the payload */
-    int fd;                /* to go with the first byte, or -1; not owned */
+    int fd;                /* to go with the first byte, or -1 */
     VspRequest *req;       /* the REQUEST's request, or NULL */
     size_t payload_len;    /* bytes of @req's data after @buf */
 } VspOut;
