@@ -7,6 +7,7 @@ azblob-over-link plays driver and emulator on the daemon's link socket.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,10 @@ BUILD = Path(os.environ.get("AZBLOB_BUILD") or next(
     (ROOT / name for name in ("build-asan", "build") if (ROOT / name / "build.ninja").exists()),
     ROOT / "build"))
 ACCOUNT = "devstoreaccount1"
+
+# A shell that starts this in the background has it ignore SIGINT, and azblob would rightly inherit
+# that.  With a handler here, programs start with the default.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def clean_environment():
