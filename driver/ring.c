@@ -79,6 +79,11 @@ static void azb_ring_read(struct azb_device *azb)
 			 * the host owns stays with it until it goes away.
 			 */
 			azb->rx_on = false;
+			/*
+			 * In batched mode the bus would call again for as long
+			 * as there is something on the ring: for ever.
+			 */
+			set_channel_read_mode(channel, HV_CALL_DIRECT);
 			dev_err(&azb->dev, "inbound ring corrupted, not read any more\n");
 			break;
 		}
@@ -118,6 +123,8 @@ int azb_ring_open(struct azb_device *azb)
 {
 	int ret;
 
+	/* As it is at first; a corrupted ring has changed it. */
+	set_channel_read_mode(azb->channel, HV_CALL_BATCHED);
 	/* Before, because the callback may not be late. */
 	azb_ring_set_rx(azb, true);
 	ret = vmbus_open(azb->channel, AZB_RING_SIZE, AZB_RING_SIZE, NULL, 0,
