@@ -22,6 +22,8 @@
 #define EVENTS 64
 /* A request may be answered so much after its time-out. */
 #define DUE_STEP_NS (20u * 1000000u)
+/* How long no link is accepted after the process ran out of descriptors. */
+#define DEAF_NS (500u * 1000000u)
 /* How long a peer that does not read may delay the end of the door. */
 #define LINGER_MS 1000u
 
@@ -39,6 +41,18 @@ void link_door_wake(struct link_door *door)
 
 /* -------------------------------------------------------------- event loop */
 
+/*
+ * Without a free descriptor the listener stays readable, and epoll would say so again at once and
+ * for ever.  It is left alone for a while; who wants to connect waits in its queue.
+ */
+static void listen_again(struct link_door *door, bool now)
+{
+	struct epoll_event event = { .events = now ? EPOLLIN : 0, .data.ptr = &listener_tag };
+
+	door->deaf_until_ns = now ? 0 : link_now_ns() + DEAF_NS;
+	epoll_ctl(door->epoll, EPOLL_CTL_MOD, door->listener, &event);
+}
+
 static void accept_all(struct link_door *door)
 {
 	for (;;) {
@@ -48,8 +62,10 @@ static void accept_all(struct link_door *door)
 		if (fd < 0) {
 			if (errno == EINTR || errno == ECONNABORTED)
 				continue;
-			if (errno != EAGAIN && errno != EWOULDBLOCK)
+			if (errno != EAGAIN && errno != EWOULDBLOCK) {
 				azb_log(AZB_LOG_ERROR, "link: accept: %m");
+				listen_again(door, false);
+			}
 			return;
 		}
 		conn = link_conn_new(door, fd);
@@ -159,6 +175,12 @@ static void *serve(void *argument)
 			if (!door->conns)
 				return NULL;
 			wait_ms = 50;
+		}
+		if (door->deaf_until_ns && door->listener >= 0) {
+			if (now >= door->deaf_until_ns)
+				listen_again(door, true);
+			else if (wait_ms > DEAF_NS / 1000000)
+				wait_ms = DEAF_NS / 1000000;
 		}
 		if (now >= door->due_ns)
 			answer_overdue(door, now);

@@ -142,7 +142,8 @@ struct link_door {
 	pthread_t thread;
 	struct link_conn *conns; /* the event loop's */
 	unsigned int numbers;
-	uint64_t due_ns; /* the event loop's: no queued request's time is over before */
+	uint64_t deaf_until_ns; /* the event loop's: 0, or no new links before, for want of fds */
+	uint64_t due_ns;        /* the event loop's: no queued request's time is over before */
 	struct link_job expire_job;
 	_Atomic bool expiring;
 	_Atomic bool draining;
