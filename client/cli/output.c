@@ -67,6 +67,10 @@ static int code_of(const struct azblob_error *error)
 	}
 	switch (error->http_status) {
 	case 404:
+		/* The transfer's own handle, lost in a restart of the host: the blob may well be
+		 * there. */
+		if (!strcmp(error->code, "HandleNotFound"))
+			return EXIT_FAILED;
 		return EXIT_NOT_FOUND;
 	case 401:
 	case 403:
