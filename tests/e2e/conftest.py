@@ -34,7 +34,7 @@ TEST_LIMIT = 900
 def pytest_addoption(parser):
     parser.addoption("--guest-kernel", default=os.environ.get("KERNEL", "6.12"),
                      help="a name for scripts/kernel, a directory like its, or 'debug'")
-    parser.addoption("--guest-accel", default="auto", choices=["auto", "tcg", "kvm"])
+    parser.addoption("--guest-accel", default="tcg", choices=["auto", "tcg", "kvm"])
     parser.addoption("--keep-logs", action="store_true",
                      help="leave consoles in test-results/ also when tests pass")
 
