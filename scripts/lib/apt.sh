@@ -7,13 +7,15 @@
 
 # The archives of this machine's apt: $1 is debian or debian-security.
 debian_archive() {
-	local uri suite
+	local origin uri suite
 
 	case $1 in
 	debian) [ -z "${AZBLOB_DEBIAN:-}" ] || { echo "$AZBLOB_DEBIAN"; return; } ;;
 	*) [ -z "${AZBLOB_DEBIAN_SECURITY:-}" ] || { echo "$AZBLOB_DEBIAN_SECURITY"; return; } ;;
 	esac
-	while read -r suite uri; do
+	# Others publish for "bookworm" too; only what calls itself Debian is Debian.
+	while read -r suite uri origin; do
+		[ "$origin" = Debian ] || continue
 		case $1:$suite in
 		debian:*-security | debian:*/updates) ;;
 		debian:bookworm* | debian-security:*-security)
@@ -21,7 +23,7 @@ debian_archive() {
 			return
 			;;
 		esac
-	done < <(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' | sort -u)
+	done < <(apt-get indextargets --format '$(CODENAME) $(REPO_URI) $(ORIGIN)' 'Created-By: Packages' | sort -u)
 	[ "$1" = debian-security ] || return 1
 	# A machine set up without it: archives keep the two side by side.
 	uri=$(debian_archive debian) && echo "${uri%/debian}/debian-security"
