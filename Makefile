@@ -10,7 +10,7 @@ Q := $(if $(V),,@)
 export KERNEL
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build build-asan emulator driver driver-lint demo vm check unit e2e kunit lint \
+.PHONY: help deps build build-asan emulator emulator-lint driver driver-kernels driver-lint demo vm check unit e2e kunit lint \
 	fresh-check install clean
 
 help:
@@ -38,8 +38,17 @@ emulator: ## QEMU with our device, from Debian's source package, into the cache
 	$(Q)emulator/build
 
 driver: ## hv_azure_blob.ko for the guest kernel
-	$(Q)dir=$$(scripts/kernel get $(KERNEL)) && . "$$dir/env" && \
-		$(MAKE) -C driver KDIR="$$KDIR" CC="$$CC"
+	$(Q)scripts/kernel get $(KERNEL) >/dev/null && scripts/kernel make $(KERNEL) -C driver
+
+driver-kernels: ## the driver for each kernel that Debian 12's compiler builds for, in build/
+	$(Q)for kernel in 5.10 6.1 6.12; do \
+		echo "driver for $$kernel"; \
+		scripts/kernel get $$kernel >/dev/null && \
+		scripts/kernel make $$kernel -C driver OUT=$(CURDIR)/build/driver-$$kernel || exit 1; \
+	done
+
+emulator-lint: emulator ## QEMU's checkpatch over our files and patches
+	$(Q)emulator/lint
 
 driver-lint: ## checkpatch --strict, sparse and W=1 over the driver
 	$(Q)dir=$$(scripts/kernel get $(KERNEL)) && . "$$dir/env" && driver/lint "$$KDIR"
