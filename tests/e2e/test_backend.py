@@ -92,13 +92,13 @@ def test_timeout_of_a_request_that_waits_for_a_daemon(guest, blob):
 def test_stopped_daemon_holds_back_the_timeout(guest, blob):
     """A time-out is answered only when the daemon has confirmed that it writes no more."""
     assert call(guest, probe()).http == 200
+    timeouts = guest.device("stat-timeouts")
     guest.backend.pause()
     try:
         load = guest.start(load_argv(threads=4, data_len=MIB, timeout=200), stdin=get(blob))
         load.wait_output("started")
         guest.wait_in_flight(4)
-        # Longer than the time-out by far; what is checked does not depend on how long.
-        guest.sh("sleep 2")
+        guest.until(lambda: guest.device("stat-timeouts") >= timeouts + 4, "time-outs at the host")
         assert not load.done
         assert guest.counters()["outstanding"] == 4
     finally:
