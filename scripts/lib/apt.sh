@@ -39,7 +39,7 @@ private_apt_setup() {
 	private_apt_dir=$cache/apt/$suite${2:+-$2}
 	[ "${2:-}" != source ] || kind=deb-src
 	main=$(debian_archive debian) || {
-		echo "apt: this machine's apt names no archive of Debian 12; set AZBLOB_DEBIAN" >&2
+		echo "apt: this machine's apt knows no archive of Debian 12: run apt-get update, or set AZBLOB_DEBIAN" >&2
 		return 1
 	}
 	security=$(debian_archive debian-security)
