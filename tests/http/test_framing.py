@@ -200,7 +200,10 @@ def test_a_refused_long_body_gets_its_answer_all_the_same(client, raw, container
     ("2023-11-03", "b?comp=block&blockid=AAAA", 4000 * MIB),
     ("2018-11-09", "b?comp=block&blockid=AAAA", 100 * MIB)])
 def test_limits_are_enforced_before_the_body(client, daemon, container, version, path, limit):
-    for size, status in ((limit + 1, 413), (limit, 100)):
+    # Room is set aside before the body is asked for; a small disk says so then.
+    disk = os.statvfs(os.path.dirname(daemon.log))
+    fits = 100 if disk.f_bavail * disk.f_frsize > limit + 64 * MIB else 507
+    for size, status in ((limit + 1, 413), (limit, fits)):
         raw = Raw(daemon.port)
         headers = {"Content-Length": str(size), "Expect": "100-continue", "x-ms-version": version}
         if "comp" not in path:
