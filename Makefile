@@ -66,7 +66,7 @@ unit: build-asan ## unit tests of the host programs, with sanitizers
 	$(Q)meson test -C build-asan --suite unit --print-errorlogs
 
 e2e: build emulator driver ## the end-to-end suite in a stock guest
-	$(Q)python3 -m pytest tests/e2e
+	$(Q)/usr/bin/python3 -m pytest tests/e2e
 
 kunit: ## the driver's KUnit tests in the debug kernel; prints KTAP
 	$(Q)tests/kunit/run
