@@ -10,7 +10,7 @@ Q := $(if $(V),,@)
 export KERNEL
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build build-asan emulator emulator-lint driver driver-kernels driver-lint demo vm check unit e2e kunit lint \
+.PHONY: help deps build build-asan emulator emulator-lint emulator-test driver driver-kernels driver-lint demo vm check unit e2e kunit lint \
 	fresh-check install clean
 
 help:
@@ -49,6 +49,9 @@ driver-kernels: ## the driver for each kernel that Debian 12's compiler builds f
 
 emulator-lint: emulator ## QEMU's checkpatch over our files and patches
 	$(Q)emulator/lint
+
+emulator-test: emulator ## bare guests against Hyper-V and the device, the device's fence included
+	$(Q)/usr/bin/python3 -m pytest tests/emulator
 
 driver-lint: ## checkpatch --strict, sparse and W=1 over the driver
 	$(Q)dir=$$(scripts/kernel get $(KERNEL)) && . "$$dir/env" && driver/lint "$$KDIR"
