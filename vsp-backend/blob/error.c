@@ -21,6 +21,81 @@ static const struct entry entries[ERR_COUNT] = {
 					"header is formed correctly including the signature." },
 	[ERR_BLOB_ALREADY_EXISTS] = { 409, "BlobAlreadyExists",
 				      "The specified blob already exists." },
+	[ERR_BLOB_ARCHIVED] = { 409, "BlobArchived",
+				"This operation is not permitted on an archived blob." },
+	[ERR_BLOB_BEING_REHYDRATED] = { 409, "BlobBeingRehydrated",
+					"This operation is not permitted because the blob is being "
+					"rehydrated." },
+	[ERR_BLOB_IMMUTABLE_POLICY] = { 409, "BlobImmutableDueToPolicy",
+					"This operation is not permitted as the blob is immutable "
+					"due to a policy." },
+	[ERR_BLOB_IMMUTABLE_HOLD] = { 409, "BlobImmutableDueToLegalHold",
+				      "This operation is not permitted as the blob is immutable "
+				      "due to one or more legal holds." },
+	[ERR_CANNOT_VERIFY_COPY_SOURCE] = { 404, "CannotVerifyCopySource",
+					    "The specified resource does not exist." },
+	[ERR_COPY_ID_MISMATCH] = { 409, "CopyIdMismatch",
+				   "The specified copy ID did not match the copy ID for the "
+				   "pending copy operation." },
+	[ERR_DUPLICATE_TAG_NAMES] = { 400, "DuplicateTagNames",
+				      "The tags specified contain duplicate names." },
+	[ERR_EMPTY_TAG_NAME] = { 400, "EmptyTagName",
+				 "The name of one of the tag key-value pairs is empty." },
+	[ERR_INVALID_BLOB_TIER] = { 400, "InvalidBlobTier", "The specified blob tier is invalid." },
+	[ERR_INVALID_TAG] = { 400, "InvalidTag",
+			      "The tags specified are invalid. It contains characters that are not "
+			      "permitted." },
+	[ERR_LEASE_ALREADY_BROKEN] = { 409, "LeaseAlreadyBroken",
+				       "The lease has already been broken and cannot be broken "
+				       "again." },
+	[ERR_LEASE_ALREADY_PRESENT] = { 409, "LeaseAlreadyPresent",
+					"There is already a lease present." },
+	[ERR_LEASE_BREAKING_ACQUIRE] = { 409, "LeaseIsBreakingAndCannotBeAcquired",
+					 "The lease ID matched, but the lease is currently in "
+					 "breaking state and cannot be acquired until it is "
+					 "broken." },
+	[ERR_LEASE_BREAKING_CHANGE] = { 409, "LeaseIsBreakingAndCannotBeChanged",
+					"The lease ID matched, but the lease is currently in "
+					"breaking state and cannot be changed." },
+	[ERR_LEASE_BROKEN_RENEW] = { 409, "LeaseIsBrokenAndCannotBeRenewed",
+				     "The lease ID matched, but the lease has been broken "
+				     "explicitly and cannot be renewed." },
+	[ERR_LEASE_ID_MISMATCH_BLOB] = { 412, "LeaseIdMismatchWithBlobOperation",
+					 "The lease ID specified did not match the lease ID for "
+					 "the blob." },
+	[ERR_LEASE_ID_MISMATCH_CONTAINER] = { 412, "LeaseIdMismatchWithContainerOperation",
+					      "The lease ID specified did not match the lease ID "
+					      "for the container." },
+	[ERR_LEASE_ID_MISMATCH_OPERATION] = { 409, "LeaseIdMismatchWithLeaseOperation",
+					      "The lease ID specified did not match the lease ID "
+					      "for the resource with the specified lease "
+					      "operation." },
+	[ERR_LEASE_ID_MISSING] = { 412, "LeaseIdMissing",
+				   "There is currently a lease on the resource and no lease ID was "
+				   "specified in the request." },
+	[ERR_LEASE_LOST] = { 412, "LeaseLost",
+			     "A lease ID was specified, but the lease for the resource has "
+			     "expired." },
+	[ERR_LEASE_NOT_PRESENT_OPERATION] = { 409, "LeaseNotPresentWithLeaseOperation",
+					      "There is currently no lease on the resource." },
+	[ERR_MISSING_REQUIRED_XML_NODE] = { 400, "MissingRequiredXmlNode",
+					    "A required XML node was not specified in the request "
+					    "body." },
+	[ERR_NO_PENDING_COPY] = { 409, "NoPendingCopyOperation",
+				  "There is currently no pending copy operation." },
+	[ERR_PENDING_COPY] = { 409, "PendingCopyOperation",
+			       "There is currently a pending copy operation." },
+	[ERR_POLICY_LOCKED] = { 409, "ImmutabilityPolicyLocked",
+				"A locked immutability policy can only be extended; it can be "
+				"neither shortened nor deleted." },
+	[ERR_SOURCE_CONDITION_NOT_MET] = { 412, "SourceConditionNotMet",
+					   "The source condition specified using HTTP conditional "
+					   "header(s) is not met." },
+	[ERR_TAGS_TOO_LARGE] = { 400, "TagsTooLarge",
+				 "The tags specified exceed the maximum permissible limit." },
+	[ERR_INVALID_XML_NODE_VALUE] = { 400, "InvalidXmlNodeValue",
+					 "The value provided for one of the XML nodes in the "
+					 "request body was not in the correct format." },
 	[ERR_BLOB_NOT_FOUND] = { 404, "BlobNotFound", "The specified blob does not exist." },
 	[ERR_BLOCK_COUNT_EXCEEDS_LIMIT] = { 409, "BlockCountExceedsLimit",
 					    "The uncommitted block count cannot exceed the maximum "
@@ -246,6 +321,48 @@ enum err err_of_store(enum store_error error)
 	case STORE_NO_MEMORY:
 	case STORE_SHUTDOWN:
 		return ERR_SERVER_BUSY;
+	case STORE_LEASE_ID_MISSING:
+		return ERR_LEASE_ID_MISSING;
+	case STORE_LEASE_MISMATCH:
+		return ERR_LEASE_ID_MISMATCH_BLOB;
+	case STORE_LEASE_LOST:
+		return ERR_LEASE_LOST;
+	case STORE_LEASE_NOT_PRESENT:
+		return ERR_LEASE_NOT_PRESENT_BLOB;
+	case STORE_LEASE_PRESENT:
+		return ERR_LEASE_ALREADY_PRESENT;
+	case STORE_LEASE_OP_MISMATCH:
+		return ERR_LEASE_ID_MISMATCH_OPERATION;
+	case STORE_LEASE_OP_NOT_PRESENT:
+		return ERR_LEASE_NOT_PRESENT_OPERATION;
+	case STORE_LEASE_BREAKING_ACQUIRE:
+		return ERR_LEASE_BREAKING_ACQUIRE;
+	case STORE_LEASE_BREAKING_CHANGE:
+		return ERR_LEASE_BREAKING_CHANGE;
+	case STORE_LEASE_BROKEN_RENEW:
+		return ERR_LEASE_BROKEN_RENEW;
+	case STORE_LEASE_ALREADY_BROKEN:
+		return ERR_LEASE_ALREADY_BROKEN;
+	case STORE_BLOB_ARCHIVED:
+		return ERR_BLOB_ARCHIVED;
+	case STORE_BLOB_REHYDRATING:
+		return ERR_BLOB_BEING_REHYDRATED;
+	case STORE_TIER_UNKNOWN:
+		return ERR_INVALID_BLOB_TIER;
+	case STORE_BLOB_IMMUTABLE:
+		return ERR_BLOB_IMMUTABLE_POLICY;
+	case STORE_BLOB_HELD:
+		return ERR_BLOB_IMMUTABLE_HOLD;
+	case STORE_POLICY_LOCKED:
+		return ERR_POLICY_LOCKED;
+	case STORE_NO_PENDING_COPY:
+		return ERR_NO_PENDING_COPY;
+	case STORE_PENDING_COPY:
+		return ERR_PENDING_COPY;
+	case STORE_COPY_ID_MISMATCH:
+		return ERR_COPY_ID_MISMATCH;
+	case STORE_SOURCE_CONDITION:
+		return ERR_SOURCE_CONDITION_NOT_MET;
 	case STORE_IO:
 	case STORE_CORRUPT:
 		break;

@@ -40,6 +40,11 @@ struct svc_answer *rq_fail(const struct rq *rq, enum err err)
 
 struct svc_answer *rq_fail_store(const struct rq *rq, enum store_error error)
 {
+	/* two errors have a name of their own where the container itself is meant */
+	if (!rq->target.blob && error == STORE_LEASE_MISMATCH)
+		return rq_fail(rq, ERR_LEASE_ID_MISMATCH_CONTAINER);
+	if (!rq->target.blob && error == STORE_LEASE_NOT_PRESENT)
+		return rq_fail(rq, ERR_LEASE_NOT_PRESENT_CONTAINER);
 	return err_answer(&rq->to, err_of_store(error), NULL);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "stores.h"
 
@@ -35,6 +36,27 @@ const char *store_error_name(enum store_error error)
 		[STORE_CORRUPT] = "store is corrupt",
 		[STORE_UNSUPPORTED] = "unsupported",
 		[STORE_SHUTDOWN] = "shutting down",
+		[STORE_LEASE_ID_MISSING] = "leased, and no lease id given",
+		[STORE_LEASE_MISMATCH] = "another lease id",
+		[STORE_LEASE_LOST] = "lease has ended",
+		[STORE_LEASE_NOT_PRESENT] = "no lease",
+		[STORE_LEASE_PRESENT] = "leased already",
+		[STORE_LEASE_OP_MISMATCH] = "another lease id in a lease operation",
+		[STORE_LEASE_OP_NOT_PRESENT] = "no lease for a lease operation",
+		[STORE_LEASE_BREAKING_ACQUIRE] = "lease is breaking, can't be acquired",
+		[STORE_LEASE_BREAKING_CHANGE] = "lease is breaking, can't be changed",
+		[STORE_LEASE_BROKEN_RENEW] = "lease is broken, can't be renewed",
+		[STORE_LEASE_ALREADY_BROKEN] = "lease is broken already",
+		[STORE_BLOB_ARCHIVED] = "blob is archived",
+		[STORE_BLOB_REHYDRATING] = "blob is being rehydrated",
+		[STORE_TIER_UNKNOWN] = "tier is not for this blob",
+		[STORE_BLOB_IMMUTABLE] = "blob is immutable",
+		[STORE_BLOB_HELD] = "blob is under a legal hold",
+		[STORE_POLICY_LOCKED] = "immutability policy is locked",
+		[STORE_NO_PENDING_COPY] = "no copy is pending",
+		[STORE_PENDING_COPY] = "a copy is pending",
+		[STORE_COPY_ID_MISMATCH] = "another copy id",
+		[STORE_SOURCE_CONDITION] = "source condition not met",
 	};
 
 	if ((size_t)error >= sizeof(names) / sizeof(names[0]) || !names[error])
@@ -61,6 +83,78 @@ bool store_meta_next(const struct store_meta *meta, size_t *at, const char **nam
 	*value = middle + 1;
 	*at = (size_t)(last + 1 - meta->bytes);
 	return true;
+}
+
+/* The zero-terminated text at *at, which moves behind it; NULL: there is none. */
+static const char *next_text(const char *bytes, size_t length, size_t *at)
+{
+	const char *text = bytes + *at;
+	const char *zero = *at < length ? memchr(text, '\0', length - *at) : NULL;
+
+	if (!zero)
+		return NULL;
+	*at = (size_t)(zero + 1 - bytes);
+	return text;
+}
+
+bool store_acl_next(const struct store_acl *acl, size_t *at, struct store_policy *policy)
+{
+	policy->id = next_text(acl->bytes, acl->length, at);
+	policy->start = policy->id ? next_text(acl->bytes, acl->length, at) : NULL;
+	policy->expiry = policy->start ? next_text(acl->bytes, acl->length, at) : NULL;
+	policy->permissions = policy->expiry ? next_text(acl->bytes, acl->length, at) : NULL;
+	return policy->permissions;
+}
+
+bool store_copy_read(const struct store_meta *text, struct store_copy *copy)
+{
+	const char *part[7];
+	size_t at = 0;
+
+	for (size_t i = 0; i < 7; i++) {
+		part[i] = next_text(text->bytes, text->length, &at);
+		if (!part[i])
+			return false;
+	}
+	*copy = (struct store_copy){ .id = part[0],
+				     .status = part[1],
+				     .source = part[2],
+				     .description = part[3],
+				     .copied = strtoull(part[4], NULL, 10),
+				     .total = strtoull(part[5], NULL, 10),
+				     .done_ns = strtoll(part[6], NULL, 10) };
+	return true;
+}
+
+static int64_t system_clock(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static int64_t (*now_clock)(void) = system_clock;
+
+void store_set_clock(int64_t (*now_ns)(void))
+{
+	now_clock = now_ns ? now_ns : system_clock;
+}
+
+int64_t store_now_ns(void)
+{
+	return now_clock();
+}
+
+enum store_lease_state store_lease_state(const struct store_lease *lease, int64_t now_ns)
+{
+	if (!lease->duration_s)
+		return STORE_LEASE_AVAILABLE;
+	if (lease->break_ns)
+		return now_ns < lease->break_ns ? STORE_LEASE_BREAKING : STORE_LEASE_BROKEN;
+	if (lease->duration_s == STORE_LEASE_INFINITE || now_ns < lease->expires_ns)
+		return STORE_LEASE_LEASED;
+	return STORE_LEASE_EXPIRED;
 }
 
 void store_blob_info_clear(struct store_blob_info *info)

@@ -49,6 +49,28 @@ enum store_error {
 	STORE_CORRUPT, /* what is stored contradicts itself; logged */
 	STORE_UNSUPPORTED,
 	STORE_SHUTDOWN, /* the store is closing */
+	/* leases: the same names as codes of Azure, see err_of_store() */
+	STORE_LEASE_ID_MISSING,
+	STORE_LEASE_MISMATCH,
+	STORE_LEASE_LOST,
+	STORE_LEASE_NOT_PRESENT,
+	STORE_LEASE_PRESENT,
+	STORE_LEASE_OP_MISMATCH,
+	STORE_LEASE_OP_NOT_PRESENT,
+	STORE_LEASE_BREAKING_ACQUIRE,
+	STORE_LEASE_BREAKING_CHANGE,
+	STORE_LEASE_BROKEN_RENEW,
+	STORE_LEASE_ALREADY_BROKEN,
+	STORE_BLOB_ARCHIVED,
+	STORE_BLOB_REHYDRATING,
+	STORE_TIER_UNKNOWN,
+	STORE_BLOB_IMMUTABLE,
+	STORE_BLOB_HELD,
+	STORE_POLICY_LOCKED,
+	STORE_NO_PENDING_COPY,
+	STORE_PENDING_COPY,
+	STORE_COPY_ID_MISMATCH,
+	STORE_SOURCE_CONDITION, /* 412 of a source */
 };
 
 /* A short text for logs. */
@@ -112,6 +134,72 @@ struct store_headers {
 	bool has_md5;
 };
 
+/* Set by tests that must not wait for time to pass; NULL: the clock of the system. */
+void store_set_clock(int64_t (*now_ns)(void));
+/* Now, for leases and policies. */
+int64_t store_now_ns(void);
+
+#define STORE_LEASE_INFINITE (-1)
+
+/**
+ * struct store_lease - a client's lease on a blob or container, as it was made
+ * @duration_s: 15 to 60, STORE_LEASE_INFINITE, or 0: there is none.
+ * @expires_ns: end of a lease with an end.
+ * @break_ns: not 0: it is being broken and ends then, or has.
+ *
+ * What that means now says store_lease_state().
+ */
+struct store_lease {
+	uint8_t id[16];
+	int32_t duration_s;
+	int64_t expires_ns;
+	int64_t break_ns;
+};
+
+enum store_lease_state {
+	STORE_LEASE_AVAILABLE,
+	STORE_LEASE_LEASED,
+	STORE_LEASE_EXPIRED,
+	STORE_LEASE_BREAKING,
+	STORE_LEASE_BROKEN,
+};
+
+enum store_lease_state store_lease_state(const struct store_lease *lease, int64_t now_ns);
+
+/* Access tiers; INFERRED: none was ever set, which means the account's default, hot. */
+enum store_tier {
+	STORE_TIER_INFERRED,
+	STORE_TIER_HOT,
+	STORE_TIER_COOL,
+	STORE_TIER_COLD,
+	STORE_TIER_ARCHIVE,
+};
+
+enum store_immutability {
+	STORE_MUTABLE,
+	STORE_UNLOCKED,
+	STORE_LOCKED,
+};
+
+/**
+ * struct store_copy - where a blob was copied from
+ * @status: "pending", "success", "aborted" or "failed".
+ * @copied, @total: bytes.
+ * @done_ns: 0 while pending.
+ */
+struct store_copy {
+	const char *id;
+	const char *status;
+	const char *source;
+	const char *description;
+	uint64_t copied;
+	uint64_t total;
+	int64_t done_ns;
+};
+
+/* Takes the text apart that info.copy holds; false: there is none. */
+bool store_copy_read(const struct store_meta *text, struct store_copy *copy);
+
 /**
  * struct store_blob_info - all there is to know of a blob without its bytes
  * @etag: never 0, never the same for two states of any blobs of the store; shown as
@@ -119,6 +207,11 @@ struct store_headers {
  * @modified_ns, @created_ns: grow strictly within a store.
  * @block_count: blocks of the committed list; 0 after a Put Blob.
  * @crc64: CRC-64/NVME of all bytes, valid with @has_crc64.
+ * @tags: pairs as in metadata, in the order of their keys.
+ * @copy: for store_copy_read().
+ * @rehydrate: the tier that an archived blob is on its way to, else INFERRED.
+ * @tier_changed_ns: 0 as long as @tier is INFERRED.
+ * @immutable_until_ns: with @immutability: no change of the bytes, no deletion before.
  * @arena: owns the strings, if not NULL: end with store_blob_info_clear().  In
  *	callbacks the strings are valid during the call only.
  */
@@ -133,17 +226,67 @@ struct store_blob_info {
 	uint64_t crc64;
 	struct store_headers headers;
 	struct store_meta meta;
+	struct store_meta tags;
+	struct store_meta copy;
+	struct store_lease lease;
+	enum store_tier tier;
+	enum store_tier rehydrate;
+	bool rehydrate_high;
+	int64_t tier_changed_ns;
+	enum store_immutability immutability;
+	int64_t immutable_until_ns;
+	bool legal_hold;
 	void *arena;
 };
 
 void store_blob_info_clear(struct store_blob_info *info);
 
-/* The same of a container; end with store_container_info_clear(). */
+/* Who may read without credentials. */
+enum store_public {
+	STORE_PUBLIC_NONE,
+	STORE_PUBLIC_BLOB,      /* blobs by their names */
+	STORE_PUBLIC_CONTAINER, /* lists and the container's properties too */
+};
+
+#define STORE_MAX_POLICIES 5u
+
+/**
+ * struct store_acl - the stored access policies of a container, in the order given
+ * @bytes: for each one its four strings with a zero after each.
+ */
+struct store_acl {
+	const char *bytes;
+	size_t length;
+};
+
+/* One of them; what was not given is "".  The service has checked them. */
+struct store_policy {
+	const char *id;
+	const char *start; /* ISO 8601, as given */
+	const char *expiry;
+	const char *permissions;
+};
+
+/* Steps through them as store_meta_next() does. */
+bool store_acl_next(const struct store_acl *acl, size_t *at, struct store_policy *policy);
+
+/**
+ * struct store_container_info - the same of a container
+ * @deleted_ns: not 0: it is deleted and can be restored until @until_ns as @version.
+ *
+ * End with store_container_info_clear().
+ */
 struct store_container_info {
 	uint64_t etag;
 	int64_t modified_ns;
 	int64_t created_ns;
 	struct store_meta meta;
+	enum store_public public_access;
+	struct store_acl acl;
+	struct store_lease lease;
+	int64_t deleted_ns;
+	int64_t until_ns;
+	uint64_t version;
 	void *arena;
 };
 
@@ -298,11 +441,11 @@ struct store_block_ref {
 };
 
 enum store_change_kind {
-	/* ref.container; uses: meta */
+	/* ref.container; uses: meta, public_access */
 	STORE_CONTAINER_CREATE = 1,
 	/* uses: conditions.  Its blobs are gone at once, their space comes back later. */
 	STORE_CONTAINER_DELETE,
-	/* uses: conditions, set, meta */
+	/* uses: conditions, set, meta, public_access and acl */
 	STORE_CONTAINER_UPDATE,
 	/*
 	 * ref.blob; uses: conditions, upload, headers, meta.  Replaces the blob and drops
@@ -325,6 +468,7 @@ enum store_change_kind {
 
 #define STORE_SET_META (1u << 0)
 #define STORE_SET_HEADERS (1u << 1)
+#define STORE_SET_ACL (1u << 2) /* public_access and acl */
 
 /**
  * struct store_change - one atomic step
@@ -345,6 +489,8 @@ struct store_change {
 	unsigned int set;
 	const struct store_headers *headers;
 	struct store_meta meta;
+	enum store_public public_access;
+	struct store_acl acl;
 	struct store_block_id block;
 	const struct store_block_ref *blocks;
 	size_t block_count;

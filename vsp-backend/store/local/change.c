@@ -55,12 +55,13 @@ enum store_error change_container_create(struct local *local, void *context)
 	if (error != STORE_CONTAINER_NOT_FOUND)
 		return error;
 	change_stamp(local, job);
-	return db_run(db, db_bind(DB_SQL(db, "INSERT INTO containers"
-					     "(account, name, etag, modified, created, meta)"
-					     " VALUES (?1, ?2, ?3, ?4, ?4, ?5)"),
-				  "ttiib", change->ref.account, change->ref.container,
-				  (int64_t)job->result.etag, job->result.modified_ns,
-				  change->meta.bytes, change->meta.length));
+	return db_run(
+		db, db_bind(DB_SQL(db, "INSERT INTO containers"
+				       "(account, name, etag, modified, created, meta, access)"
+				       " VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6)"),
+			    "ttiibi", change->ref.account, change->ref.container,
+			    (int64_t)job->result.etag, job->result.modified_ns, change->meta.bytes,
+			    change->meta.length, (int64_t)change->public_access));
 }
 
 /* The container must exist and meet the conditions. */
@@ -119,6 +120,11 @@ enum store_error change_container_update(struct local *local, void *context)
 						      " WHERE id = ?1"),
 					   "ib", job->container, change->meta.bytes,
 					   change->meta.length));
+	if (!error && change->set & STORE_SET_ACL)
+		error = db_run(db, db_bind(DB_SQL(db, "UPDATE containers SET access = ?2, acl = ?3"
+						      " WHERE id = ?1"),
+					   "iib", job->container, (int64_t)change->public_access,
+					   change->acl.bytes, change->acl.length));
 	return error;
 }
 

@@ -68,6 +68,14 @@ static enum store_error unpack_headers(const char *bytes, size_t length,
 	return STORE_OK;
 }
 
+static struct store_meta meta_of_row(sqlite3_stmt *row, int column)
+{
+	struct store_meta meta = { .bytes = sqlite3_column_blob(row, column) };
+
+	meta.length = (size_t)sqlite3_column_bytes(row, column);
+	return meta;
+}
+
 enum store_error info_of_row(sqlite3_stmt *row, int first, struct store_blob_info *info)
 {
 	const void *md5;
@@ -87,8 +95,18 @@ enum store_error info_of_row(sqlite3_stmt *row, int first, struct store_blob_inf
 		memcpy(info->headers.md5, md5, 16);
 		info->headers.has_md5 = true;
 	}
-	info->meta.bytes = sqlite3_column_blob(row, first + 9);
-	info->meta.length = (size_t)sqlite3_column_bytes(row, first + 9);
+	info->meta = meta_of_row(row, first + 9);
+	guard_lease_of_row(row, first + 10, &info->lease);
+	info->tags = meta_of_row(row, first + 11);
+	info->copy = meta_of_row(row, first + 12);
+	info->tier = (enum store_tier)sqlite3_column_int(row, first + 13);
+	info->tier_changed_ns = sqlite3_column_int64(row, first + 14);
+	/* the priority is the bit above the tier */
+	info->rehydrate = (enum store_tier)(sqlite3_column_int(row, first + 15) & 0xff);
+	info->rehydrate_high = sqlite3_column_int(row, first + 15) & REHYDRATE_HIGH;
+	info->immutability = (enum store_immutability)sqlite3_column_int(row, first + 16);
+	info->immutable_until_ns = sqlite3_column_int64(row, first + 17);
+	info->legal_hold = sqlite3_column_int(row, first + 18);
 	return unpack_headers(sqlite3_column_blob(row, first + 8),
 			      (size_t)sqlite3_column_bytes(row, first + 8), &info->headers);
 }
@@ -106,10 +124,20 @@ static char *copy_text(char **to, const char *text)
 	return copy;
 }
 
+static char *copy_bytes(char **to, const char *bytes, size_t length)
+{
+	char *copy = *to;
+
+	if (length)
+		memcpy(copy, bytes, length);
+	*to += length;
+	return copy;
+}
+
 enum store_error info_copy(const struct store_blob_info *from, struct store_blob_info *to)
 {
 	struct store_headers headers = from->headers;
-	size_t length = from->meta.length + 1;
+	size_t length = from->meta.length + from->tags.length + from->copy.length + 1;
 	char *p;
 
 	for (const char *letter = "teldc"; *letter; letter++) {
@@ -124,9 +152,9 @@ enum store_error info_copy(const struct store_blob_info *from, struct store_blob
 	to->arena = p;
 	for (const char *letter = "teldc"; *letter; letter++)
 		*header_of(&to->headers, *letter) = copy_text(&p, *header_of(&headers, *letter));
-	if (from->meta.length)
-		memcpy(p, from->meta.bytes, from->meta.length);
-	to->meta.bytes = p;
+	to->meta.bytes = copy_bytes(&p, from->meta.bytes, from->meta.length);
+	to->tags.bytes = copy_bytes(&p, from->tags.bytes, from->tags.length);
+	to->copy.bytes = copy_bytes(&p, from->copy.bytes, from->copy.length);
 	return STORE_OK;
 }
 
@@ -137,21 +165,26 @@ void container_of_row(sqlite3_stmt *row, int first, struct store_container_info 
 		.modified_ns = sqlite3_column_int64(row, first + 1),
 		.created_ns = sqlite3_column_int64(row, first + 2),
 	};
-	info->meta.bytes = sqlite3_column_blob(row, first + 3);
-	info->meta.length = (size_t)sqlite3_column_bytes(row, first + 3);
+	info->meta = meta_of_row(row, first + 3);
+	info->public_access = (enum store_public)sqlite3_column_int(row, first + 4);
+	info->acl.bytes = sqlite3_column_blob(row, first + 5);
+	info->acl.length = (size_t)sqlite3_column_bytes(row, first + 5);
+	guard_lease_of_row(row, first + 6, &info->lease);
+	info->deleted_ns = sqlite3_column_int64(row, first + 7);
+	info->until_ns = sqlite3_column_int64(row, first + 8);
+	info->version = (uint64_t)sqlite3_column_int64(row, first + 9);
 }
 
 enum store_error container_copy(const struct store_container_info *from,
 				struct store_container_info *to)
 {
-	char *p = malloc(from->meta.length + 1);
+	char *p = malloc(from->meta.length + from->acl.length + 1);
 
 	if (!p)
 		return STORE_NO_MEMORY;
-	if (from->meta.length)
-		memcpy(p, from->meta.bytes, from->meta.length);
 	*to = *from;
 	to->arena = p;
-	to->meta.bytes = p;
+	to->meta.bytes = copy_bytes(&p, from->meta.bytes, from->meta.length);
+	to->acl.bytes = copy_bytes(&p, from->acl.bytes, from->acl.length);
 	return STORE_OK;
 }

@@ -339,8 +339,12 @@ void collector_wake(struct local *local);
 /* Columns of a blob, in the order that info_of_row() takes them from @first on. */
 #define BLOB_COLUMNS                                                           \
 	"b.type, b.length, b.etag, b.modified, b.created, b.blocks, b.crc64, " \
-	"b.md5, b.headers, b.meta"
-#define BLOB_COLUMN_COUNT 10
+	"b.md5, b.headers, b.meta, b.lease, b.tags, b.copy, b.tier, "          \
+	"b.tier_changed, b.rehydrate, b.immutability, b.immutable_until, b.hold"
+#define BLOB_COLUMN_COUNT 19
+
+/* In the column rehydrate: with high priority. */
+#define REHYDRATE_HIGH 0x100
 
 /* The strings point into the row. */
 enum store_error info_of_row(sqlite3_stmt *row, int first, struct store_blob_info *info);
@@ -349,11 +353,21 @@ enum store_error info_copy(const struct store_blob_info *from, struct store_blob
 /* The headers column; *bytes is for free(). */
 enum store_error info_pack_headers(const struct store_headers *headers, char **bytes,
 				   size_t *length);
-/* etag, modified, created, meta from @first on. */
-#define CONTAINER_COLUMNS "c.etag, c.modified, c.created, c.meta"
+#define CONTAINER_COLUMNS \
+	"c.etag, c.modified, c.created, c.meta, c.access, c.acl, c.lease, c.gone, c.until, c.id"
 void container_of_row(sqlite3_stmt *row, int first, struct store_container_info *info);
 enum store_error container_copy(const struct store_container_info *from,
 				struct store_container_info *to);
+
+/*
+ * guard.c - what stands in the way of a change or a read, besides conditions
+ */
+
+#define LEASE_BYTES 36
+
+/* The lease column; anything but a whole lease is none. */
+void guard_lease_of_row(sqlite3_stmt *row, int column, struct store_lease *lease);
+void guard_lease_pack(const struct store_lease *lease, uint8_t bytes[LEASE_BYTES]);
 
 /*
  * change*.c - the jobs

@@ -34,7 +34,14 @@ static const char *const tables[] = {
 	" etag INTEGER NOT NULL,"
 	" modified INTEGER NOT NULL,"
 	" created INTEGER NOT NULL,"
-	" meta BLOB)",
+	" meta BLOB,"
+	/* access: enum store_public; acl: as struct store_acl; lease: see guard.c */
+	" access INTEGER NOT NULL DEFAULT 0,"
+	" acl BLOB,"
+	" lease BLOB,"
+	/* deleted is 2 as long as it can be restored: since when, until when */
+	" gone INTEGER NOT NULL DEFAULT 0,"
+	" until INTEGER NOT NULL DEFAULT 0)",
 	/* a deleted one keeps its row until its blobs are gone, but not its name */
 	"CREATE UNIQUE INDEX containers_by_name ON containers(account, name) WHERE deleted = 0",
 
@@ -54,6 +61,16 @@ static const char *const tables[] = {
 	" md5 BLOB,"
 	" headers BLOB,"
 	" meta BLOB,"
+	/* lease: see guard.c; tags and copy: see info.c; the numbers: enums of store.h */
+	" lease BLOB,"
+	" tags BLOB,"
+	" copy BLOB,"
+	" tier INTEGER NOT NULL DEFAULT 0,"
+	" tier_changed INTEGER NOT NULL DEFAULT 0,"
+	" rehydrate INTEGER NOT NULL DEFAULT 0,"
+	" immutability INTEGER NOT NULL DEFAULT 0,"
+	" immutable_until INTEGER NOT NULL DEFAULT 0,"
+	" hold INTEGER NOT NULL DEFAULT 0,"
 	" PRIMARY KEY (container, name)) WITHOUT ROWID",
 
 	/* file is NULL and data is not, or the other way round */
