@@ -73,12 +73,6 @@ def test_delete_under_a_date_condition(client, container):
     assert client.delete(path, {"If-Unmodified-Since": http_date(3600)}).status == 202
 
 
-def test_public_access_is_refused(client):
-    answer = client.create_container("public", {"x-ms-blob-public-access": "blob"})
-    assert (answer.status, answer.code) == (409, "PublicAccessNotPermitted")
-    assert client.get("/public?restype=container").status == 404
-
-
 def test_list_containers(client):
     for name in ("list-c", "list-a", "list-b", "other"):
         client.create_container(name, {"x-ms-meta-name": name})

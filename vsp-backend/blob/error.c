@@ -369,3 +369,13 @@ enum err err_of_store(enum store_error error)
 	}
 	return ERR_INTERNAL;
 }
+
+enum err err_of_store_at(enum store_error error, const char *blob)
+{
+	/* two errors have a name of their own where the container itself is meant */
+	if (!blob && error == STORE_LEASE_MISMATCH)
+		return ERR_LEASE_ID_MISMATCH_CONTAINER;
+	if (!blob && error == STORE_LEASE_NOT_PRESENT)
+		return ERR_LEASE_NOT_PRESENT_CONTAINER;
+	return err_of_store(error);
+}

@@ -106,5 +106,7 @@ struct svc_answer *err_answer_text(const struct answer_to *to, unsigned int stat
 
 /* What a store's error is called in Azure's language.  STORE_OK gives ERR_NONE. */
 enum err err_of_store(enum store_error error);
+/* The same for an operation on @blob, or on the container itself where that is NULL. */
+enum err err_of_store_at(enum store_error error, const char *blob);
 
 #endif /* AZBLOB_BLOB_ERROR_H */

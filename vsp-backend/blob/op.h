@@ -15,6 +15,9 @@ op_run op_container_create;
 op_run op_container_delete;
 op_run op_container_properties;
 op_run op_container_set_metadata;
+/* op_acl.c */
+op_run op_container_get_acl;
+op_run op_container_set_acl;
 /* op_list.c */
 op_run op_list_containers;
 op_run op_list_blobs;

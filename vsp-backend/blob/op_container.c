@@ -23,6 +23,8 @@ struct svc_answer *op_container_create(struct rq *rq, struct svc_upload **upload
 	(void)upload;
 	answer = conditions_refuse(rq);
 	if (!answer)
+		answer = public_access_parse(rq, &change.public_access);
+	if (!answer)
 		answer = metadata_parse(rq, &meta);
 	if (answer)
 		return answer;
@@ -30,24 +32,6 @@ struct svc_answer *op_container_create(struct rq *rq, struct svc_upload **upload
 	answer = run_change(rq, &change, 201);
 	azb_buf_free(&meta);
 	return answer;
-}
-
-/* The reference: for containers only the two dates. */
-static struct svc_answer *container_conditions(const struct rq *rq, struct conditions *conditions,
-					       bool unmodified_too)
-{
-	struct svc_answer *answer = conditions_parse(rq, conditions);
-
-	if (answer)
-		return answer;
-	if (conditions->store.if_match_count)
-		return rq_fail_header(rq, ERR_CONDITION_HEADERS_NOT_SUPPORTED, "If-Match");
-	if (conditions->store.if_none_match_count)
-		return rq_fail_header(rq, ERR_CONDITION_HEADERS_NOT_SUPPORTED, "If-None-Match");
-	if (!unmodified_too && conditions->store.has_if_unmodified_since)
-		return rq_fail_header(rq, ERR_CONDITION_HEADERS_NOT_SUPPORTED,
-				      "If-Unmodified-Since");
-	return NULL;
 }
 
 static struct svc_answer *deleted(const struct answer_to *to, const struct store_result *result,
@@ -66,7 +50,7 @@ struct svc_answer *op_container_delete(struct rq *rq, struct svc_upload **upload
 	struct svc_answer *answer;
 
 	(void)upload;
-	answer = container_conditions(rq, &conditions, true);
+	answer = conditions_of_container(rq, &conditions, true);
 	if (answer)
 		return answer;
 	change.conditions = &conditions.store;
@@ -82,7 +66,7 @@ struct svc_answer *op_container_set_metadata(struct rq *rq, struct svc_upload **
 	struct svc_answer *answer;
 
 	(void)upload;
-	answer = container_conditions(rq, &conditions, false);
+	answer = conditions_of_container(rq, &conditions, false);
 	if (!answer)
 		answer = metadata_parse(rq, &meta);
 	if (answer)
@@ -116,6 +100,9 @@ struct svc_answer *op_container_properties(struct rq *rq, struct svc_upload **up
 	if (!target_param(&rq->target, "comp")) {
 		answer_add(a, "x-ms-lease-status", "unlocked");
 		answer_add(a, "x-ms-lease-state", "available");
+		if (info.public_access != STORE_PUBLIC_NONE)
+			answer_add(a, "x-ms-blob-public-access",
+				   public_access_name(info.public_access));
 		answer_add(a, "x-ms-has-immutability-policy", "false");
 		answer_add(a, "x-ms-has-legal-hold", "false");
 		answer_add(a, "x-ms-immutable-storage-with-versioning-enabled", "false");

@@ -263,6 +263,8 @@ static bool add_container(void *context, const char *name, const struct store_co
 	azb_buf_puts(xml, "<Properties>");
 	add_date(xml, "Last-Modified", info->modified_ns);
 	azb_buf_printf(xml, "<Etag>\"0x%" PRIX64 "\"</Etag>", info->etag);
+	if (info->public_access != STORE_PUBLIC_NONE)
+		xml_element_z(xml, "PublicAccess", public_access_name(info->public_access));
 	azb_buf_puts(xml, "<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
 			  "<HasImmutabilityPolicy>false</HasImmutabilityPolicy>"
 			  "<HasLegalHold>false</HasLegalHold></Properties>");

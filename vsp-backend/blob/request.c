@@ -40,12 +40,7 @@ struct svc_answer *rq_fail(const struct rq *rq, enum err err)
 
 struct svc_answer *rq_fail_store(const struct rq *rq, enum store_error error)
 {
-	/* two errors have a name of their own where the container itself is meant */
-	if (!rq->target.blob && error == STORE_LEASE_MISMATCH)
-		return rq_fail(rq, ERR_LEASE_ID_MISMATCH_CONTAINER);
-	if (!rq->target.blob && error == STORE_LEASE_NOT_PRESENT)
-		return rq_fail(rq, ERR_LEASE_NOT_PRESENT_CONTAINER);
-	return err_answer(&rq->to, err_of_store(error), NULL);
+	return err_answer(&rq->to, err_of_store_at(error, rq->target.blob), NULL);
 }
 
 /* Values that are cut or not UTF-8 would make bad XML: only the name is repeated then. */
@@ -184,6 +179,24 @@ struct svc_answer *conditions_parse(const struct rq *rq, struct conditions *c)
 	return NULL;
 }
 
+/* The reference: for containers only the two dates. */
+struct svc_answer *conditions_of_container(const struct rq *rq, struct conditions *conditions,
+					   bool unmodified_too)
+{
+	struct svc_answer *answer = conditions_parse(rq, conditions);
+
+	if (answer)
+		return answer;
+	if (conditions->store.if_match_count)
+		return rq_fail_header(rq, ERR_CONDITION_HEADERS_NOT_SUPPORTED, "If-Match");
+	if (conditions->store.if_none_match_count)
+		return rq_fail_header(rq, ERR_CONDITION_HEADERS_NOT_SUPPORTED, "If-None-Match");
+	if (!unmodified_too && conditions->store.has_if_unmodified_since)
+		return rq_fail_header(rq, ERR_CONDITION_HEADERS_NOT_SUPPORTED,
+				      "If-Unmodified-Since");
+	return NULL;
+}
+
 struct svc_answer *conditions_refuse(const struct rq *rq)
 {
 	for (size_t i = 0; i < 4; i++)
@@ -305,6 +318,35 @@ struct svc_answer *metadata_parse(const struct rq *rq, struct azb_buf *out)
 		return NULL;
 	azb_buf_free(out);
 	return rq_fail(rq, err);
+}
+
+struct svc_answer *public_access_parse(const struct rq *rq, enum store_public *access)
+{
+	const struct head_str *value = head_get(rq->head, "x-ms-blob-public-access");
+
+	*access = STORE_PUBLIC_NONE;
+	if (!value)
+		return NULL;
+	if (head_str_is_nocase(value, "blob"))
+		*access = STORE_PUBLIC_BLOB;
+	else if (head_str_is_nocase(value, "container"))
+		*access = STORE_PUBLIC_CONTAINER;
+	else
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-blob-public-access");
+	return NULL;
+}
+
+const char *public_access_name(enum store_public access)
+{
+	switch (access) {
+	case STORE_PUBLIC_BLOB:
+		return "blob";
+	case STORE_PUBLIC_CONTAINER:
+		return "container";
+	case STORE_PUBLIC_NONE:
+		break;
+	}
+	return NULL;
 }
 
 /* ---------------------------------------------------------------- checksums */

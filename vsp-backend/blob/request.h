@@ -72,6 +72,9 @@ struct conditions {
 
 /* Reads them.  NULL, or the answer that refuses them. */
 struct svc_answer *conditions_parse(const struct rq *rq, struct conditions *conditions);
+/* The same for operations on containers: they have only the two dates, or the first of them. */
+struct svc_answer *conditions_of_container(const struct rq *rq, struct conditions *conditions,
+					   bool unmodified_too);
 /* For operations that have none: NULL, or the answer that refuses them. */
 struct svc_answer *conditions_refuse(const struct rq *rq);
 
@@ -98,6 +101,11 @@ void headers_free(struct headers *headers);
 
 /* x-ms-meta-*.  NULL, or the answer that refuses them.  @out is the caller's to free. */
 struct svc_answer *metadata_parse(const struct rq *rq, struct azb_buf *out);
+
+/* x-ms-blob-public-access.  NULL, or the answer that refuses it. */
+struct svc_answer *public_access_parse(const struct rq *rq, enum store_public *access);
+/* As the header says it; NULL for none. */
+const char *public_access_name(enum store_public access);
 
 /* ---------------------------------------------------------------- checksums */
 

@@ -104,6 +104,9 @@ static const struct op ops[] = {
 	{ "GET", CONTAINER, "container", "metadata", op_container_properties, H_LEASE, false },
 	{ "PUT", CONTAINER, "container", "metadata", op_container_set_metadata, H_META | H_LEASE,
 	  true },
+	{ "GET", CONTAINER, "container", "acl", op_container_get_acl, H_LEASE, false },
+	{ "PUT", CONTAINER, "container", "acl", op_container_set_acl, H_PUBLIC | H_LEASE | H_CRC64,
+	  true },
 	{ "GET", CONTAINER, "container", "list", op_list_blobs, 0, false },
 	{ "HEAD", BLOB, NULL, NULL, op_blob_properties, H_LEASE | H_RANGE, false },
 	{ "GET", BLOB, NULL, NULL, op_get_blob, H_RANGE | H_LEASE, false },
@@ -237,9 +240,6 @@ static struct svc_answer *check_headers(struct rq *rq, const struct op *op)
 			return fail_field(rq, ERR_UNSUPPORTED_HEADER, name);
 		if (rule->group == H_LEASE)
 			rq->lease_id = true;
-		/* no account here allows it, which Azure has an error for */
-		if (rule->group == H_PUBLIC)
-			return rq_fail(rq, ERR_PUBLIC_ACCESS_NOT_PERMITTED);
 	}
 	return NULL;
 }

@@ -315,7 +315,9 @@ int svc_finish(struct svc_upload *upload, const struct svc_caller *caller,
 		*answer = err_answer(&upload->to, err_of_store(error), NULL);
 	else
 		*answer = check_sums(upload, &digest);
-	if (!*answer)
+	if (!*answer && upload->end)
+		*answer = upload->end(upload, caller);
+	else if (!*answer)
 		*answer = commit(upload, caller, &digest);
 	svc_abort(upload);
 	return 0;

@@ -16,10 +16,17 @@ struct upload_part {
 /* Parts of a body in memory; more have no use for so small a body. */
 #define UPLOAD_MAX_PARTS 4096u
 
+/*
+ * What an operation does with a body that is in memory and whole; it answers.  The body is
+ * upload->memory, upload->length bytes.
+ */
+typedef struct svc_answer *upload_end(struct svc_upload *upload, const struct svc_caller *caller);
+
 /**
  * struct svc_upload - what svc_start() read from the head, and where the bytes go
  * @kind: PUT_BLOB, PUT_BLOCK or PUT_BLOCK_LIST.
  * @store: data of a blob or block; NULL for a block list, whose body is in @memory.
+ * @end: of an operation whose body is in memory, other than Put Block List.
  * @lock: protects @part and @part_count (of @memory).
  * @want_md5: the answer says Content-MD5.
  * @sums: what the request says about the body.
@@ -29,6 +36,7 @@ struct svc_upload {
 	struct svc *svc;
 	struct answer_to to;
 	enum store_change_kind kind;
+	upload_end *end;
 	uint64_t length;
 	bool link;
 	bool want_md5;
@@ -41,11 +49,24 @@ struct svc_upload {
 	struct azb_buf meta;
 	struct checksums sums;
 	struct store_block_id block;
+	enum store_public public_access;
 	struct store_upload *store;
 	uint8_t *memory;
 	pthread_mutex_t lock;
 	struct upload_part *part;
 	size_t part_count;
 };
+
+/*
+ * Begins an operation whose body of at most @max bytes is kept in memory until @end is called.
+ * Conditions, account, container and blob are read and kept too; other headers are @rq's.
+ * NULL and *@answer when the request is refused.
+ */
+struct svc_upload *upload_memory(struct rq *rq, uint64_t max, upload_end *end,
+				 struct svc_answer **answer);
+/* As rq_fail_store(), later. */
+struct svc_answer *upload_fail_store(const struct svc_upload *upload, enum store_error error);
+/* The resource that the request named. */
+struct store_ref upload_ref(const struct svc_upload *upload);
 
 #endif /* AZBLOB_BLOB_UPLOAD_H */

@@ -29,26 +29,27 @@ static uint64_t limit(const struct rq *rq, enum store_change_kind kind)
 	}
 }
 
-static struct svc_answer *check_length(const struct rq *rq, enum store_change_kind kind)
+static struct svc_answer *check_length(const struct rq *rq, uint64_t max)
 {
 	char text[24];
 	struct err_detail details[2] = { { "MaxLimit", text }, { NULL, NULL } };
 
 	if (rq->head->chunked || rq->head->content_length < 0)
 		return rq_fail(rq, ERR_MISSING_CONTENT_LENGTH);
-	if ((uint64_t)rq->head->content_length <= limit(rq, kind))
+	if ((uint64_t)rq->head->content_length <= max)
 		return NULL;
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)limit(rq, kind));
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)max);
 	return err_answer(&rq->to, ERR_REQUEST_BODY_TOO_LARGE, details);
 }
 
 /* NULL with *@answer set when something is wrong. */
-static struct svc_upload *begin(struct rq *rq, enum store_change_kind kind,
+static struct svc_upload *begin(struct rq *rq, enum store_change_kind kind, uint64_t max,
 				struct svc_answer **answer)
 {
+	const struct target *t = &rq->target;
 	struct svc_upload *u;
 
-	*answer = check_length(rq, kind);
+	*answer = check_length(rq, max);
 	if (*answer)
 		return NULL;
 	u = calloc(1, sizeof(*u));
@@ -63,9 +64,9 @@ static struct svc_upload *begin(struct rq *rq, enum store_change_kind kind,
 	u->link = rq->caller->link;
 	u->length = (uint64_t)rq->head->content_length;
 	u->account = strdup(rq->target.account);
-	u->container = strdup(rq->target.container);
-	u->blob = strdup(rq->target.blob);
-	if (!u->account || !u->container || !u->blob)
+	u->container = t->container ? strdup(t->container) : NULL;
+	u->blob = t->blob ? strdup(t->blob) : NULL;
+	if (!u->account || !u->container != !t->container || !u->blob != !t->blob)
 		*answer = rq_fail(rq, ERR_SERVER_BUSY);
 	else
 		*answer = checksums_parse(rq, &u->sums);
@@ -129,6 +130,43 @@ static struct svc_answer *open_store(struct rq *rq, struct svc_upload *u, bool m
 	return rq_fail_store(rq, error);
 }
 
+static struct svc_answer *take_memory(struct rq *rq, struct svc_upload *u)
+{
+	u->memory = malloc(u->length ? u->length : 1);
+	u->part = calloc(UPLOAD_MAX_PARTS, sizeof(*u->part));
+	return u->memory && u->part ? NULL : rq_fail(rq, ERR_SERVER_BUSY);
+}
+
+struct svc_upload *upload_memory(struct rq *rq, uint64_t max, upload_end *end,
+				 struct svc_answer **answer)
+{
+	struct svc_upload *u = begin(rq, 0, max, answer);
+
+	if (!u)
+		return NULL;
+	u->end = end;
+	u->want_md5 = u->sums.has_md5;
+	*answer = conditions_parse(rq, &u->conditions);
+	if (!*answer)
+		*answer = take_memory(rq, u);
+	if (!*answer)
+		return u;
+	svc_abort(u);
+	return NULL;
+}
+
+struct svc_answer *upload_fail_store(const struct svc_upload *u, enum store_error error)
+{
+	return err_answer(&u->to, err_of_store_at(error, u->blob), NULL);
+}
+
+struct store_ref upload_ref(const struct svc_upload *u)
+{
+	return (struct store_ref){ .account = u->account,
+				   .container = u->container,
+				   .blob = u->blob };
+}
+
 static struct svc_answer *done(struct svc_upload *u, struct svc_answer *answer,
 			       struct svc_upload **upload)
 {
@@ -151,7 +189,7 @@ struct svc_answer *op_put_blob(struct rq *rq, struct svc_upload **upload)
 		return rq_unsupported(rq, "x-ms-blob-type: only BlockBlob");
 	if (!head_str_is(type, "BlockBlob"))
 		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-blob-type");
-	u = begin(rq, STORE_PUT_BLOB, &answer);
+	u = begin(rq, STORE_PUT_BLOB, limit(rq, STORE_PUT_BLOB), &answer);
 	if (!u)
 		return answer;
 	u->want_md5 = true;
@@ -175,7 +213,7 @@ struct svc_answer *op_put_block(struct rq *rq, struct svc_upload **upload)
 	answer = conditions_refuse(rq);
 	if (answer)
 		return answer;
-	u = begin(rq, STORE_PUT_BLOCK, &answer);
+	u = begin(rq, STORE_PUT_BLOCK, limit(rq, STORE_PUT_BLOCK), &answer);
 	if (!u)
 		return answer;
 	if (!blocklist_id(id, strlen(id), &u->block))
@@ -196,7 +234,7 @@ struct svc_answer *op_put_block_list(struct rq *rq, struct svc_upload **upload)
 	struct svc_answer *answer;
 	struct svc_upload *u;
 
-	u = begin(rq, STORE_PUT_BLOCK_LIST, &answer);
+	u = begin(rq, STORE_PUT_BLOCK_LIST, limit(rq, STORE_PUT_BLOCK_LIST), &answer);
 	if (!u)
 		return answer;
 	u->want_md5 = u->sums.has_md5 || !rq_since(rq, VERSION_CRC64);
@@ -204,11 +242,7 @@ struct svc_answer *op_put_block_list(struct rq *rq, struct svc_upload **upload)
 	answer = read_head(rq, u, false);
 	if (!answer)
 		answer = precheck(rq, u);
-	if (!answer) {
-		u->memory = malloc(u->length ? u->length : 1);
-		u->part = calloc(UPLOAD_MAX_PARTS, sizeof(*u->part));
-		if (!u->memory || !u->part)
-			answer = rq_fail(rq, ERR_SERVER_BUSY);
-	}
+	if (!answer)
+		answer = take_memory(rq, u);
 	return done(u, answer, upload);
 }
