@@ -11,7 +11,10 @@
  *   request.c  one request: pinned pages and its packet
  *   queue.c    from submission to completion, in fair order
  *   ring.c     the VMBus channel
- *   debugfs.c  counters
+ *   stats.c    the numbers of a device and their names
+ *   sysfs.c    statistics and limits, one value a file
+ *   debugfs.c  all counters in one file
+ *   trace.h    tracepoints
  *
  * Locks
  *
@@ -109,7 +112,7 @@ struct azb_request {
 	struct completion done;
 };
 
-/* Events counted since probe; debugfs.c names them. */
+/* Events counted since probe; stats.c names them. */
 enum azb_counter {
 	AZB_CNT_SUBMITTED,		/* requests accepted */
 	AZB_CNT_COMPLETED,		/* answered by the host */
@@ -127,7 +130,30 @@ enum azb_counter {
 	AZB_CNT_BAD_SHORT,		/* completion too short */
 	AZB_CNT_BAD_LENGTH,		/* completion's own length impossible */
 	AZB_CNT_BAD_RESPONSE_LEN,	/* more response than there is room */
-	AZB_NR_COUNTERS
+	AZB_NR_COUNTERS,
+	/* Those in which the host is at fault. */
+	AZB_CNT_BAD_FIRST = AZB_CNT_BAD_PACKET,
+	AZB_CNT_BAD_LAST = AZB_CNT_BAD_RESPONSE_LEN,
+};
+
+/* What there is right now, and the most there ever was; stats.c names them. */
+enum azb_gauge {
+	AZB_GAUGE_QUEUED,
+	AZB_GAUGE_OUTSTANDING,
+	AZB_GAUGE_ABANDONED,
+	AZB_GAUGE_MAX_QUEUED,
+	AZB_GAUGE_MAX_OUTSTANDING,
+	AZB_NR_GAUGES
+};
+
+/**
+ * struct azb_stats - the numbers of a device at one moment
+ * @gauges: by enum azb_gauge
+ * @counters: by enum azb_counter
+ */
+struct azb_stats {
+	u32 gauges[AZB_NR_GAUGES];
+	u64 counters[AZB_NR_COUNTERS];
 };
 
 enum azb_queue_state {
@@ -237,6 +263,14 @@ int azb_ring_send(struct azb_device *azb, struct azb_request *req);
 void azb_ring_want_room(struct azb_device *azb, u32 bytes);
 bool azb_ring_has_room(struct azb_device *azb, u32 bytes);
 void azb_ring_drain(struct azb_device *azb, unsigned int patience_ms);
+
+/* stats.c */
+extern const char *const azb_gauge_names[AZB_NR_GAUGES];
+extern const char *const azb_counter_names[AZB_NR_COUNTERS];
+void azb_stats_get(struct azb_queue *queue, struct azb_stats *stats);
+
+/* sysfs.c */
+extern const struct attribute_group *azb_sysfs_groups[];
 
 /* debugfs.c */
 #ifdef CONFIG_DEBUG_FS

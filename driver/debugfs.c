@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counters, under hv_azure_blob/<device>/ in debugfs.
+ * All counters in one file, under hv_azure_blob/<device>/ in debugfs.
  */
 #include <linux/debugfs.h>
 #include <linux/module.h>
@@ -10,48 +10,19 @@
 
 static struct dentry *azb_debugfs_root;
 
-static const char *const azb_counter_names[AZB_NR_COUNTERS] = {
-	[AZB_CNT_SUBMITTED] = "submitted",
-	[AZB_CNT_COMPLETED] = "completed",
-	[AZB_CNT_WOULD_BLOCK] = "would_block",
-	[AZB_CNT_KILLED] = "killed",
-	[AZB_CNT_TIMED_OUT] = "timed_out",
-	[AZB_CNT_CUT_OFF] = "cut_off",
-	[AZB_CNT_LATE] = "late",
-	[AZB_CNT_RING_FULL] = "ring_full",
-	[AZB_CNT_IDS_FULL] = "ids_full",
-	[AZB_CNT_SEND_ERROR] = "send_error",
-	[AZB_CNT_BAD_PACKET] = "bad_packet",
-	[AZB_CNT_BAD_ID_UNKNOWN] = "bad_id_unknown",
-	[AZB_CNT_BAD_ID_STALE] = "bad_id_stale",
-	[AZB_CNT_BAD_SHORT] = "bad_short",
-	[AZB_CNT_BAD_LENGTH] = "bad_length",
-	[AZB_CNT_BAD_RESPONSE_LEN] = "bad_response_len",
-};
-
 /* One "name value" a line: what is there now, then what was counted. */
 static int counters_show(struct seq_file *seq, void *unused)
 {
 	struct azb_device *azb = seq->private;
-	struct azb_queue *queue = &azb->queue;
-	u64 counters[AZB_NR_COUNTERS];
-	u32 waiting, sent, abandoned, max_waiting, max_sent;
+	struct azb_stats stats;
 	unsigned int i;
 
-	spin_lock_bh(&queue->lock);
-	waiting = queue->nr_waiting;
-	sent = queue->nr_sent;
-	abandoned = queue->nr_abandoned;
-	max_waiting = queue->max_waiting;
-	max_sent = queue->max_sent;
-	memcpy(counters, queue->counters, sizeof(counters));
-	spin_unlock_bh(&queue->lock);
-
-	seq_printf(seq, "queued %u\noutstanding %u\nabandoned %u\n", waiting, sent,
-		   abandoned);
-	seq_printf(seq, "max_queued %u\nmax_outstanding %u\n", max_waiting, max_sent);
+	azb_stats_get(&azb->queue, &stats);
+	for (i = 0; i < AZB_NR_GAUGES; i++)
+		seq_printf(seq, "%s %u\n", azb_gauge_names[i], stats.gauges[i]);
 	for (i = 0; i < AZB_NR_COUNTERS; i++)
-		seq_printf(seq, "%s %llu\n", azb_counter_names[i], counters[i]);
+		seq_printf(seq, "%s %llu\n", azb_counter_names[i],
+			   stats.counters[i]);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(counters);

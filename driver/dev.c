@@ -84,6 +84,7 @@ struct azb_device *azb_device_create(struct hv_device *hdev)
 	azb->dev.class = &azb_class;
 	azb->dev.parent = &hdev->device;
 	azb->dev.release = azb_device_release;
+	azb->dev.groups = azb_sysfs_groups;
 
 	azb->number = ida_alloc_max(&azb_numbers, AZB_MAX_DEVICES - 1, GFP_KERNEL);
 	if (azb->number < 0) {

@@ -19,6 +19,7 @@
 #include <uapi/misc/hv_azure_blob.h>
 
 #include "azb.h"
+#include "trace.h"
 
 /*
  * The host promises an answer within the request's own time-out "plus some
@@ -125,8 +126,10 @@ static bool azb_queue_send_head(struct azb_device *azb)
 	 * ENODEV says that the channel is being rescinded, not whether the
 	 * packet still got onto the ring.  Remove is on its way and sorts it out.
 	 */
-	if (!ret || ret == -ENODEV)
+	if (!ret || ret == -ENODEV) {
+		trace_hv_azure_blob_sent(azb, req, queue->nr_sent);
 		return true;
+	}
 
 	azb_ids_put(&queue->ids, req->id, &owner);
 	azb_queue_unsend(queue, req);
@@ -195,6 +198,7 @@ int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 	queue->nr_waiting++;
 	req->state = AZB_REQ_QUEUED;
 	req->since = jiffies;
+	trace_hv_azure_blob_submit(azb, req);
 	azb_queue_pump(azb);
 	if (nonblock && req->state == AZB_REQ_QUEUED) {
 		azb_queue_leave(queue, req);
@@ -242,12 +246,15 @@ static bool azb_queue_give_up(struct azb_device *azb, struct azb_request *req,
 
 	lockdep_assert_held(&queue->lock);
 	azb_count(queue, error == -ETIMEDOUT ? AZB_CNT_TIMED_OUT : AZB_CNT_KILLED);
+	if (error == -ETIMEDOUT)
+		trace_hv_azure_blob_timeout(azb, req);
 	if (req->state == AZB_REQ_QUEUED) {
 		azb_queue_leave(queue, req);
 		/* Who stood behind it may fit. */
 		azb_queue_pump(azb);
 		return true;
 	}
+	trace_hv_azure_blob_abandon(azb, req);
 	req->abandoned = true;
 	queue->nr_abandoned++;
 	return false;
@@ -357,6 +364,7 @@ void azb_queue_complete(struct azb_device *azb, u64 id, const void *payload,
 		azb_count(queue, AZB_CNT_COMPLETED);
 	else
 		azb_count(queue, azb_answer_counter(check));
+	trace_hv_azure_blob_complete(azb, req, check == AZB_ANSWER_OK ? 0 : -EIO);
 	azb_queue_finish(queue, req, check == AZB_ANSWER_OK ? 0 : -EIO);
 out:
 	spin_unlock_bh(&queue->lock);

@@ -8,6 +8,7 @@
 #include <linux/mm.h>
 
 #include "azb.h"
+#include "trace.h"
 
 /*
  * Completions handled in one callback.  What is left makes the bus schedule the
@@ -224,6 +225,7 @@ void azb_ring_drain(struct azb_device *azb, unsigned int patience_ms)
 		if (READ_ONCE(azb->channel->rescind)) {
 			if (!rescinded) {
 				rescinded = true;
+				trace_hv_azure_blob_rescind(azb, azb_queue_nr_sent(queue));
 				deadline = jiffies +
 					   msecs_to_jiffies(AZB_RESCIND_PATIENCE_MS);
 				last = false;
