@@ -21,6 +21,8 @@
 
 /* Requests of one link that run at once; each may wait for a commit. */
 #define LINK_THREADS 64u
+/* Reads by HTTP that wait for another server at once. */
+#define RELAY_READERS 64u
 
 struct daemon {
 	struct options options;
@@ -91,6 +93,9 @@ static bool open_http(struct daemon *d)
 
 	if (!d->options.http_count)
 		return true;
+	/* its reads wait for the network, not for a processor */
+	if (d->store->ops->rest)
+		config.readers = RELAY_READERS;
 	d->http = http_door_new(&config, d->svc);
 	if (!d->http) {
 		azb_log(AZB_LOG_ERROR, "out of memory");

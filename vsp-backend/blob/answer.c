@@ -185,6 +185,30 @@ struct svc_answer *answer_done(struct answer *a, const struct answer_to *to)
 	return &a->pub;
 }
 
+struct svc_answer *answer_of_rest(struct rest_answer *rest, const struct answer_to *to)
+{
+	struct answer *a = calloc(1, sizeof(*a));
+
+	if (!a) {
+		rest->close(rest);
+		return &no_memory.pub;
+	}
+	atomic_init(&a->references, 1);
+	a->pub.status = rest->status;
+	a->pub.content_length = rest->content_length;
+	a->pub.body_length = to->is_head ? 0 : rest->body_length;
+	a->headers = rest->headers;
+	memset(&rest->headers, 0, sizeof(rest->headers));
+	if (rest->read) {
+		a->rest = rest;
+		return answer_done(a, to);
+	}
+	a->body = rest->body;
+	memset(&rest->body, 0, sizeof(rest->body));
+	rest->close(rest);
+	return answer_done(a, to);
+}
+
 struct svc_answer *svc_answer_get(struct svc_answer *answer)
 {
 	struct answer *a = (struct answer *)answer;
@@ -201,6 +225,8 @@ void svc_answer_put(struct svc_answer *answer)
 	if (!a || a == &no_memory ||
 	    atomic_fetch_sub_explicit(&a->references, 1, memory_order_acq_rel) != 1)
 		return;
+	if (a->rest)
+		a->rest->close(a->rest);
 	if (a->read)
 		store_read_close(a->read);
 	azb_buf_free(&a->headers);
@@ -333,6 +359,8 @@ ssize_t svc_answer_pieces(const struct svc_answer *answer, uint64_t offset,
 	if (offset >= answer->body_length || !max)
 		return 0;
 	left = answer->body_length - offset;
+	if (a->rest)
+		return -EOPNOTSUPP;
 	if (!a->read) {
 		pieces[0] = (struct svc_piece){ .fd = -1,
 						.bytes = a->body.data + offset,
@@ -430,6 +458,8 @@ static ssize_t read_copied(const struct answer *a, uint64_t offset, struct curso
 	uint64_t left = a->pub.body_length - offset;
 	ssize_t total = 0;
 
+	if (a->rest)
+		return a->rest->read(a->rest, offset, to->iov, to->left);
 	while (left) {
 		struct iovec iov;
 		enum store_error error;

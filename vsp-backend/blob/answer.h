@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "../base/buf.h"
+#include "../store/rest.h"
 #include "../store/store.h"
 #include "service.h"
 
@@ -36,6 +37,7 @@ void answer_to_init(struct answer_to *to, const struct head *head);
  * @headers: name, zero, value, zero and so on.
  * @body: in memory; empty when @read is there.
  * @read, @offset: a range of a lease, pub.body_length bytes from @offset.
+ * @rest: a body that another server sends while it is read; @body and @read are not there then.
  * @failed: memory was short.
  */
 struct answer {
@@ -45,6 +47,7 @@ struct answer {
 	struct azb_buf body;
 	struct store_read *read;
 	uint64_t offset;
+	struct rest_answer *rest;
 	bool failed;
 };
 
@@ -66,6 +69,9 @@ void answer_add_meta(struct answer *a, const struct store_meta *meta);
 void answer_set_body(struct answer *a, struct azb_buf *body, const char *type);
 /* Takes the lease over. */
 void answer_set_read(struct answer *a, struct store_read *read, uint64_t offset, uint64_t length);
+
+/* One that was made elsewhere: status, headers, body and all.  Takes @rest over. */
+struct svc_answer *answer_of_rest(struct rest_answer *rest, const struct answer_to *to);
 
 /* Ready to be sent: @a, or in its place an answer that memory is short.  Never NULL. */
 struct svc_answer *answer_done(struct answer *a, const struct answer_to *to);

@@ -14,6 +14,7 @@
 
 #include "auth.h"
 #include "op.h"
+#include "relay.h"
 #include "request.h"
 
 /* Groups of x-ms- headers that operations take. */
@@ -368,7 +369,7 @@ enum svc_next svc_start(struct svc *svc, const struct head *head, const struct s
 		*answer = bad_target(&rq, status);
 		return SVC_ANSWER;
 	}
-	*answer = run(&rq, upload);
+	*answer = svc->store->ops->rest ? relay_start(&rq, upload) : run(&rq, upload);
 	target_free(&rq.target);
 	return *answer ? SVC_ANSWER : SVC_BODY;
 }

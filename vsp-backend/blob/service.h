@@ -36,6 +36,7 @@ struct svc_upload;
  * @session: 16 bytes, for a request whose effect is to be remembered until its
  *	acknowledgement (svc_replay()); NULL for none.
  * @request: the id within that session; not zero when session is there.
+ * @resent: with @session: it may have run before, and no answer was kept.
  * @body_room: the most bytes a list may have in its answer: it ends early with a
  *	marker.  0 is no limit.  Other answers are not cut: the door compares.
  */
@@ -45,6 +46,7 @@ struct svc_caller {
 	const char *peer;
 	const uint8_t *session;
 	uint64_t request;
+	bool resent;
 	size_t body_room;
 };
 
@@ -101,7 +103,8 @@ const char *svc_answer_header(const struct svc_answer *answer, const char *name)
 /*
  * The pieces of the body from @offset on, at most @max of them (the last may end before the
  * body does).  Returns how many, 0 at the end of the body, or -errno.  The files and bytes are
- * the answer's: valid while a reference is held.
+ * the answer's: valid while a reference is held.  -EOPNOTSUPP: the body comes from elsewhere
+ * while it is read, and svc_answer_read() is the only way.
  */
 ssize_t svc_answer_pieces(const struct svc_answer *answer, uint64_t offset,
 			  struct svc_piece *pieces, size_t max);

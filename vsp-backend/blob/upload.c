@@ -11,6 +11,7 @@
 #include "../base/base64.h"
 #include "../base/crc64.h"
 #include "blocklist.h"
+#include "relay.h"
 
 uint64_t svc_upload_length(const struct svc_upload *upload)
 {
@@ -122,6 +123,8 @@ static int write_memory(struct svc_upload *u, uint64_t offset, const struct iove
 int svc_write(struct svc_upload *upload, uint64_t offset, const struct iovec *iov, int iov_count,
 	      unsigned int flags, const uint64_t *expect, uint64_t *crc64)
 {
+	if (upload->rest)
+		return relay_write(upload, offset, iov, iov_count, flags, expect, crc64);
 	if (upload->memory)
 		return write_memory(upload, offset, iov, iov_count, expect, crc64);
 	return to_errno(store_upload_write(upload->store, offset, iov, iov_count,
@@ -131,6 +134,8 @@ int svc_write(struct svc_upload *upload, uint64_t offset, const struct iovec *io
 
 struct svc_answer *svc_upload_fail(const struct svc_upload *upload, int error)
 {
+	if (upload->rest && error == -EIO)
+		return relay_fail(upload);
 	switch (error) {
 	case -EINVAL:
 		return err_answer(&upload->to, ERR_OUT_OF_RANGE_INPUT, NULL);
@@ -171,6 +176,8 @@ void svc_abort(struct svc_upload *upload)
 {
 	if (!upload)
 		return;
+	if (upload->rest)
+		relay_abort(upload);
 	if (upload->store)
 		store_upload_abort(upload->store);
 	free_upload(upload);
@@ -308,6 +315,8 @@ int svc_finish(struct svc_upload *upload, const struct svc_caller *caller,
 	struct store_digest digest;
 	enum store_error error;
 
+	if (upload->rest)
+		return relay_finish(upload, caller, answer);
 	error = digest_body(upload, &digest);
 	if (error == STORE_INCOMPLETE)
 		return -ENODATA;

@@ -28,6 +28,7 @@ typedef struct svc_answer *upload_end(struct svc_upload *upload, const struct sv
  * @store: data of a blob or block; NULL for a block list, whose body is in @memory.
  * @end: of an operation whose body is in memory, other than Put Block List.
  * @lock: protects @part and @part_count (of @memory).
+ * @rest: a body that is relayed (relay.c); everything below is unused then.
  * @want_md5: the answer says Content-MD5.
  * @sums: what the request says about the body.
  * The strings are the upload's own: the head is gone when the body comes.
@@ -39,6 +40,7 @@ struct svc_upload {
 	upload_end *end;
 	uint64_t length;
 	bool link;
+	struct rest_upload *rest;
 	bool want_md5;
 	bool want_crc64;
 	char *account;

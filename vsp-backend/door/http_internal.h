@@ -54,7 +54,8 @@ struct http_loop;
  * @reading: the request is a GET or HEAD: it goes to the readers.
  * @deadline_ms: of the monotonic clock; after it the loop shuts the socket down.
  * @in, @in_at, @in_length: bytes that were received and not used, from in_at on.
- * @body, @body_have: bytes of the body not yet given to the service.
+ * @body, @body_have: bytes of the body not yet given to the service.  While an answer goes out
+ *	that has no other place for them, @body holds bytes of it.
  * @body_left: bytes of the body not yet received.  @body_at: offset of body[0].
  * @progress: bytes moved since the time was made longer.
  * @out, @out_at, @out_length: of the head, not yet sent.

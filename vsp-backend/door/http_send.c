@@ -19,6 +19,8 @@ static void clear_answer(struct http_conn *conn)
 	conn->answer = NULL;
 	free(conn->out);
 	conn->out = NULL;
+	free(conn->body);
+	conn->body = NULL;
 	conn->out_at = conn->out_length = 0;
 	conn->piece_at = conn->piece_count = 0;
 	conn->sent = 0;
@@ -181,6 +183,27 @@ static enum conn_next broken(struct http_conn *conn)
 	return CONN_AGAIN;
 }
 
+/* A body that only exists while it is read: one buffer of it at a time.  1, or -errno. */
+static ssize_t read_piece(struct http_conn *conn)
+{
+	struct iovec iov = { .iov_len = HTTP_BODY_BUFFER };
+	ssize_t got;
+
+	if (!conn->body)
+		conn->body = malloc(HTTP_BODY_BUFFER);
+	if (!conn->body)
+		return -ENOMEM;
+	iov.iov_base = conn->body;
+	if (iov.iov_len > conn->answer->body_length - conn->sent)
+		iov.iov_len = (size_t)(conn->answer->body_length - conn->sent);
+	got = svc_answer_read(conn->answer, conn->sent, &iov, 1);
+	if (got <= 0)
+		return got ? got : -EIO;
+	conn->piece[0] =
+		(struct svc_piece){ .fd = -1, .bytes = conn->body, .length = (uint64_t)got };
+	return 1;
+}
+
 enum conn_next conn_send(struct http_conn *conn, bool on_worker)
 {
 	size_t turn = 0;
@@ -193,6 +216,8 @@ enum conn_next conn_send(struct http_conn *conn, bool on_worker)
 			if (!on_worker)
 				return CONN_WORKER;
 			n = svc_answer_pieces(conn->answer, conn->sent, conn->piece, HTTP_PIECES);
+			if (n == -EOPNOTSUPP)
+				n = read_piece(conn);
 			if (n <= 0)
 				return broken(conn);
 			conn->piece_at = 0;

@@ -187,6 +187,9 @@ static int move_plain(struct link_request *request, const struct link_answer *an
 		ssize_t count =
 			svc_answer_pieces(answer->body, answer->offset + done, pieces, BODY_PIECES);
 
+		if (count == -EOPNOTSUPP) /* it comes from elsewhere, straight to the guest */
+			return move_file(request, answer, answer->offset + done,
+					 answer->length - done, to);
 		if (count <= 0)
 			return count ? (int)count : -EIO;
 		for (ssize_t i = 0; i < count && !error && done < answer->length; i++) {

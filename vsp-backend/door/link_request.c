@@ -578,6 +578,7 @@ static void perform(struct link_request *request)
 	    replay(request, &caller))
 		return;
 
+	caller.resent = message->header.flags & AZL_REQUEST_RESENT;
 	parser = head_parser_new();
 	if (!parser) {
 		request->status = VSP_WIRE_STATUS_NO_RESOURCES;

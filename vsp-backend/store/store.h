@@ -81,6 +81,7 @@ const char *store_error_name(enum store_error error);
 #define STORE_MAX_BLOCK_ID 64u        /* bytes of a block id, base64 undone */
 #define STORE_MAX_PARTS 65536u        /* parts of one upload that are not in a row */
 
+struct rest_ops;
 struct store;
 struct store_read;
 struct store_upload;
@@ -534,6 +535,8 @@ typedef bool store_block_cb(void *context, const struct store_block_id *id, uint
  */
 struct store_ops {
 	const char *name;
+	/* not NULL: whole requests go there, and only close() and effect_*() of the others exist */
+	const struct rest_ops *rest;
 	void (*close)(struct store *store);
 
 	enum store_error (*change)(struct store *store, const struct store_change *change,
