@@ -27,7 +27,7 @@ static void a_lease_keeps_the_bytes_of_a_replaced_and_deleted_blob(void **state)
 	}
 	ok(put_block(f->store, "list", "01", 300000, 1));
 	ok(put_block_list(f->store, "list", "u01", NULL));
-	ok(store_read_open(f->store, &(struct store_ref){ "a", "c", "list" }, NULL, NULL,
+	ok(store_read_open(f->store, &(struct store_ref){ .account = "a", .container = "c", .blob = "list" }, NULL, NULL,
 			   &reads[2]));
 	ok(delete_blob(f->store, "list"));
 	/* the second "big" is collected, the leased ones are not */

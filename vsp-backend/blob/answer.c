@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "../base/base64.h"
+#include "blobid.h"
 #include "httpdate.h"
 
 /* Pieces that svc_answer_read() looks up at a time. */
@@ -106,6 +107,16 @@ void answer_add_time(struct answer *a, const char *name, int64_t ns)
 	char text[HTTPDATE_ROOM];
 
 	httpdate_format(text, httpdate_seconds(ns));
+	answer_add(a, name, text);
+}
+
+void answer_add_id(struct answer *a, const char *name, int64_t at)
+{
+	char text[BLOBID_ROOM];
+
+	if (!at)
+		return;
+	blobid_format(text, at);
 	answer_add(a, name, text);
 }
 

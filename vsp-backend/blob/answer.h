@@ -59,6 +59,8 @@ void answer_add(struct answer *a, const char *name, const char *value);
 void answer_add_u64(struct answer *a, const char *name, uint64_t value);
 void answer_add_etag(struct answer *a, uint64_t etag);
 void answer_add_time(struct answer *a, const char *name, int64_t ns);
+/* The id of a snapshot or version, see blobid.h; 0 adds nothing. */
+void answer_add_id(struct answer *a, const char *name, int64_t at);
 /* 8 bytes, least significant first, in base64: how Azure writes a CRC-64 */
 void answer_add_crc64(struct answer *a, const char *name, uint64_t crc64);
 void answer_add_md5(struct answer *a, const char *name, const uint8_t md5[16]);

@@ -210,6 +210,12 @@ static const struct entry entries[ERR_COUNT] = {
 	[ERR_SERVER_BUSY] = { 503, "ServerBusy",
 			      "The server is currently unable to receive requests. Please retry "
 			      "your request." },
+	[ERR_OPERATION_NOT_ALLOWED_ON_ROOT_BLOB] = { 403, "OperationNotAllowedOnRootBlob",
+						     "The operation is not allowed on the current "
+						     "version of a blob by its version id." },
+	[ERR_SNAPSHOTS_PRESENT] = { 409, "SnapshotsPresent",
+				    "This operation is not permitted while the blob has "
+				    "snapshots." },
 	[ERR_UNSUPPORTED_HEADER] = { 400, "UnsupportedHeader",
 				     "One of the HTTP headers specified in the request is not "
 				     "supported." },
@@ -316,6 +322,10 @@ enum err err_of_store(enum store_error error)
 		return ERR_CRC64_MISMATCH;
 	case STORE_NO_SPACE:
 		return ERR_INSUFFICIENT_STORAGE;
+	case STORE_SNAPSHOTS_PRESENT:
+		return ERR_SNAPSHOTS_PRESENT;
+	case STORE_CURRENT_VERSION:
+		return ERR_OPERATION_NOT_ALLOWED_ON_ROOT_BLOB;
 	case STORE_UNSUPPORTED:
 		return ERR_NOT_IMPLEMENTED;
 	case STORE_NO_MEMORY:

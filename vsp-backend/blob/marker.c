@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "marker.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +35,43 @@ char *marker_encode(const char *name)
 	/* padding says nothing that the length does not, and "=" wants escaping in a URL */
 	text[strcspn(text, "=")] = 0;
 	return text;
+}
+
+/* A place is 16 hexadecimal digits between the version and the name. */
+#define MARKER_VERSION_AT '2'
+#define AT_DIGITS 16
+
+char *marker_encode_at(const char *name, int64_t at)
+{
+	char *plain = marker_encode(name), *text;
+
+	if (!at || !plain)
+		return plain;
+	if (asprintf(&text, "%c%0*" PRIx64 "%s", MARKER_VERSION_AT, AT_DIGITS, (uint64_t)at,
+		     plain + 1) < 0)
+		text = NULL;
+	free(plain);
+	return text;
+}
+
+char *marker_decode_at(const char *text, int64_t *at)
+{
+	char digits[AT_DIGITS + 1] = "", *plain, *name, *end;
+
+	*at = 0;
+	if (text[0] != MARKER_VERSION_AT)
+		return marker_decode(text);
+	if (strlen(text) <= AT_DIGITS + 1)
+		return NULL;
+	memcpy(digits, text + 1, AT_DIGITS);
+	*at = (int64_t)strtoull(digits, &end, 16);
+	if (*end || *at < 0)
+		return NULL;
+	if (asprintf(&plain, "%c%s", MARKER_VERSION, text + 1 + AT_DIGITS) < 0)
+		return NULL;
+	name = marker_decode(plain);
+	free(plain);
+	return name;
 }
 
 char *marker_decode(const char *text)

@@ -23,12 +23,16 @@ op_run op_list_containers;
 op_run op_list_blobs;
 op_run op_get_block_list;
 /* op_get.c */
+const char *blob_type_name(enum store_blob_type type);
 op_run op_get_blob;
 op_run op_blob_properties;
 /* op_blob.c */
 op_run op_delete_blob;
 op_run op_set_metadata;
 op_run op_set_properties;
+/* op_snapshot.c */
+op_run op_snapshot_blob;
+op_run op_undelete_blob;
 /* upload.c */
 op_run op_put_blob;
 op_run op_put_block;

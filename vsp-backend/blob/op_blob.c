@@ -7,9 +7,8 @@ static struct svc_answer *deleted(const struct answer_to *to, const struct store
 {
 	struct answer *a = answer_new(to, 202);
 
-	(void)result;
 	(void)context;
-	answer_add(a, "x-ms-delete-type-permanent", "true");
+	answer_add(a, "x-ms-delete-type-permanent", result->kept ? "false" : "true");
 	return answer_done(a, to);
 }
 
@@ -22,10 +21,14 @@ struct svc_answer *op_delete_blob(struct rq *rq, struct svc_upload **upload)
 	struct svc_answer *answer;
 
 	(void)upload;
-	/* "include" is what happens: there are none.  "only" is not this operation. */
 	if (snapshots && head_str_is_nocase(snapshots, "only"))
-		return rq_unsupported(rq, "x-ms-delete-snapshots: only");
-	if (snapshots && !head_str_is_nocase(snapshots, "include"))
+		change.delete = STORE_DELETE_SNAPSHOTS;
+	else if (snapshots && head_str_is_nocase(snapshots, "include"))
+		change.delete = STORE_DELETE_WITH_SNAPSHOTS;
+	else if (snapshots)
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-delete-snapshots");
+	/* the reference: it is for the blob itself only */
+	if (snapshots && (rq->snapshot || rq->version))
 		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-delete-snapshots");
 	if (target_param(&rq->target, "deletetype"))
 		return rq_unsupported(rq, "deletetype");

@@ -29,7 +29,7 @@ static struct svc_answer *fail_conditions(const struct rq *rq, enum store_error 
 	return answer_done(a, &rq->to);
 }
 
-static const char *type_name(enum store_blob_type type)
+const char *blob_type_name(enum store_blob_type type)
 {
 	switch (type) {
 	case STORE_PAGE_BLOB:
@@ -63,7 +63,10 @@ static void add_info(struct answer *a, const struct store_blob_info *info)
 	answer_add_etag(a, info->etag);
 	answer_add_time(a, "Last-Modified", info->modified_ns);
 	answer_add_time(a, "x-ms-creation-time", info->created_ns);
-	answer_add(a, "x-ms-blob-type", type_name(info->type));
+	answer_add(a, "x-ms-blob-type", blob_type_name(info->type));
+	answer_add_id(a, "x-ms-version-id", info->version);
+	if (info->version && info->current)
+		answer_add(a, "x-ms-is-current-version", "true");
 	answer_add(a, "x-ms-lease-status", "unlocked");
 	answer_add(a, "x-ms-lease-state", "available");
 	answer_add(a, "x-ms-server-encrypted", "false");

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "../base/base64.h"
+#include "blobid.h"
 #include "httpdate.h"
 #include "marker.h"
 #include "xml.h"
@@ -18,6 +20,7 @@
 #define LIST_MAX_BYTES (8u * 1024u * 1024u)
 /* The end of a page with the longest marker: 3,072 bytes of a name in base64. */
 #define LIST_TAIL_BYTES 5120u
+#define DAY_NS (UINT64_C(86400) * 1000000000)
 
 /**
  * struct page - a list while it is written
@@ -29,6 +32,7 @@ struct page {
 	size_t room;
 	size_t entries;
 	bool metadata;
+	unsigned int past;
 };
 
 /**
@@ -52,22 +56,28 @@ static bool word_is(const char *word, size_t length, const char *text)
 /* a,b of include=a,b: what can't exist here needs no work; the rest of the unknown is refused. */
 static struct svc_answer *parse_words(const struct rq *rq, const char *at, struct list_query *q)
 {
-	static const char *const empty[] = { "snapshots",
-					     "copy",
-					     "deleted",
-					     "tags",
-					     "versions",
-					     "deletedwithversions",
-					     "immutabilitypolicy",
-					     "legalhold",
-					     "permissions",
-					     "system" };
+	static const struct {
+		const char *word;
+		unsigned int flag;
+	} past[] = { { "snapshots", STORE_LIST_SNAPSHOTS },
+		     { "versions", STORE_LIST_VERSIONS },
+		     { "deleted", STORE_LIST_DELETED } };
+	static const char *const empty[] = { "copy",      "tags",        "immutabilitypolicy",
+					     "legalhold", "permissions", "system" };
 
 	while (*at) {
 		size_t n = strcspn(at, ","), i;
 
+		for (i = 0; i < sizeof(past) / sizeof(*past); i++)
+			if (word_is(at, n, past[i].word))
+				q->store.past |= past[i].flag;
 		if (word_is(at, n, "metadata")) {
 			q->metadata = true;
+		} else if (word_is(at, n, "deletedwithversions")) {
+			return rq_unsupported(rq, "include=deletedwithversions");
+		} else if (word_is(at, n, "snapshots") || word_is(at, n, "versions") ||
+			   word_is(at, n, "deleted")) {
+			/* noted above */
 		} else if (word_is(at, n, "uncommittedblobs")) {
 			return rq_unsupported(rq, "include=uncommittedblobs");
 		} else {
@@ -122,7 +132,7 @@ static struct svc_answer *list_parse(const struct rq *rq, struct list_query *q)
 		return answer;
 	q->marker_text = target_param(&rq->target, "marker");
 	if (q->marker_text && *q->marker_text) {
-		q->marker = marker_decode(q->marker_text);
+		q->marker = marker_decode_at(q->marker_text, &q->store.marker_at);
 		if (!q->marker)
 			return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "marker");
 		q->store.marker = q->marker;
@@ -177,6 +187,16 @@ static void add_date(struct azb_buf *xml, const char *element, int64_t ns)
 	xml_element_z(xml, element, text);
 }
 
+static void add_id(struct azb_buf *xml, const char *element, int64_t at)
+{
+	char text[BLOBID_ROOM];
+
+	if (!at)
+		return;
+	blobid_format(text, at);
+	xml_element_z(xml, element, text);
+}
+
 static void add_etag(struct azb_buf *xml, uint64_t etag)
 {
 	azb_buf_printf(xml, "<Etag>0x%" PRIX64 "</Etag>", etag);
@@ -203,6 +223,7 @@ static void start_page(const struct rq *rq, struct page *page, const struct list
 		room = LIST_MAX_BYTES;
 	page->room = room > LIST_TAIL_BYTES ? room - LIST_TAIL_BYTES : 1;
 	page->metadata = q->metadata;
+	page->past = q->store.past;
 	azb_buf_puts(&endpoint, rq->caller->secure ? "https://" : "http://");
 	if (host && target_is_utf8(host->at, host->length))
 		azb_buf_add(&endpoint, host->at, host->length);
@@ -231,9 +252,10 @@ static void start_page(const struct rq *rq, struct page *page, const struct list
 		add_name(&page->xml, "Delimiter", q->store.delimiter);
 }
 
-static struct svc_answer *end_page(const struct rq *rq, struct page *page, const char *next)
+static struct svc_answer *end_page(const struct rq *rq, struct page *page, const char *next,
+				   int64_t next_at)
 {
-	char *marker = next ? marker_encode(next) : NULL;
+	char *marker = next ? marker_encode_at(next, next_at) : NULL;
 	struct answer *a;
 
 	if (next && !marker)
@@ -296,7 +318,7 @@ struct svc_answer *op_list_containers(struct rq *rq, struct svc_upload **upload)
 		return rq_fail_store(rq, error);
 	}
 	azb_buf_puts(&page.xml, "</Containers>");
-	answer = end_page(rq, &page, next);
+	answer = end_page(rq, &page, next, 0);
 	free(next);
 	return answer;
 }
@@ -328,9 +350,22 @@ static void add_properties(struct azb_buf *xml, const struct store_blob_info *in
 	add_optional(xml, "Content-MD5", h->has_md5 ? md5 : NULL);
 	add_optional(xml, "Cache-Control", h->cache_control);
 	add_optional(xml, "Content-Disposition", h->content_disposition);
-	azb_buf_puts(xml, "<BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier>"
-			  "<AccessTierInferred>true</AccessTierInferred>"
-			  "<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
+	if (info->type == STORE_PAGE_BLOB)
+		xml_element_u64(xml, "x-ms-blob-sequence-number", info->sequence);
+	if (info->type == STORE_APPEND_BLOB && info->sealed)
+		azb_buf_puts(xml, "<Sealed>true</Sealed>");
+	azb_buf_printf(xml, "<BlobType>%s</BlobType>", blob_type_name(info->type));
+	if (info->type == STORE_BLOCK_BLOB)
+		azb_buf_puts(xml, "<AccessTier>Hot</AccessTier>"
+				  "<AccessTierInferred>true</AccessTierInferred>");
+	if (info->deleted_ns) {
+		int64_t left = info->until_ns - (int64_t)time(NULL) * 1000000000;
+
+		add_date(xml, "DeletedTime", info->deleted_ns);
+		xml_element_u64(xml, "RemainingRetentionDays",
+				left > 0 ? (uint64_t)left / DAY_NS : 0);
+	}
+	azb_buf_puts(xml, "<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
 			  "<ServerEncrypted>false</ServerEncrypted></Properties>");
 }
 
@@ -348,6 +383,14 @@ static bool add_blob(void *context, const char *name, const struct store_blob_in
 	}
 	azb_buf_puts(xml, "<Blob>");
 	add_name(xml, "Name", name);
+	if (info->deleted_ns)
+		azb_buf_puts(xml, "<Deleted>true</Deleted>");
+	add_id(xml, "Snapshot", info->snapshot);
+	if (page->past & STORE_LIST_VERSIONS) {
+		add_id(xml, "VersionId", info->version);
+		if (info->version && info->current)
+			azb_buf_puts(xml, "<IsCurrentVersion>true</IsCurrentVersion>");
+	}
 	add_properties(xml, info);
 	if (page->metadata)
 		add_metadata(xml, &info->meta);
@@ -362,12 +405,14 @@ struct svc_answer *op_list_blobs(struct rq *rq, struct svc_upload **upload)
 	struct list_query q;
 	enum store_error error;
 	struct svc_answer *answer;
+	int64_t next_at = 0;
 	char *next = NULL;
 
 	(void)upload;
 	answer = list_parse(rq, &q);
 	if (answer)
 		return answer;
+	q.store.next_at = &next_at;
 	q.store.delimiter = target_param(&rq->target, "delimiter");
 	start_page(rq, &page, &q);
 	azb_buf_puts(&page.xml, "<Blobs>");
@@ -378,7 +423,7 @@ struct svc_answer *op_list_blobs(struct rq *rq, struct svc_upload **upload)
 		return rq_fail_store(rq, error);
 	}
 	azb_buf_puts(&page.xml, "</Blobs>");
-	answer = end_page(rq, &page, next);
+	answer = end_page(rq, &page, next, next_at);
 	free(next);
 	return answer;
 }

@@ -12,7 +12,9 @@ struct store_ref rq_ref(const struct rq *rq)
 {
 	return (struct store_ref){ .account = rq->target.account,
 				   .container = rq->target.container,
-				   .blob = rq->target.blob };
+				   .blob = rq->target.blob,
+				   .snapshot = rq->snapshot,
+				   .version = rq->version };
 }
 
 const char *rq_header(const struct rq *rq, const char *name, char *out, size_t room)

@@ -28,6 +28,7 @@ struct svc {
  * struct rq - a request
  * @account: whose resource it is; set once its credentials have been checked.
  * @lease_id: x-ms-lease-id is there: always wrong, as nothing has a lease.
+ * @snapshot, @version: of the parameters, see struct store_ref.
  */
 struct rq {
 	struct svc *svc;
@@ -37,6 +38,8 @@ struct rq {
 	struct target target;
 	const struct account *account;
 	bool lease_id;
+	int64_t snapshot;
+	int64_t version;
 };
 
 /* The resource as the store wants it. */

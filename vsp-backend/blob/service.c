@@ -13,6 +13,7 @@
 #include <strings.h>
 
 #include "auth.h"
+#include "blobid.h"
 #include "op.h"
 #include "relay.h"
 #include "request.h"
@@ -28,6 +29,10 @@ enum {
 	H_LEASE = 1 << 6,
 	H_SNAPSHOTS = 1 << 7,
 	H_PUBLIC = 1 << 8,
+	/* not headers: the parameters snapshot and versionid */
+	P_SNAPSHOT = 1 << 24,
+	P_VERSION = 1 << 25,
+	P_PAST = P_SNAPSHOT | P_VERSION,
 };
 
 struct header_rule {
@@ -109,10 +114,10 @@ static const struct op ops[] = {
 	{ "PUT", CONTAINER, "container", "acl", op_container_set_acl, H_PUBLIC | H_LEASE | H_CRC64,
 	  true },
 	{ "GET", CONTAINER, "container", "list", op_list_blobs, 0, false },
-	{ "HEAD", BLOB, NULL, NULL, op_blob_properties, H_LEASE | H_RANGE, false },
-	{ "GET", BLOB, NULL, NULL, op_get_blob, H_RANGE | H_LEASE, false },
-	{ "GET", BLOB, NULL, "metadata", op_blob_properties, H_LEASE, false },
-	{ "GET", BLOB, NULL, "blocklist", op_get_block_list, H_LEASE, false },
+	{ "HEAD", BLOB, NULL, NULL, op_blob_properties, H_LEASE | H_RANGE | P_PAST, false },
+	{ "GET", BLOB, NULL, NULL, op_get_blob, H_RANGE | H_LEASE | P_PAST, false },
+	{ "GET", BLOB, NULL, "metadata", op_blob_properties, H_LEASE | P_PAST, false },
+	{ "GET", BLOB, NULL, "blocklist", op_get_block_list, H_LEASE | P_PAST, false },
 	{ "PUT", BLOB, NULL, NULL, op_put_blob, H_META | H_CONTENT | H_TYPE | H_CRC64 | H_LEASE,
 	  true },
 	{ "PUT", BLOB, NULL, "block", op_put_block, H_CRC64 | H_LEASE, true },
@@ -120,7 +125,9 @@ static const struct op ops[] = {
 	  true },
 	{ "PUT", BLOB, NULL, "metadata", op_set_metadata, H_META | H_LEASE, true },
 	{ "PUT", BLOB, NULL, "properties", op_set_properties, H_CONTENT | H_LEASE, true },
-	{ "DELETE", BLOB, NULL, NULL, op_delete_blob, H_LEASE | H_SNAPSHOTS, true },
+	{ "DELETE", BLOB, NULL, NULL, op_delete_blob, H_LEASE | H_SNAPSHOTS | P_PAST, true },
+	{ "PUT", BLOB, NULL, "snapshot", op_snapshot_blob, H_META | H_LEASE, true },
+	{ "PUT", BLOB, NULL, "undelete", op_undelete_blob, 0, true },
 };
 
 static bool same(const char *a, const char *b)
@@ -245,10 +252,33 @@ static struct svc_answer *check_headers(struct rq *rq, const struct op *op)
 	return NULL;
 }
 
+/* They name another thing than the blob, so they are never ignored. */
+static struct svc_answer *check_past(struct rq *rq, const struct op *op)
+{
+	static const struct {
+		const char *name;
+		unsigned int flag;
+	} params[] = { { "snapshot", P_SNAPSHOT }, { "versionid", P_VERSION } };
+
+	for (size_t i = 0; i < 2; i++) {
+		const char *text = target_param(&rq->target, params[i].name);
+		int64_t *at = i ? &rq->version : &rq->snapshot;
+
+		if (!text)
+			continue;
+		if (!(op->headers & params[i].flag) || !blobid_parse(text, at))
+			return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, params[i].name);
+	}
+	/* one thing can't be both */
+	if (rq->snapshot && rq->version)
+		return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "versionid");
+	return NULL;
+}
+
 static struct svc_answer *check_params(const struct rq *rq)
 {
 	/* they name another thing than the blob, or credentials that are not looked at */
-	static const char *const unsupported[] = { "snapshot", "versionid", "sig", "prevsnapshot" };
+	static const char *const unsupported[] = { "sig", "prevsnapshot" };
 
 	for (size_t i = 0; i < sizeof(unsupported) / sizeof(*unsupported); i++)
 		if (target_param(&rq->target, unsupported[i]))
@@ -320,6 +350,8 @@ static struct svc_answer *run(struct rq *rq, struct svc_upload **upload)
 	if (op->write && rq->target.secondary)
 		return rq_fail(rq, ERR_INSUFFICIENT_PERMISSIONS);
 	answer = check_params(rq);
+	if (!answer)
+		answer = check_past(rq, op);
 	if (!answer)
 		answer = check_headers(rq, op);
 	if (!answer)

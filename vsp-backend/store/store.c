@@ -57,6 +57,8 @@ const char *store_error_name(enum store_error error)
 		[STORE_PENDING_COPY] = "a copy is pending",
 		[STORE_COPY_ID_MISMATCH] = "another copy id",
 		[STORE_SOURCE_CONDITION] = "source condition not met",
+		[STORE_SNAPSHOTS_PRESENT] = "blob has snapshots",
+		[STORE_CURRENT_VERSION] = "version is the current one",
 	};
 
 	if ((size_t)error >= sizeof(names) / sizeof(names[0]) || !names[error])

@@ -70,7 +70,9 @@ enum store_error {
 	STORE_NO_PENDING_COPY,
 	STORE_PENDING_COPY,
 	STORE_COPY_ID_MISMATCH,
-	STORE_SOURCE_CONDITION, /* 412 of a source */
+	STORE_SOURCE_CONDITION,  /* 412 of a source */
+	STORE_SNAPSHOTS_PRESENT, /* delete: there are snapshots and nothing said of them */
+	STORE_CURRENT_VERSION,   /* the current version can't be deleted by its id */
 };
 
 /* A short text for logs. */
@@ -89,13 +91,15 @@ struct store_upload;
 /**
  * struct store_ref - what is meant
  * @blob: NULL where the container itself is meant.
- *
- * Snapshots and versions will be fields here that are zero for the blob itself.
+ * @snapshot, @version: of a blob, in units of 100 ns since 1970, as the ids of Azure
+ *	say them; 0 for the blob itself, and at most one of them is not.
  */
 struct store_ref {
 	const char *account;
 	const char *container;
 	const char *blob;
+	int64_t snapshot;
+	int64_t version;
 };
 
 /**
@@ -213,6 +217,12 @@ bool store_copy_read(const struct store_meta *text, struct store_copy *copy);
  * @rehydrate: the tier that an archived blob is on its way to, else INFERRED.
  * @tier_changed_ns: 0 as long as @tier is INFERRED.
  * @immutable_until_ns: with @immutability: no change of the bytes, no deletion before.
+ * @snapshot, @version: what this is, as in struct store_ref; the blob itself may have
+ *	a version too.
+ * @current: the blob itself, not its past.
+ * @deleted_ns, @until_ns: it is deleted and can be restored until then; else 0.
+ * @sequence: of a page blob.
+ * @sealed: an append blob that takes no more.
  * @arena: owns the strings, if not NULL: end with store_blob_info_clear().  In
  *	callbacks the strings are valid during the call only.
  */
@@ -225,6 +235,13 @@ struct store_blob_info {
 	uint32_t block_count;
 	bool has_crc64;
 	uint64_t crc64;
+	int64_t snapshot;
+	int64_t version;
+	bool current;
+	bool sealed;
+	int64_t deleted_ns;
+	int64_t until_ns;
+	uint64_t sequence;
 	struct store_headers headers;
 	struct store_meta meta;
 	struct store_meta tags;
@@ -395,12 +412,35 @@ struct store_digest {
  * @crc64: CONTAINER_* and others without data: 0.  Otherwise of the bytes of the blob
  *	or block.
  * @created: PUT_BLOB, PUT_BLOCK_LIST: there was no blob before.
+ * @snapshot: BLOB_SNAPSHOT: its id.
+ * @version: of the blob now; 0: none.
+ * @kept: BLOB_DELETE: what was deleted can be restored.
  */
 struct store_result {
 	uint64_t etag;
 	int64_t modified_ns;
 	uint64_t crc64;
+	int64_t snapshot;
+	int64_t version;
 	bool created;
+	bool kept;
+};
+
+/**
+ * struct store_keep - what an account keeps of blobs that are replaced or deleted
+ * @versions: what is replaced becomes a version.
+ * @retain_ns: what is deleted can be restored for so long; 0: not at all.
+ */
+struct store_keep {
+	bool versions;
+	int64_t retain_ns;
+};
+
+/* What a delete of a blob does about its snapshots. */
+enum store_delete {
+	STORE_DELETE_PLAIN,          /* STORE_SNAPSHOTS_PRESENT if there are any */
+	STORE_DELETE_WITH_SNAPSHOTS, /* them too */
+	STORE_DELETE_SNAPSHOTS,      /* them alone */
 };
 
 /**
@@ -463,8 +503,18 @@ enum store_change_kind {
 	STORE_PUT_BLOCK_LIST,
 	/* uses: conditions, set, headers, meta */
 	STORE_BLOB_UPDATE,
-	/* uses: conditions.  Uncommitted blocks go too. */
+	/*
+	 * uses: conditions, delete, keep; ref.snapshot or ref.version for a past state.
+	 * Uncommitted blocks go too.
+	 */
 	STORE_BLOB_DELETE,
+	/*
+	 * uses: conditions, set (STORE_SET_META: the snapshot gets meta in place of the
+	 * blob's), keep.  The data is shared.
+	 */
+	STORE_BLOB_SNAPSHOT,
+	/* What was deleted and is kept of this name comes back. */
+	STORE_BLOB_UNDELETE,
 };
 
 #define STORE_SET_META (1u << 0)
@@ -478,6 +528,7 @@ enum store_change_kind {
  *	must be there (STORE_INCOMPLETE); no write to it may be under way.
  * @set: STORE_SET_*: what BLOB_UPDATE and CONTAINER_UPDATE replace.
  * @headers: may be NULL: none set.
+ * @keep: of the account; for everything that replaces, changes or deletes blobs.
  * @effect: may be NULL.
  *
  * Everything pointed to is only read, and only until change() returns.
@@ -495,6 +546,8 @@ struct store_change {
 	struct store_block_id block;
 	const struct store_block_ref *blocks;
 	size_t block_count;
+	struct store_keep keep;
+	enum store_delete delete;
 	const struct store_effect *effect;
 };
 
@@ -511,14 +564,25 @@ struct store_change {
  *	are given as one prefix up to and including it.
  * @marker: "" or NULL for the first page; otherwise what the page before gave as
  *	next marker: the name or prefix to start with.
+ * @marker_at: with @marker: what the page before gave in *@next_at.
+ * @next_at: where within the name of the next marker the next page starts; NULL
+ *	without @past.
+ * @past: STORE_LIST_*: what to list besides the blobs themselves, blobs only.
  * @max: how many blobs and prefixes at most; not 0.
  */
 struct store_list {
 	const char *prefix;
 	const char *delimiter;
 	const char *marker;
+	int64_t marker_at;
+	int64_t *next_at;
+	unsigned int past;
 	size_t max;
 };
+
+#define STORE_LIST_SNAPSHOTS (1u << 0)
+#define STORE_LIST_VERSIONS (1u << 1)
+#define STORE_LIST_DELETED (1u << 2) /* blobs, and snapshots and versions if asked for */
 
 typedef bool store_container_cb(void *context, const char *name,
 				const struct store_container_info *info);

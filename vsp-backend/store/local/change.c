@@ -140,6 +140,8 @@ static enum store_error run(struct local *local, void *context)
 		[STORE_PUT_BLOCK_LIST] = change_put_block_list,
 		[STORE_BLOB_UPDATE] = change_blob_update,
 		[STORE_BLOB_DELETE] = change_blob_delete,
+		[STORE_BLOB_SNAPSHOT] = change_blob_snapshot,
+		[STORE_BLOB_UNDELETE] = change_blob_undelete,
 	};
 	struct change_job *job = context;
 	enum store_error error;
@@ -176,7 +178,7 @@ enum store_error local_change(struct store *store, const struct store_change *ch
 	enum store_error error = STORE_OK;
 	bool data = change->kind == STORE_PUT_BLOB || change->kind == STORE_PUT_BLOCK;
 
-	if (change->kind < STORE_CONTAINER_CREATE || change->kind > STORE_BLOB_DELETE ||
+	if (change->kind < STORE_CONTAINER_CREATE || change->kind > STORE_BLOB_UNDELETE ||
 	    data != (change->upload != NULL))
 		return STORE_UNSUPPORTED;
 	if (change->kind == STORE_PUT_BLOCK_LIST && change->block_count > STORE_MAX_BLOCKS)

@@ -5,7 +5,8 @@
 enum store_error change_find_blob(struct local *local, struct change_job *job, struct blob_row *row)
 {
 	struct db *db = &local->writer.db;
-	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT type, etag, modified, created, chunk, content"
+	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT type, etag, modified, created, chunk, content,"
+					     " version, seen, length, sequence, blocks, sealed"
 					     " FROM blobs WHERE container = ?1 AND name = ?2"),
 				  "it", job->container, job->change->ref.blob);
 	enum store_error error;
@@ -23,6 +24,12 @@ enum store_error change_find_blob(struct local *local, struct change_job *job, s
 		.created_ns = sqlite3_column_int64(s, 3),
 		.chunk = sqlite3_column_int64(s, 4),
 		.content = sqlite3_column_int64(s, 5),
+		.version = sqlite3_column_int64(s, 6),
+		.seen = sqlite3_column_int64(s, 7),
+		.length = (uint64_t)sqlite3_column_int64(s, 8),
+		.sequence = (uint64_t)sqlite3_column_int64(s, 9),
+		.blocks = (uint32_t)sqlite3_column_int64(s, 10),
+		.sealed = sqlite3_column_int(s, 11),
 	};
 	db_reset(s);
 	return STORE_OK;
@@ -66,6 +73,19 @@ enum store_error change_drop_data(struct local *local, int64_t chunk, int64_t co
 	if (error || sqlite3_changes(db->handle))
 		return error;
 	return writer_garbage(local, GARBAGE_CHUNK, chunk);
+}
+
+enum store_error change_drop_state(struct local *local, int64_t chunk, int64_t content,
+				   int64_t seen)
+{
+	struct db *db = &local->writer.db;
+
+	if (!seen)
+		return change_drop_data(local, chunk, content);
+	local->writer.made_garbage = true;
+	return db_run(db, db_bind(DB_SQL(db, "INSERT INTO garbage(kind, what, at)"
+					     " VALUES (?1, ?2, ?3)"),
+				  "iii", (int64_t)GARBAGE_VIEW, content, seen));
 }
 
 enum store_error change_drop_staged(struct local *local, struct change_job *job)
@@ -171,24 +191,29 @@ enum store_error change_put_row(struct local *local, struct change_job *job,
 
 	change_stamp(local, job);
 	job->result.created = !old->exists;
+	job->result.version = change->keep.versions ? job->tick : 0;
+	error = old->exists ? history_displace(local, job, old, true)
+			    : history_recreate(local, job);
+	if (error)
+		return error;
 	s = db_bind(DB_SQL(db, "INSERT OR REPLACE INTO blobs(container, name, type, length, etag,"
 			       " modified, created, chunk, content, blocks, md5, headers, meta,"
-			       " crc64) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-			       " ?12, ?13, ?14)"),
-		    "itiiiiiiiibbb", job->container, change->ref.blob, (int64_t)STORE_BLOCK_BLOB,
-		    (int64_t)blob->length, (int64_t)job->result.etag, job->result.modified_ns,
+			       " version, seen, sequence, crc64)"
+			       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
+			       " ?12, ?13, ?14, ?15, ?16, ?17)"),
+		    "itiiiiiiiibbbiii", job->container, change->ref.blob,
+		    (int64_t)(blob->type ? blob->type : STORE_BLOCK_BLOB), (int64_t)blob->length,
+		    (int64_t)job->result.etag, job->result.modified_ns,
 		    old->exists ? old->created_ns : job->result.modified_ns, blob->chunk,
 		    blob->content, (int64_t)blob->blocks, md5 ? headers->md5 : NULL,
 		    md5 ? (size_t)16 : (size_t)0, job->headers, job->headers_length,
-		    change->meta.bytes, change->meta.length);
+		    change->meta.bytes, change->meta.length, job->result.version, blob->seen,
+		    (int64_t)blob->sequence);
 	if (s && blob->has_crc64)
-		sqlite3_bind_int64(s, 14, (int64_t)blob->crc64);
+		sqlite3_bind_int64(s, 17, (int64_t)blob->crc64);
 	else if (s)
-		sqlite3_bind_null(s, 14);
-	error = db_run(db, s);
-	if (!error && old->exists)
-		error = change_drop_data(local, old->chunk, old->content);
-	return error;
+		sqlite3_bind_null(s, 17);
+	return db_run(db, s);
 }
 
 enum store_error change_put_blob(struct local *local, void *context)
@@ -220,6 +245,11 @@ enum store_error change_blob_update(struct local *local, void *context)
 	if (error)
 		return error;
 	change_stamp(local, job);
+	job->result.version = old.version;
+	if (change->set & STORE_SET_META)
+		error = history_version(local, job, &old);
+	if (error)
+		return error;
 	error = db_run(db, db_bind(DB_SQL(db, "UPDATE blobs SET etag = ?3, modified = ?4"
 					      " WHERE container = ?1 AND name = ?2"),
 				   "itii", job->container, change->ref.blob,
@@ -242,16 +272,27 @@ enum store_error change_blob_delete(struct local *local, void *context)
 {
 	struct change_job *job = context;
 	struct db *db = &local->writer.db;
+	enum store_delete what = job->change->delete;
 	struct blob_row old;
-	enum store_error error = change_begin(local, job, &old);
+	enum store_error error;
 
+	if (job->change->ref.snapshot || job->change->ref.version)
+		return history_delete_one(local, job);
+	error = change_begin(local, job, &old);
+	if (!error && what == STORE_DELETE_PLAIN)
+		error = history_no_snapshots(local, job);
 	if (error)
 		return error;
 	change_stamp(local, job);
-	error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM blobs WHERE container = ?1"
-					      " AND name = ?2"),
-				   "it", job->container, job->change->ref.blob));
+	job->result.version = old.version;
+	if (what != STORE_DELETE_PLAIN)
+		error = history_delete_snapshots(local, job);
+	if (error || what == STORE_DELETE_SNAPSHOTS)
+		return error;
+	error = history_displace(local, job, &old, false);
 	if (!error)
-		error = change_drop_data(local, old.chunk, old.content);
+		error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM blobs WHERE container = ?1"
+						      " AND name = ?2"),
+					   "it", job->container, job->change->ref.blob));
 	return error ? error : change_drop_staged(local, job);
 }

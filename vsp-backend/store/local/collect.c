@@ -25,6 +25,7 @@ struct item {
 	int64_t id;
 	enum garbage_kind kind;
 	int64_t what;
+	int64_t at;
 };
 
 /* One transaction of the collector. */
@@ -164,26 +165,103 @@ static enum store_error drop_staged(struct local *local, struct step *step, int6
 	return error;
 }
 
+/*
+ * The runs that were seen at ?2 and that nobody else can see: not the blob as it is now,
+ * no past state, and no look whose own row of garbage is yet to come, on which readers
+ * may still have a lease.
+ */
+#define UNSEEN                                                                               \
+	"SELECT r.offset, r.born, r.chunk FROM runs r WHERE r.content = ?1 AND r.born <= ?2" \
+	" AND r.died > ?2 AND NOT EXISTS (SELECT 1 FROM history h WHERE h.content = ?1"      \
+	" AND h.seen != 0 AND h.seen >= r.born AND h.seen < r.died)"                         \
+	" AND NOT EXISTS (SELECT 1 FROM garbage g WHERE g.kind = 5 AND g.what = ?1"          \
+	" AND g.at >= r.born AND g.at < r.died AND g.id != ?3)"
+#define UNSEEN_LIVE UNSEEN " AND r.died != 9223372036854775807 LIMIT ?4"
+#define UNSEEN_DEAD UNSEEN " LIMIT ?4"
+
+struct run_key {
+	int64_t offset, born, chunk;
+};
+
+static enum store_error find_unseen(struct local *local, const struct item *item, bool live,
+				    struct run_key *runs, size_t room, size_t *count)
+{
+	struct db *db = &local->writer.db;
+	sqlite3_stmt *s = live ? DB_SQL(db, UNSEEN_LIVE) : DB_SQL(db, UNSEEN_DEAD);
+	enum store_error error;
+	bool row;
+
+	*count = 0;
+	db_bind(s, "iiii", item->what, item->at, item->id, (int64_t)room);
+	while (!(error = db_row(db, s, &row)) && row)
+		runs[(*count)++] =
+			(struct run_key){ sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1),
+					  sqlite3_column_int64(s, 2) };
+	return error;
+}
+
+/* A look at a page or append blob's content has ended, see runs.c. */
+static enum store_error drop_view(struct local *local, struct step *step, const struct item *item,
+				  bool *done)
+{
+	struct db *db = &local->writer.db;
+	struct run_key runs[STEP];
+	size_t room = step->budget, count;
+	enum store_error error;
+	sqlite3_stmt *s;
+	bool row, live;
+
+	s = db_bind(DB_SQL(db, "SELECT live FROM contents WHERE id = ?1"), "i", item->what);
+	error = db_row(db, s, &row);
+	*done = !row;
+	if (error || !row)
+		return error;
+	live = sqlite3_column_int(s, 0);
+	db_reset(s);
+	error = find_unseen(local, item, live, runs, room, &count);
+	for (size_t i = 0; i < count && !error; i++) {
+		error = drop_chunk(local, step, runs[i].chunk);
+		if (!error)
+			error = db_run(db,
+				       db_bind(DB_SQL(db, "DELETE FROM runs WHERE content = ?1"
+							  " AND offset = ?2 AND born = ?3"),
+					       "iii", item->what, runs[i].offset, runs[i].born));
+	}
+	*done = count < room;
+	if (error || !*done || live)
+		return error;
+	/* the last look of all takes the content with it */
+	return db_run(db, db_bind(DB_SQL(db, "DELETE FROM contents WHERE id = ?1 AND NOT EXISTS"
+					     " (SELECT 1 FROM runs WHERE content = ?1)"
+					     " AND NOT EXISTS (SELECT 1 FROM history"
+					     " WHERE content = ?1 AND seen != 0)"),
+				  "i", item->what));
+}
+
 /* One name of a deleted container. */
 static enum store_error drop_blob(struct local *local, int64_t container, bool *row)
 {
 	struct db *db = &local->writer.db;
-	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT chunk, content FROM blobs"
+	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT chunk, content, seen FROM blobs"
 					     " WHERE container = ?1 ORDER BY name LIMIT 1"),
 				  "i", container);
 	enum store_error error = db_row(db, s, row);
-	int64_t chunk, content;
+	int64_t chunk, content, seen;
 
 	if (error || !*row)
 		return error;
 	chunk = sqlite3_column_int64(s, 0);
 	content = sqlite3_column_int64(s, 1);
+	seen = sqlite3_column_int64(s, 2);
 	db_reset(s);
 	error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM blobs WHERE container = ?1 AND name ="
 					      " (SELECT name FROM blobs WHERE container = ?1"
 					      "  ORDER BY name LIMIT 1)"),
 				   "i", container));
-	return error ? error : change_drop_data(local, chunk, content);
+	if (!error && seen)
+		error = db_run(db, db_bind(DB_SQL(db, "UPDATE contents SET live = 0 WHERE id = ?1"),
+					   "i", content));
+	return error ? error : change_drop_state(local, chunk, content, seen);
 }
 
 static enum store_error drop_container(struct local *local, struct step *step, int64_t container,
@@ -191,11 +269,13 @@ static enum store_error drop_container(struct local *local, struct step *step, i
 {
 	struct db *db = &local->writer.db;
 	enum store_error error = STORE_OK;
-	bool row = true;
+	bool blobs = true, past = true, row = false;
 
-	for (; step->budget && row && !error; step->budget--)
-		error = drop_blob(local, container, &row);
-	while (step->budget && !row && !error) {
+	for (; step->budget && blobs && !error; step->budget--)
+		error = drop_blob(local, container, &blobs);
+	for (; step->budget && !blobs && past && !error; step->budget--)
+		error = history_drop_first(local, container, &past);
+	while (step->budget && !blobs && !past && !row && !error) {
 		sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT id FROM staged WHERE container = ?1"
 						     " LIMIT 1"),
 					  "i", container);
@@ -260,6 +340,9 @@ static enum store_error run_step(struct local *local, void *context)
 		case GARBAGE_STAGED:
 			error = drop_staged(local, step, item->what, &done);
 			break;
+		case GARBAGE_VIEW:
+			error = drop_view(local, step, item, &done);
+			break;
 		}
 		if (error || !done)
 			break;
@@ -309,7 +392,7 @@ static enum store_error look(struct local *local, int64_t *cursor, struct item *
 	*count = *seen = 0;
 	if (error)
 		return error;
-	s = db_bind(DB_SQL(&reader->db, "SELECT id, kind, what FROM garbage WHERE id > ?1"
+	s = db_bind(DB_SQL(&reader->db, "SELECT id, kind, what, at FROM garbage WHERE id > ?1"
 					" ORDER BY id LIMIT ?2"),
 		    "ii", *cursor, (int64_t)LOOK);
 	while (!(error = db_row(&reader->db, s, &row)) && row) {
@@ -317,6 +400,7 @@ static enum store_error look(struct local *local, int64_t *cursor, struct item *
 			.id = sqlite3_column_int64(s, 0),
 			.kind = (enum garbage_kind)sqlite3_column_int(s, 1),
 			.what = sqlite3_column_int64(s, 2),
+			.at = sqlite3_column_int64(s, 3),
 		};
 		*cursor = sqlite3_column_int64(s, 0);
 	}
@@ -325,7 +409,7 @@ static enum store_error look(struct local *local, int64_t *cursor, struct item *
 		return error;
 	lease_wait_openers(local);
 	for (size_t i = 0; i < *seen; i++)
-		if (!lease_held(local, items[i].kind, items[i].what))
+		if (!lease_held(local, items[i].kind, items[i].what, items[i].at))
 			items[kept++] = items[i];
 	*count = kept;
 	return STORE_OK;
@@ -460,8 +544,14 @@ static void *collector_main(void *context)
 
 		/* errors are logged where they come from; the next wake-up tries again */
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec >= next_expiry && !writer_do(local, expire, NULL))
+		if (now.tv_sec >= next_expiry && !writer_do(local, expire, NULL)) {
+			bool expired = true;
+
 			next_expiry = now.tv_sec + HOUR;
+			while (expired && !stopping(&local->collector))
+				if (writer_do(local, history_expire, &expired))
+					break;
+		}
 		if (collect(local, step))
 			continue;
 		while (more && !stopping(&local->collector))

@@ -9,7 +9,7 @@
 
 #include "store/store.h"
 
-#define DB_STATEMENTS 128
+#define DB_STATEMENTS 512
 
 /* Used by one thread at a time. */
 struct db {

@@ -107,8 +107,24 @@ enum store_error info_of_row(sqlite3_stmt *row, int first, struct store_blob_inf
 	info->immutability = (enum store_immutability)sqlite3_column_int(row, first + 16);
 	info->immutable_until_ns = sqlite3_column_int64(row, first + 17);
 	info->legal_hold = sqlite3_column_int(row, first + 18);
+	info->version = sqlite3_column_int64(row, first + 19);
+	info->sequence = (uint64_t)sqlite3_column_int64(row, first + 20);
+	info->sealed = sqlite3_column_int(row, first + 21);
 	return unpack_headers(sqlite3_column_blob(row, first + 8),
 			      (size_t)sqlite3_column_bytes(row, first + 8), &info->headers);
+}
+
+void info_place(sqlite3_stmt *row, int first, struct store_blob_info *info)
+{
+	int64_t at = sqlite3_column_int64(row, first);
+	int kind = sqlite3_column_int(row, first + 1);
+
+	info->current = !kind;
+	if (kind)
+		info->version = kind == PAST_VERSION ? at : 0;
+	info->snapshot = kind == PAST_SNAPSHOT ? at : 0;
+	info->deleted_ns = sqlite3_column_int64(row, first + 2);
+	info->until_ns = sqlite3_column_int64(row, first + 3);
 }
 
 static char *copy_text(char **to, const char *text)

@@ -79,23 +79,23 @@ static struct lease **bucket(struct leases *leases, enum garbage_kind kind, int6
 	return &leases->buckets[(hash >> 32) % leases->bucket_count];
 }
 
-static struct lease *find(struct leases *leases, enum garbage_kind kind, int64_t id)
+static struct lease *find(struct leases *leases, enum garbage_kind kind, int64_t id, int64_t at)
 {
 	struct lease *lease = *bucket(leases, kind, id);
 
-	while (lease && (lease->kind != kind || lease->id != id))
+	while (lease && (lease->kind != kind || lease->id != id || lease->at != at))
 		lease = lease->next;
 	return lease;
 }
 
-enum store_error lease_take(struct local *local, enum garbage_kind kind, int64_t id,
+enum store_error lease_take(struct local *local, enum garbage_kind kind, int64_t id, int64_t at,
 			    struct lease **out)
 {
 	struct leases *leases = &local->leases;
 	struct lease *lease;
 
 	pthread_mutex_lock(&leases->lock);
-	lease = find(leases, kind, id);
+	lease = find(leases, kind, id, at);
 	if (!lease) {
 		lease = calloc(1, sizeof(*lease));
 		if (lease) {
@@ -103,6 +103,7 @@ enum store_error lease_take(struct local *local, enum garbage_kind kind, int64_t
 
 			lease->kind = kind;
 			lease->id = id;
+			lease->at = at;
 			lease->next = *head;
 			*head = lease;
 		}
@@ -135,13 +136,13 @@ void lease_drop(struct local *local, struct lease *lease)
 		collector_wake(local);
 }
 
-bool lease_held(struct local *local, enum garbage_kind kind, int64_t id)
+bool lease_held(struct local *local, enum garbage_kind kind, int64_t id, int64_t at)
 {
 	struct leases *leases = &local->leases;
 	bool held;
 
 	pthread_mutex_lock(&leases->lock);
-	held = find(leases, kind, id);
+	held = find(leases, kind, id, at);
 	leases->skipped |= held;
 	pthread_mutex_unlock(&leases->lock);
 	return held;

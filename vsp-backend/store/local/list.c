@@ -98,6 +98,7 @@ struct walk {
 	char **next;
 	size_t count;
 	sqlite3_stmt *s;
+	int64_t at; /* of the row, see WALK_ALL */
 };
 
 /* Gives one name or prefix to the caller; *full: the page ended before it. */
@@ -105,7 +106,23 @@ static enum store_error give(struct walk *walk, const char *name,
 			     const struct store_blob_info *info, bool *full)
 {
 	*full = walk->count++ == walk->list->max || !walk->cb(walk->context, name, info);
+	if (*full && walk->list->next_at)
+		*walk->list->next_at = info ? walk->at : 0;
 	return *full ? set_next(walk->next, name) : STORE_OK;
+}
+
+/* Is this kind of row asked for?  The blob itself always is. */
+static bool wanted(const struct walk *walk, const struct store_blob_info *info)
+{
+	unsigned int past = walk->list->past;
+
+	if (info->deleted_ns && !(past & STORE_LIST_DELETED))
+		return false;
+	if (info->snapshot)
+		return past & STORE_LIST_SNAPSHOTS;
+	if (!info->current && info->version)
+		return past & STORE_LIST_VERSIONS;
+	return true;
 }
 
 /*
@@ -128,11 +145,16 @@ static enum store_error walk_row(struct walk *walk, char **seek, bool *done)
 		*done = true;
 		return STORE_OK;
 	}
+	error = info_of_row(walk->s, 1, &info);
+	if (error)
+		return error;
+	info_place(walk->s, 1 + BLOB_COLUMN_COUNT, &info);
+	walk->at = sqlite3_column_int64(walk->s, 1 + BLOB_COLUMN_COUNT + 4);
+	if (!wanted(walk, &info))
+		return STORE_OK;
 	found = *delimiter ? strstr(name + prefix_length, delimiter) : NULL;
-	if (!found) {
-		error = info_of_row(walk->s, 1, &info);
-		return error ? error : give(walk, name, &info, done);
-	}
+	if (!found)
+		return give(walk, name, &info, done);
 	*seek = strndup(name, (size_t)(found - name) + strlen(delimiter));
 	if (!*seek)
 		return STORE_NO_MEMORY;
@@ -142,16 +164,29 @@ static enum store_error walk_row(struct walk *walk, char **seek, bool *done)
 	return error;
 }
 
+/* The blob itself comes after its past. */
+#define WALK_NOW                                                                       \
+	"SELECT b.name, " BLOB_COLUMNS ", " PLACE_NOW ", 9223372036854775807 AS place" \
+	" FROM blobs b WHERE b.container = ?1 AND b.name >= ?2 AND ?3 IS NOT NULL"
+/* Two walks in the same order, merged by SQLite row by row. */
+#define WALK_ALL                                                                    \
+	WALK_NOW " UNION ALL SELECT b.name, " BLOB_COLUMNS ", " PLACE_PAST ", b.at" \
+		 " FROM history b WHERE b.container = ?1 AND (b.name, b.at) >= (?2, ?3)"
+
 static enum store_error walk_blobs(struct walk *walk)
 {
 	const char *from = first_name(walk->list);
+	const char *marker = text_or_empty(walk->list->marker);
+	int64_t from_at = !strcmp(from, marker) ? walk->list->marker_at : 0;
 	char *place = NULL;
 	enum store_error error = STORE_OK;
 	bool done = false;
 
-	walk->s = DB_SQL(walk->db, "SELECT b.name, " BLOB_COLUMNS " FROM blobs b"
-				   " WHERE b.container = ?1 AND b.name >= ?2 ORDER BY b.name");
-	db_bind(walk->s, "it", walk->container, from);
+	if (walk->list->past)
+		walk->s = DB_SQL(walk->db, WALK_ALL " ORDER BY 1, place");
+	else
+		walk->s = DB_SQL(walk->db, WALK_NOW " ORDER BY b.name");
+	db_bind(walk->s, "iti", walk->container, from, from_at);
 	while (!done && !error) {
 		char *seek = NULL;
 		bool row;
@@ -162,7 +197,7 @@ static enum store_error walk_blobs(struct walk *walk)
 		error = walk_row(walk, &seek, &done);
 		if (seek && !done && !error) {
 			db_reset(walk->s);
-			db_bind(walk->s, "it", walk->container, seek);
+			db_bind(walk->s, "iti", walk->container, seek, (int64_t)0);
 			free(place);
 			place = seek;
 		} else {
@@ -275,24 +310,26 @@ static enum store_error find_lists(struct db *db, const struct store_ref *ref,
 {
 	struct store_blob_info found;
 	enum store_error error;
-	bool exists = false, row;
+	bool exists, row;
 	int64_t container;
 	sqlite3_stmt *s;
 
-	error = local_find_container(db, ref, &container);
-	if (error)
-		return error;
-	s = db_bind(DB_SQL(db, "SELECT " BLOB_COLUMNS ", b.content FROM blobs b"
-			       " WHERE b.container = ?1 AND b.name = ?2"),
-		    "it", container, ref->blob);
-	error = db_row(db, s, &exists);
-	if (!error && exists) {
+	error = local_find_row(db, ref, &s);
+	exists = !error;
+	if (exists) {
 		error = info_of_row(s, 0, &found);
+		info_place(s, ROW_PLACE, &found);
+		if (!error && found.type != STORE_BLOCK_BLOB)
+			error = STORE_WRONG_BLOB_TYPE;
 		if (!error)
 			error = info_copy(&found, info);
-		*content = sqlite3_column_int64(s, BLOB_COLUMN_COUNT);
+		*content = sqlite3_column_int64(s, ROW_CONTENT);
 		db_reset(s);
 	}
+	/* what is past has no uncommitted blocks */
+	if ((error && error != STORE_BLOB_NOT_FOUND) || ref->snapshot || ref->version)
+		return error;
+	error = local_find_container(db, ref, &container);
 	if (error)
 		return error;
 	s = db_bind(DB_SQL(db, "SELECT id FROM staged WHERE container = ?1 AND name = ?2"), "it",

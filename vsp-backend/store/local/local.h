@@ -284,8 +284,9 @@ void local_upload_committed(struct local_upload *u);
  */
 
 struct lease {
-	enum garbage_kind kind; /* GARBAGE_CHUNK or GARBAGE_CONTENT */
+	enum garbage_kind kind; /* GARBAGE_CHUNK, GARBAGE_CONTENT or GARBAGE_VIEW */
 	int64_t id;
+	int64_t at; /* of a view, else 0 */
 	unsigned int count;
 	struct lease *next;
 };
@@ -306,13 +307,13 @@ void leases_end(struct local *local);
 /* Around the lookup and lease_take(); the value goes to lease_opened(). */
 unsigned int lease_opening(struct local *local);
 void lease_opened(struct local *local, unsigned int phase);
-enum store_error lease_take(struct local *local, enum garbage_kind kind, int64_t id,
+enum store_error lease_take(struct local *local, enum garbage_kind kind, int64_t id, int64_t at,
 			    struct lease **lease);
 void lease_drop(struct local *local, struct lease *lease);
 /* Waits until every lookup has ended that might have begun before the call. */
 void lease_wait_openers(struct local *local);
 /* Is it leased?  If so the collector is woken when a lease ends. */
-bool lease_held(struct local *local, enum garbage_kind kind, int64_t id);
+bool lease_held(struct local *local, enum garbage_kind kind, int64_t id, int64_t at);
 
 /*
  * collect.c
@@ -337,17 +338,33 @@ void collector_wake(struct local *local);
  */
 
 /* Columns of a blob, in the order that info_of_row() takes them from @first on. */
-#define BLOB_COLUMNS                                                           \
-	"b.type, b.length, b.etag, b.modified, b.created, b.blocks, b.crc64, " \
-	"b.md5, b.headers, b.meta, b.lease, b.tags, b.copy, b.tier, "          \
-	"b.tier_changed, b.rehydrate, b.immutability, b.immutable_until, b.hold"
-#define BLOB_COLUMN_COUNT 19
+#define BLOB_COLUMNS                                                               \
+	"b.type, b.length, b.etag, b.modified, b.created, b.blocks, b.crc64, "     \
+	"b.md5, b.headers, b.meta, b.lease, b.tags, b.copy, b.tier, "              \
+	"b.tier_changed, b.rehydrate, b.immutability, b.immutable_until, b.hold, " \
+	"b.version, b.sequence, b.sealed"
+#define BLOB_COLUMN_COUNT 22
 
 /* In the column rehydrate: with high priority. */
 #define REHYDRATE_HIGH 0x100
 
+/*
+ * All columns that a blob takes along when it becomes past: a snapshot, a version or
+ * deleted.
+ */
+#define BLOB_STATE                                                                         \
+	"type, length, etag, modified, created, chunk, content, blocks, crc64, md5,"       \
+	" headers, meta, version, seen, sequence, sealed, tags, copy, tier, tier_changed," \
+	" rehydrate, immutability, immutable_until, hold"
+
+/* For info_place(): of a row of blobs b, or of history b. */
+#define PLACE_NOW "0, 0, 0, 0"
+#define PLACE_PAST "b.at, b.kind, b.deleted, b.until"
+
 /* The strings point into the row. */
 enum store_error info_of_row(sqlite3_stmt *row, int first, struct store_blob_info *info);
+/* From @first on PLACE_NOW or PLACE_PAST; after info_of_row(). */
+void info_place(sqlite3_stmt *row, int first, struct store_blob_info *info);
 /* The same with strings of its own; for store_blob_info_clear(). */
 enum store_error info_copy(const struct store_blob_info *from, struct store_blob_info *to);
 /* The headers column; *bytes is for free(). */
@@ -395,6 +412,10 @@ struct blob_row {
 	uint64_t etag;
 	int64_t modified_ns, created_ns;
 	int64_t chunk, content;
+	int64_t version, seen;
+	uint64_t length, sequence;
+	uint32_t blocks;
+	bool sealed;
 };
 
 enum store_error change_find_blob(struct local *local, struct change_job *job,
@@ -403,8 +424,11 @@ enum store_error change_find_blob(struct local *local, struct change_job *job,
 enum store_error change_begin(struct local *local, struct change_job *job, struct blob_row *old);
 /* Time and ETag of the change. */
 void change_stamp(struct local *local, struct change_job *job);
-/* Drops the reference that a replaced or deleted blob held. */
+/* Drops the reference that a replaced or deleted block held. */
 enum store_error change_drop_data(struct local *local, int64_t chunk, int64_t content);
+/* The same of a blob or of its past; @seen: see runs.c. */
+enum store_error change_drop_state(struct local *local, int64_t chunk, int64_t content,
+				   int64_t seen);
 enum store_error change_drop_staged(struct local *local, struct change_job *job);
 /* The upload as a chunk, or as a content when it has several extents. */
 enum store_error change_add_data(struct local *local, struct change_job *job, int64_t *chunk,
@@ -422,6 +446,9 @@ struct new_blob {
 	uint32_t blocks;
 	bool has_crc64;
 	uint64_t crc64;
+	enum store_blob_type type; /* 0: a block blob */
+	int64_t seen;
+	uint64_t sequence;
 };
 
 /* Puts the row, with the change's headers and metadata, and frees what was there. */
@@ -431,6 +458,34 @@ enum store_error change_put_row(struct local *local, struct change_job *job,
 job_fn change_container_create, change_container_delete, change_container_update;
 job_fn change_put_blob, change_blob_update, change_blob_delete;
 job_fn change_put_block, change_put_block_list;
+job_fn change_blob_snapshot, change_blob_undelete;
+
+/*
+ * history.c - what names meant before
+ */
+
+/*
+ * The blob is about to be replaced or deleted: it moves to history if the change's
+ * policy says so, else its data is dropped.  The row in blobs is the caller's to
+ * replace or delete.  After change_stamp().
+ */
+enum store_error history_displace(struct local *local, struct change_job *job,
+				  const struct blob_row *old, bool replaced);
+/* The blob is about to change in a way that makes a version: its state now is kept. */
+enum store_error history_version(struct local *local, struct change_job *job,
+				 const struct blob_row *old);
+/* A blob comes to a name that had none: a deleted one before it becomes a snapshot. */
+enum store_error history_recreate(struct local *local, struct change_job *job);
+/* Deletes, or keeps as deleted, snapshots of the name. */
+enum store_error history_delete_snapshots(struct local *local, struct change_job *job);
+/* STORE_SNAPSHOTS_PRESENT, if there are any that are not deleted. */
+enum store_error history_no_snapshots(struct local *local, struct change_job *job);
+/* Deletes the snapshot or version that job->change->ref names. */
+enum store_error history_delete_one(struct local *local, struct change_job *job);
+/* Takes what has been kept long enough away, some of it; *more: there are others. */
+enum store_error history_expire(struct local *local, void *more);
+/* One row of a deleted container; *row: there was one. */
+enum store_error history_drop_first(struct local *local, int64_t container, bool *row);
 
 /*
  * The other verbs
@@ -466,6 +521,16 @@ void local_effect_forget_session(struct store *store, const uint8_t session[16])
 enum store_error local_effect_keep(struct local *local, const struct store_effect *effect,
 				   const struct store_result *result, int64_t tick);
 
+/*
+ * Steps to the row that @ref names, of the blob or of its past: BLOB_COLUMNS, then the
+ * place, then chunk, content and seen, at the ROW_* below.  The caller resets *out when
+ * there is no error.
+ */
+#define ROW_PLACE BLOB_COLUMN_COUNT
+#define ROW_CHUNK (BLOB_COLUMN_COUNT + 4)
+#define ROW_CONTENT (BLOB_COLUMN_COUNT + 5)
+#define ROW_SEEN (BLOB_COLUMN_COUNT + 6)
+enum store_error local_find_row(struct db *db, const struct store_ref *ref, sqlite3_stmt **out);
 /* CONTAINER_NOT_FOUND, or the container's id. */
 enum store_error local_find_container(struct db *db, const struct store_ref *ref, int64_t *id);
 

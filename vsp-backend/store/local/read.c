@@ -56,24 +56,49 @@ enum store_error local_container_stat(struct store *store, const struct store_re
 	return error;
 }
 
-/* Steps to the blob's row: BLOB_COLUMNS, then chunk and content.  The caller resets. */
-static enum store_error find_blob(struct db *db, const struct store_ref *ref, sqlite3_stmt **out)
-{
-	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT " BLOB_COLUMNS ", b.chunk, b.content"
-					     " FROM containers c JOIN blobs b ON b.container = c.id"
-					     " WHERE c.account = ?1 AND c.name = ?2"
-					     " AND c.deleted = 0 AND b.name = ?3"),
-				  "ttt", ref->account, ref->container, ref->blob);
-	enum store_error error;
-	int64_t id;
-	bool row;
+#define ROW_NOW                                                              \
+	"SELECT " BLOB_COLUMNS ", " PLACE_NOW ", b.chunk, b.content, b.seen" \
+	" FROM containers c JOIN blobs b ON b.container = c.id"              \
+	" WHERE c.account = ?1 AND c.name = ?2 AND c.deleted = 0 AND b.name = ?3"
+#define ROW_PAST                                                                  \
+	"SELECT " BLOB_COLUMNS ", " PLACE_PAST ", b.chunk, b.content, b.seen"     \
+	" FROM containers c JOIN history b ON b.container = c.id"                 \
+	" WHERE c.account = ?1 AND c.name = ?2 AND c.deleted = 0 AND b.name = ?3" \
+	" AND b.at = ?4 AND b.deleted = 0"
 
-	error = db_row(db, s, &row);
-	*out = s;
+enum store_error local_find_row(struct db *db, const struct store_ref *ref, sqlite3_stmt **out)
+{
+	enum store_error error = STORE_OK;
+	bool row = false;
+	int64_t id;
+
+	if (ref->snapshot)
+		*out = db_bind(DB_SQL(db, ROW_PAST " AND b.kind = 1"), "ttti", ref->account,
+			       ref->container, ref->blob, ref->snapshot);
+	else if (ref->version)
+		*out = db_bind(DB_SQL(db, ROW_NOW " AND b.version = ?4"), "ttti", ref->account,
+			       ref->container, ref->blob, ref->version);
+	else
+		*out = db_bind(DB_SQL(db, ROW_NOW), "ttt", ref->account, ref->container, ref->blob);
+	error = db_row(db, *out, &row);
+	if (!error && !row && ref->version) {
+		*out = db_bind(DB_SQL(db, ROW_PAST " AND b.kind = 2"), "ttti", ref->account,
+			       ref->container, ref->blob, ref->version);
+		error = db_row(db, *out, &row);
+	}
 	if (error || row)
 		return error;
 	error = local_find_container(db, ref, &id);
 	return error ? error : STORE_BLOB_NOT_FOUND;
+}
+
+/* The blob's info out of the row that local_find_row() stepped to. */
+static enum store_error info_of_found(sqlite3_stmt *s, struct store_blob_info *info)
+{
+	enum store_error error = info_of_row(s, 0, info);
+
+	info_place(s, ROW_PLACE, info);
+	return error;
 }
 
 enum store_error local_blob_stat(struct store *store, const struct store_ref *ref,
@@ -89,9 +114,9 @@ enum store_error local_blob_stat(struct store *store, const struct store_ref *re
 	*info = (struct store_blob_info){ 0 };
 	if (error)
 		return error;
-	error = find_blob(&reader->db, ref, &s);
+	error = local_find_row(&reader->db, ref, &s);
 	if (!error) {
-		error = info_of_row(s, 0, &found);
+		error = info_of_found(s, &found);
 		if (!error)
 			error = store_conditions_check(conditions, STORE_READ, true, found.etag,
 						       found.modified_ns);
@@ -135,7 +160,7 @@ static enum store_error open_chunk(struct local *local, struct db *db, struct lo
 	}
 	db_reset(s);
 	if (!error && !r->bytes)
-		error = lease_take(local, GARBAGE_CHUNK, chunk, &r->lease);
+		error = lease_take(local, GARBAGE_CHUNK, chunk, 0, &r->lease);
 	return error;
 }
 
@@ -149,10 +174,10 @@ static enum store_error open_in(struct local *local, struct db *db, const struct
 	int64_t chunk;
 	sqlite3_stmt *s;
 
-	error = find_blob(db, ref, &s);
+	error = local_find_row(db, ref, &s);
 	if (error)
 		return error;
-	error = info_of_row(s, 0, &found);
+	error = info_of_found(s, &found);
 	if (!error)
 		error = store_conditions_check(conditions, STORE_READ, true, found.etag,
 					       found.modified_ns);
@@ -162,13 +187,13 @@ static enum store_error open_in(struct local *local, struct db *db, const struct
 		if (info_copy(&found, info))
 			error = STORE_NO_MEMORY;
 	}
-	chunk = sqlite3_column_int64(s, BLOB_COLUMN_COUNT);
-	r->content = sqlite3_column_int64(s, BLOB_COLUMN_COUNT + 1);
+	chunk = sqlite3_column_int64(s, ROW_CHUNK);
+	r->content = sqlite3_column_int64(s, ROW_CONTENT);
 	db_reset(s);
 	if (error)
 		return error;
 	if (r->content)
-		return lease_take(local, GARBAGE_CONTENT, r->content, &r->lease);
+		return lease_take(local, GARBAGE_CONTENT, r->content, 0, &r->lease);
 	if (chunk)
 		return open_chunk(local, db, r, chunk);
 	return r->read.info.length ? STORE_CORRUPT : STORE_OK;

@@ -21,6 +21,39 @@
 /* "AZBS": what file(1) and we know the file by */
 #define APPLICATION_ID 0x415a4253
 
+/*
+ * A blob's state; what it was keeps the same columns, see BLOB_STATE in local.h.
+ * headers: see info.c; at most one of chunk and content is not 0; version: its id or 0;
+ * seen: of a page or append blob: at what time its content is looked at, see runs.c;
+ * lease: see guard.c; tags and copy: see info.c; the other numbers: enums of store.h
+ */
+#define STATE_COLUMNS                                  \
+	" type INTEGER NOT NULL,"                      \
+	" length INTEGER NOT NULL,"                    \
+	" etag INTEGER NOT NULL,"                      \
+	" modified INTEGER NOT NULL,"                  \
+	" created INTEGER NOT NULL,"                   \
+	" chunk INTEGER NOT NULL,"                     \
+	" content INTEGER NOT NULL,"                   \
+	" blocks INTEGER NOT NULL,"                    \
+	" crc64 INTEGER,"                              \
+	" md5 BLOB,"                                   \
+	" headers BLOB,"                               \
+	" meta BLOB,"                                  \
+	" version INTEGER NOT NULL DEFAULT 0,"         \
+	" seen INTEGER NOT NULL DEFAULT 0,"            \
+	" sequence INTEGER NOT NULL DEFAULT 0,"        \
+	" sealed INTEGER NOT NULL DEFAULT 0,"          \
+	" lease BLOB,"                                 \
+	" tags BLOB,"                                  \
+	" copy BLOB,"                                  \
+	" tier INTEGER NOT NULL DEFAULT 0,"            \
+	" tier_changed INTEGER NOT NULL DEFAULT 0,"    \
+	" rehydrate INTEGER NOT NULL DEFAULT 0,"       \
+	" immutability INTEGER NOT NULL DEFAULT 0,"    \
+	" immutable_until INTEGER NOT NULL DEFAULT 0," \
+	" hold INTEGER NOT NULL DEFAULT 0,"
+
 static const char *const tables[] = {
 	/* tick: the last time given out, in units of 100 ns since 1970, see writer.c */
 	"CREATE TABLE store(tick INTEGER NOT NULL)",
@@ -45,33 +78,25 @@ static const char *const tables[] = {
 	/* a deleted one keeps its row until its blobs are gone, but not its name */
 	"CREATE UNIQUE INDEX containers_by_name ON containers(account, name) WHERE deleted = 0",
 
-	/* headers: see info.c; at most one of chunk and content is not 0 */
 	"CREATE TABLE blobs("
 	" container INTEGER NOT NULL,"
+	" name TEXT NOT NULL," STATE_COLUMNS " PRIMARY KEY (container, name)) WITHOUT ROWID",
+
+	/*
+	 * What a name meant before.  kind: see enum past_kind; at: what names it, a time in
+	 * units of 100 ns; deleted, until: when it was deleted and how long it is kept, both
+	 * 0 for what is not deleted
+	 */
+	"CREATE TABLE history("
+	" container INTEGER NOT NULL,"
 	" name TEXT NOT NULL,"
-	" type INTEGER NOT NULL,"
-	" length INTEGER NOT NULL,"
-	" etag INTEGER NOT NULL,"
-	" modified INTEGER NOT NULL,"
-	" created INTEGER NOT NULL,"
-	" chunk INTEGER NOT NULL,"
-	" content INTEGER NOT NULL,"
-	" blocks INTEGER NOT NULL,"
-	" crc64 INTEGER,"
-	" md5 BLOB,"
-	" headers BLOB,"
-	" meta BLOB,"
-	/* lease: see guard.c; tags and copy: see info.c; the numbers: enums of store.h */
-	" lease BLOB,"
-	" tags BLOB,"
-	" copy BLOB,"
-	" tier INTEGER NOT NULL DEFAULT 0,"
-	" tier_changed INTEGER NOT NULL DEFAULT 0,"
-	" rehydrate INTEGER NOT NULL DEFAULT 0,"
-	" immutability INTEGER NOT NULL DEFAULT 0,"
-	" immutable_until INTEGER NOT NULL DEFAULT 0,"
-	" hold INTEGER NOT NULL DEFAULT 0,"
-	" PRIMARY KEY (container, name)) WITHOUT ROWID",
+	" at INTEGER NOT NULL,"
+	" kind INTEGER NOT NULL,"
+	" deleted INTEGER NOT NULL,"
+	" until INTEGER NOT NULL," STATE_COLUMNS
+	" PRIMARY KEY (container, name, at)) WITHOUT ROWID",
+	"CREATE INDEX history_by_end ON history(until) WHERE until != 0",
+	"CREATE INDEX history_by_view ON history(content, seen) WHERE seen != 0",
 
 	/* file is NULL and data is not, or the other way round */
 	"CREATE TABLE chunks("
@@ -85,9 +110,13 @@ static const char *const tables[] = {
 	"CREATE UNIQUE INDEX chunks_by_place ON chunks(file, offset, length)"
 	" WHERE file IS NOT NULL",
 
+	/* live, journal: see runs.c; 0 for a list of blocks */
 	"CREATE TABLE contents("
 	" id INTEGER PRIMARY KEY,"
-	" refs INTEGER NOT NULL)",
+	" refs INTEGER NOT NULL,"
+	" live INTEGER NOT NULL DEFAULT 0,"
+	" journal INTEGER NOT NULL DEFAULT 0)",
+	"CREATE INDEX contents_to_fold ON contents(journal) WHERE journal > 0",
 	/* block: the id of the block that starts with this piece, else NULL */
 	"CREATE TABLE pieces("
 	" content INTEGER NOT NULL,"
@@ -97,6 +126,22 @@ static const char *const tables[] = {
 	" chunk_offset INTEGER NOT NULL,"
 	" block BLOB,"
 	" PRIMARY KEY (content, offset)) WITHOUT ROWID",
+
+	/*
+	 * Where the bytes of a page or append blob are, and were: a run counts for whoever
+	 * looks at a time from born up to, not including, died
+	 */
+	"CREATE TABLE runs("
+	" content INTEGER NOT NULL,"
+	" offset INTEGER NOT NULL,"
+	" born INTEGER NOT NULL,"
+	" died INTEGER NOT NULL,"
+	" written INTEGER NOT NULL,"
+	" length INTEGER NOT NULL,"
+	" chunk INTEGER NOT NULL,"
+	" chunk_offset INTEGER NOT NULL,"
+	" PRIMARY KEY (content, offset, born)) WITHOUT ROWID",
+	"CREATE INDEX runs_dead ON runs(content, died) WHERE died != 9223372036854775807",
 
 	/* the uncommitted blocks of a name; container is NULL once they are garbage */
 	"CREATE TABLE staged("
@@ -122,7 +167,9 @@ static const char *const tables[] = {
 	"CREATE TABLE garbage("
 	" id INTEGER PRIMARY KEY,"
 	" kind INTEGER NOT NULL,"
-	" what INTEGER NOT NULL)",
+	" what INTEGER NOT NULL,"
+	" at INTEGER NOT NULL DEFAULT 0)",
+	"CREATE INDEX garbage_views ON garbage(what, at) WHERE kind = 5",
 
 	/* used: bytes in chunks, in whole units */
 	"CREATE TABLE files("

@@ -12,12 +12,20 @@
 #define EXTENT_UNIT 4096u
 #define EXTENT_FILE_UNITS (EXTENT_FILE_SIZE / EXTENT_UNIT)
 
+/* history.kind */
+enum past_kind {
+	PAST_SNAPSHOT = 1,
+	PAST_VERSION = 2,
+	PAST_BLOB = 3, /* the blob itself, deleted */
+};
+
 /* garbage.kind: what garbage.what is an id of */
 enum garbage_kind {
 	GARBAGE_CHUNK = 1,     /* one reference to a chunk */
 	GARBAGE_CONTENT = 2,   /* one reference to a content */
 	GARBAGE_CONTAINER = 3, /* a deleted container with all that is in it */
 	GARBAGE_STAGED = 4,    /* uncommitted blocks that no blob has any more */
+	GARBAGE_VIEW = 5,      /* a look at a content of runs at garbage.at, see runs.c */
 };
 
 enum store_error schema_pragmas(struct db *db, bool writer, bool no_sync);
