@@ -218,6 +218,15 @@ static void plug(void)
 	again();
 }
 
+/* For tests that need a bus and no traffic */
+static void idle(void)
+{
+	CHECK(connect_bus(VERSION(5, 3)));
+	tell("ready");
+	for (;;)
+		__asm__ volatile("hlt");
+}
+
 const struct test_case fence_cases[] = {
 	{ "ends-well", ends_well },
 	{ "times-out", times_out },
@@ -233,5 +242,6 @@ const struct test_case fence_cases[] = {
 	{ "unplug", unplug },
 	{ "unplug-and-reset", unplug_and_reset },
 	{ "plug", plug },
+	{ "idle", idle },
 	{ 0, 0 },
 };

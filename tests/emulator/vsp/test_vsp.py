@@ -58,10 +58,12 @@ class Machine:
                 "-device", "vmbus-bridge" + bridge,
                 "-chardev", f"socket,id=vsp,path={directory}/link,reconnect-ms=20",
                 "-qmp", f"unix:{directory}/qmp,server=on,wait=off",
+                "-trace", "azure_blob_vsp_*", "-D", directory / "trace.log",
                 "-kernel", program, "-append", case]
         if plugged:
             line += ["-device", f"azure-blob-vsp,id=blob,chardev=vsp{device}"]
         self.log = directory / "qemu.log"
+        self.trace = directory / "trace.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([str(word) for word in line], stdin=subprocess.DEVNULL,
                                             stdout=subprocess.PIPE, stderr=log, text=True)
@@ -109,10 +111,16 @@ class Machine:
         assert self.lines[-1] in ("asked", "sent")
 
     def close(self):
+        """Ends it, and says how it was; pytest shows that where the test has failed."""
+        status = self.process.poll()
         self.process.kill()
         self.process.wait()
         if self._qmp:
             self._qmp.close()
+        print("QEMU was alive" if status is None else f"QEMU had ended with {status}")
+        print(f"the guest said {self.lines}")
+        for log in (self.log, self.trace):
+            print(f"{log.name}:\n{log.read_text(errors='replace')}" if log.exists() else f"no {log.name}")
 
 
 def until(condition):
@@ -643,7 +651,7 @@ def test_plug_after_the_offers(start, backend):
 
 
 def test_second_device_has_an_instance_of_its_own(start, backend):
-    machine = start("plug", plugged=False)
+    machine = start("idle", plugged=False)
     machine.says("ready")
     with pytest.raises(QmpError, match="duplicate vmbus device instance id"):
         for name in ("a", "b"):
