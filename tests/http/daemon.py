@@ -23,9 +23,11 @@ def binary():
 class Daemon:
     """A running daemon; stop() says whether it ended well."""
 
-    def __init__(self, store, log, options=(), http=("127.0.0.1:0",)):
+    def __init__(self, store, log, options=(), http=("127.0.0.1:0",),
+                 store_options=""):
         self.log = log
-        command = [binary(), "--store", "local,path=%s" % store]
+        spec = "local,path=%s" % store + ("," + store_options if store_options else "")
+        command = [binary(), "--store", spec]
         for address in http:
             command += ["--http", address]
         ready, ready_end = os.pipe()

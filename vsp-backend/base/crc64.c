@@ -246,9 +246,20 @@ const char *azb_crc64_method(void)
 	return use_pclmul ? "pclmul" : "table";
 }
 
-uint64_t azb_crc64_combine(uint64_t crc_a, uint64_t crc_b, uint64_t length_b)
+uint64_t azb_crc64_power(uint64_t length_b)
 {
 	pthread_once(&tables_once, make_tables);
-	/* times x^(8 * length_b); the inversions of the ends cancel out */
-	return multiply(power_of_x(length_b, 3), crc_a) ^ crc_b;
+	return power_of_x(length_b, 3);
+}
+
+uint64_t azb_crc64_join(uint64_t crc_a, uint64_t crc_b, uint64_t power)
+{
+	/* the inversions of the ends cancel out */
+	return multiply(power, crc_a) ^ crc_b;
+}
+
+uint64_t azb_crc64_combine(uint64_t crc_a, uint64_t crc_b, uint64_t length_b)
+{
+	/* times x^(8 * length_b) */
+	return azb_crc64_join(crc_a, crc_b, azb_crc64_power(length_b));
 }

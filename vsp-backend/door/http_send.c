@@ -204,6 +204,24 @@ static ssize_t read_piece(struct http_conn *conn)
 	return 1;
 }
 
+/*
+ * The body can't be read: damaged data, say.  While nothing of the answer has gone out, another
+ * one can go in its place; afterwards only the missing rest can tell the peer.
+ */
+static enum conn_next unreadable(struct http_conn *conn, int error)
+{
+	struct http_door *door = conn->loop->door;
+	const struct head *head = head_parser_head(conn->parser);
+
+	azb_log(AZB_LOG_ERROR, "http %s: a body can't be read: %s", conn->peer, strerror(-error));
+	if (conn->out_at || conn->sent || conn->answer->status >= 400)
+		return broken(conn);
+	clear_answer(conn);
+	conn_answer(conn, svc_error(door->svc, head, 500, "InternalError",
+				    "The body could not be read."));
+	return CONN_AGAIN;
+}
+
 enum conn_next conn_send(struct http_conn *conn, bool on_worker)
 {
 	size_t turn = 0;
@@ -219,7 +237,7 @@ enum conn_next conn_send(struct http_conn *conn, bool on_worker)
 			if (n == -EOPNOTSUPP)
 				n = read_piece(conn);
 			if (n <= 0)
-				return broken(conn);
+				return unreadable(conn, n ? (int)n : -EIO);
 			conn->piece_at = 0;
 			conn->piece_count = (size_t)n;
 		}

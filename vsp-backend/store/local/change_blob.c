@@ -126,6 +126,8 @@ enum store_error change_add_chunk(struct local *local, uint64_t length, uint64_t
 					       " VALUES (1, ?1, ?2, ?3)"),
 				    "iib", (int64_t)length, (int64_t)crc64, bytes, (size_t)length));
 	*chunk = sqlite3_last_insert_rowid(db->handle);
+	if (!error && extent && extent->sums)
+		error = sums_add(local, *chunk, extent->sums, sums_count(length));
 	return error;
 }
 

@@ -548,6 +548,8 @@ static void *collector_main(void *context)
 			bool expired = true;
 
 			next_expiry = now.tv_sec + HOUR;
+			/* rot that came after the first look is found by another one */
+			sums_forget(local);
 			while (expired && !stopping(&local->collector))
 				if (writer_do(local, history_expire, &expired))
 					break;

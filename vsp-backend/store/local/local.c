@@ -19,6 +19,7 @@
 struct options {
 	char *path;
 	bool no_sync;
+	enum sums_policy verify;
 };
 
 /* One line for whoever chose the option; always false. */
@@ -57,8 +58,20 @@ static bool parse_option(struct options *options, char *option, char *error, siz
 					value);
 		return true;
 	}
+	if (!strcmp(option, "verify")) {
+		static const char *const names[] = { "first", "always", "never" };
+
+		for (int i = 0; i < 3; i++)
+			if (!strcmp(value, names[i])) {
+				options->verify = (enum sums_policy)i;
+				return true;
+			}
+		return complain(error, size,
+				"store local: verify is always, first or never, not '%s'", value);
+	}
 	return complain(error, size,
-			"store local: unknown option '%s'; there are: path=DIR, unsafe-no-sync=on",
+			"store local: unknown option '%s'; there are: path=DIR, verify=always, "
+			"unsafe-no-sync=on",
 			option);
 }
 
@@ -180,6 +193,7 @@ static void close_all(struct local *local)
 	writer_stop(local);
 	readers_end(local);
 	slices_end(local);
+	sums_end(local);
 	alloc_end(local);
 	leases_end(local);
 	collector_end(local);
@@ -273,9 +287,11 @@ struct store *store_local_open(const char *text, char *error, size_t error_size)
 	/* so that all of these can be ended however far we got */
 	readers_init(local);
 	slices_init(local);
+	sums_init(local);
 	alloc_init(local);
 	collector_init(local);
 	local->no_sync = options.no_sync;
+	local->verify = options.verify;
 	local->path = strdup(options.path);
 	free(copy);
 	if (!local->path || !start(local, error, error_size)) {

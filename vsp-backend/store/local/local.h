@@ -33,6 +33,7 @@
 
 #include "store/local/db.h"
 #include "store/local/schema.h"
+#include "store/local/sums.h"
 #include "store/store.h"
 
 struct local;
@@ -186,12 +187,14 @@ struct alloc {
 /**
  * struct extent - space that an upload has, not yet in a chunk
  * @start: where in the upload its first byte goes.
+ * @sums: of its blocks (sums.h), the upload's; NULL if there is one block.
  */
 struct extent {
 	struct extent_file *file;
 	struct window *window;
 	uint64_t offset, length;
 	uint64_t start;
+	uint64_t *sums;
 };
 
 /* Is there room on the disk for so many bytes more? */
@@ -233,16 +236,29 @@ struct slices {
 
 void slices_init(struct local *local);
 void slices_end(struct local *local);
+/* A buffer of SLICE bytes, NULL without memory; waits while all are in use. */
+unsigned char *slice_get(struct local *local);
+void slice_put(struct local *local, unsigned char *slice);
 
 enum span_state {
 	SPAN_WRITING,
 	SPAN_DONE
 };
 
+/*
+ * Checksums of a span, as its bytes went by.
+ * @crc64: of all of it.
+ * @head: of what comes before the first border between blocks of the extent (sums.h).
+ * @tail: of what comes after the last one; the same as @head if there is none in it.
+ */
+struct span_sums {
+	uint64_t crc64, head, tail;
+};
+
 /* Bytes of an upload that are there or are being written; never across extents. */
 struct span {
 	uint64_t offset, length;
-	uint64_t crc64;
+	struct span_sums sums;
 	enum span_state state;
 	bool head; /* the first of a part */
 };
@@ -271,13 +287,44 @@ enum store_error local_upload_write(struct store_upload *upload, uint64_t offset
 				    const uint64_t *expect, uint64_t *crc64);
 enum store_error local_upload_digest(struct store_upload *upload, struct store_digest *digest);
 void local_upload_abort(struct store_upload *upload);
-/* The whole is there: checksums of the extents, or of the bytes, and of all of it. */
+/*
+ * The whole is there: checksums of the extents and of their blocks, or of the bytes, and of
+ * all of it.  @per_extent may be NULL.
+ */
 enum store_error local_upload_crc(struct local_upload *u, uint64_t *per_extent, uint64_t *all);
 /* A small one moves to an extent: blocks never live in SQLite. */
 enum store_error local_upload_spill(struct local_upload *u);
 enum store_error local_upload_sync(struct local_upload *u);
 /* The change is durable: the extents belong to chunks. */
 void local_upload_committed(struct local_upload *u);
+
+/*
+ * upload_sums.c - checksums of blocks (sums.h), whatever parts they come in
+ */
+
+/* A span on its way: its bytes come in order. */
+struct summing {
+	const struct extent *extent; /* NULL: no blocks, only the whole */
+	uint64_t block;              /* bytes of one */
+	uint64_t from, at;           /* in the extent: the span's start, and how far it is */
+	uint64_t part_from, part;    /* the block that is under way: its first byte, its sum */
+	uint64_t power;              /* azb_crc64_power(block) */
+	struct span_sums sums;
+};
+
+void upload_sums_begin(struct summing *s, const struct extent *extent, uint64_t offset);
+void upload_sums_add(struct summing *s, const unsigned char *bytes, size_t length);
+struct span_sums upload_sums_end(struct summing *s);
+/*
+ * Joins span @b to @a, which it follows in the same extent: what is at their ends becomes the
+ * sum of a block, or is left to @a.  @a's length and crc64 stay the caller's to change.
+ */
+void upload_sums_join(const struct extent *extent, struct span *a, const struct span *b);
+/*
+ * Called for all spans in order: sums of blocks that several spans share.  @before: what the call
+ * for the span before gave.
+ */
+uint64_t upload_sums_finish(const struct extent *extent, const struct span *span, uint64_t before);
 
 /*
  * lease.c - what readers have open
@@ -541,6 +588,8 @@ struct local {
 	int extents_dir;
 	int lock_fd;
 	bool no_sync;
+	enum sums_policy verify;
+	struct sums_seen seen;
 	struct readers readers;
 	struct writer writer;
 	struct alloc alloc;

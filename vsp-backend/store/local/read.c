@@ -1,21 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking blobs up, and reading them under a lease. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crc64.h"
+#include "base/log.h"
 #include "store/local/local.h"
 
 /*
- * A lease.  A blob of one chunk is file, offset; a small one is a copy of its bytes;
+ * A lease.  A blob of one chunk has that one; a small one is a copy of its bytes;
  * one of many pieces is looked up in its content, which stays while the lease is held.
  */
 struct local_read {
 	struct store_read read;
 	struct lease *lease;
 	int64_t content;
-	int fd;
-	uint64_t file_offset;
+	struct chunk chunk;
 	void *bytes;
+	/*
+	 * With SUMS_ALWAYS: what was checked last, so that a door may ask where bytes are and
+	 * then for the bytes themselves, at the cost of one check.  Protected by lock.
+	 */
+	pthread_mutex_t lock;
+	uint64_t good_from, good_to;
 };
 
 static struct local_read *to_read(struct store_read *read)
@@ -132,7 +140,8 @@ enum store_error local_blob_stat(struct store *store, const struct store_ref *re
 static enum store_error open_chunk(struct local *local, struct db *db, struct local_read *r,
 				   int64_t chunk)
 {
-	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT file, offset, data FROM chunks WHERE id = ?1"),
+	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT file, offset, crc64, data FROM chunks"
+					     " WHERE id = ?1"),
 				  "i", chunk);
 	uint64_t length = r->read.info.length;
 	enum store_error error;
@@ -142,20 +151,30 @@ static enum store_error open_chunk(struct local *local, struct db *db, struct lo
 	if (error || !row)
 		return error ? error : STORE_CORRUPT;
 	if (sqlite3_column_type(s, 0) == SQLITE_NULL) {
-		if ((uint64_t)sqlite3_column_bytes(s, 2) != length)
+		if ((uint64_t)sqlite3_column_bytes(s, 3) != length)
 			error = STORE_CORRUPT;
 		r->bytes = malloc(length);
 		if (!error && !r->bytes)
 			error = STORE_NO_MEMORY;
 		if (!error)
-			memcpy(r->bytes, sqlite3_column_blob(s, 2), length);
+			memcpy(r->bytes, sqlite3_column_blob(s, 3), length);
+		if (!error && local->verify != SUMS_NEVER &&
+		    azb_crc64(0, r->bytes, length) != (uint64_t)sqlite3_column_int64(s, 2)) {
+			azb_log(AZB_LOG_ERROR,
+				"store: %s/metadata.db: damaged: the bytes of chunk %lld are not "
+				"what their checksum says; they are not served",
+				local->path, (long long)chunk);
+			error = STORE_CORRUPT;
+		}
 	} else {
-		struct extent_file *file = alloc_file(local, (uint32_t)sqlite3_column_int64(s, 0));
-
-		r->file_offset = (uint64_t)sqlite3_column_int64(s, 1);
-		if (file)
-			r->fd = file->fd;
-		else
+		r->chunk = (struct chunk){
+			.id = chunk,
+			.length = length,
+			.crc64 = (uint64_t)sqlite3_column_int64(s, 2),
+			.file = alloc_file(local, (uint32_t)sqlite3_column_int64(s, 0)),
+			.offset = (uint64_t)sqlite3_column_int64(s, 1),
+		};
+		if (!r->chunk.file)
 			error = STORE_CORRUPT;
 	}
 	db_reset(s);
@@ -214,10 +233,10 @@ enum store_error local_read_open(struct store *store, const struct store_ref *re
 	if (!r)
 		return STORE_NO_MEMORY;
 	r->read.store = store;
-	r->fd = -1;
+	pthread_mutex_init(&r->lock, NULL);
 	error = reader_get(local, &reader);
 	if (error) {
-		free(r);
+		local_read_close(&r->read);
 		return error;
 	}
 	phase = lease_opening(local);
@@ -247,8 +266,72 @@ void local_read_close(struct store_read *read)
 	if (r->lease)
 		lease_drop(local_of(read), r->lease);
 	store_blob_info_clear(&read->info);
+	pthread_mutex_destroy(&r->lock);
 	free(r->bytes);
 	free(r);
+}
+
+/* What is checked before the caller may have it; more is asked for in another call. */
+#define CHECK_STEP (1024u * 1024u)
+#define PARTS 16
+
+/* Bytes of one chunk. */
+struct part {
+	struct chunk chunk;
+	uint64_t offset, length; /* in the chunk */
+};
+
+/* The parts of a range of a blob of many pieces, or the first of them. */
+static enum store_error find_parts(struct local_read *r, uint64_t offset, uint64_t end,
+				   struct part *parts, size_t *count)
+{
+	struct local *local = local_of(&r->read);
+	struct reader *reader;
+	enum store_error error = reader_get(local, &reader);
+	sqlite3_stmt *s;
+	bool row;
+
+	if (error)
+		return error;
+	s = db_bind(DB_SQL(&reader->db,
+			   "SELECT p.offset, p.length, p.chunk_offset, k.file, k.offset,"
+			   " k.id, k.length, k.crc64"
+			   " FROM pieces p JOIN chunks k ON k.id = p.chunk"
+			   " WHERE p.content = ?1 AND p.offset < ?3 AND p.offset >="
+			   " (SELECT max(q.offset) FROM pieces q"
+			   "  WHERE q.content = ?1 AND q.offset <= ?2)"
+			   " ORDER BY p.offset"),
+		    "iii", r->content, (int64_t)offset, (int64_t)end);
+	while (!(error = db_row(&reader->db, s, &row)) && row) {
+		uint64_t start = (uint64_t)sqlite3_column_int64(s, 0);
+		uint64_t stop = start + (uint64_t)sqlite3_column_int64(s, 1);
+		struct part *part = &parts[*count];
+
+		*part = (struct part){
+			.chunk = { .id = sqlite3_column_int64(s, 5),
+				   .length = (uint64_t)sqlite3_column_int64(s, 6),
+				   .crc64 = (uint64_t)sqlite3_column_int64(s, 7),
+				   .file = alloc_file(local, (uint32_t)sqlite3_column_int64(s, 3)),
+				   .offset = (uint64_t)sqlite3_column_int64(s, 4) },
+			.offset = (uint64_t)sqlite3_column_int64(s, 2) + (offset - start),
+			.length = (stop < end ? stop : end) - offset,
+		};
+		/* pieces follow each other without gaps, and lie in their chunks */
+		if (!part->chunk.file || start > offset || stop <= offset ||
+		    part->offset > part->chunk.length ||
+		    part->length > part->chunk.length - part->offset) {
+			error = STORE_CORRUPT;
+			db_reset(s);
+			break;
+		}
+		offset += part->length;
+		if (++*count == PARTS) {
+			db_reset(s);
+			break;
+		}
+	}
+	reader_put(local, reader);
+	return error ? error : *count ? STORE_OK : STORE_CORRUPT;
 }
 
 /* Adds a piece, or makes the last one longer. */
@@ -268,70 +351,98 @@ static bool add_piece(struct store_piece *pieces, size_t room, size_t *count, in
 	return true;
 }
 
-static enum store_error map_content(struct local_read *r, uint64_t offset, uint64_t length,
-				    struct store_piece *pieces, size_t room, size_t *count)
+/* Pieces for as much of the parts as has been found good. */
+static enum store_error map_parts(struct local *local, const struct part *parts, size_t part_count,
+				  bool checked, struct store_piece *pieces, size_t room,
+				  size_t *count)
 {
-	struct local *local = local_of(&r->read);
-	uint64_t end = offset + length;
-	struct reader *reader;
-	enum store_error error = reader_get(local, &reader);
-	sqlite3_stmt *s;
-	bool row;
+	uint64_t budget = CHECK_STEP;
 
-	if (error)
-		return error;
-	s = db_bind(DB_SQL(&reader->db,
-			   "SELECT p.offset, p.length, p.chunk_offset, k.file, k.offset"
-			   " FROM pieces p JOIN chunks k ON k.id = p.chunk"
-			   " WHERE p.content = ?1 AND p.offset < ?3 AND p.offset >="
-			   " (SELECT max(q.offset) FROM pieces q"
-			   "  WHERE q.content = ?1 AND q.offset <= ?2)"
-			   " ORDER BY p.offset"),
-		    "iii", r->content, (int64_t)offset, (int64_t)end);
-	while (!(error = db_row(&reader->db, s, &row)) && row) {
-		uint64_t start = (uint64_t)sqlite3_column_int64(s, 0);
-		uint64_t stop = start + (uint64_t)sqlite3_column_int64(s, 1);
-		struct extent_file *file = alloc_file(local, (uint32_t)sqlite3_column_int64(s, 3));
-		uint64_t at = (uint64_t)sqlite3_column_int64(s, 4) +
-			      (uint64_t)sqlite3_column_int64(s, 2) + (offset - start);
+	for (size_t i = 0; i < part_count && (budget || !i); i++) {
+		const struct part *part = &parts[i];
+		uint64_t good = part->length;
+		enum store_error error = STORE_OK;
 
-		/* pieces follow each other without gaps */
-		if (!file || start > offset || stop <= offset) {
-			error = STORE_CORRUPT;
-			db_reset(s);
+		if (!checked)
+			error = sums_check(local, &part->chunk, part->offset, part->length, &budget,
+					   &good);
+
+		/* what comes before the damage is good; the next call meets it */
+		if (error)
+			return *count ? STORE_OK : error;
+		if (!add_piece(pieces, room, count, part->chunk.file->fd,
+			       part->chunk.offset + part->offset, good))
+			break;
+		if (good < part->length) {
+			posix_fadvise(part->chunk.file->fd,
+				      (off_t)(part->chunk.offset + part->offset + good), CHECK_STEP,
+				      POSIX_FADV_WILLNEED);
 			break;
 		}
-		if (stop > end)
-			stop = end;
-		if (!add_piece(pieces, room, count, file->fd, at, stop - offset)) {
-			db_reset(s);
-			break;
-		}
-		offset = stop;
 	}
-	reader_put(local, reader);
-	return error ? error : *count ? STORE_OK : STORE_CORRUPT;
+	return STORE_OK;
+}
+
+/* How many of these bytes were checked by the call before, from the start on. */
+static uint64_t still_good(struct local_read *r, uint64_t offset, uint64_t length)
+{
+	uint64_t good = 0;
+
+	if (local_of(&r->read)->verify != SUMS_ALWAYS)
+		return 0;
+	pthread_mutex_lock(&r->lock);
+	if (offset >= r->good_from && offset < r->good_to)
+		good = r->good_to - offset;
+	pthread_mutex_unlock(&r->lock);
+	return good < length ? good : length;
+}
+
+static void set_good(struct local_read *r, uint64_t offset, const struct store_piece *pieces,
+		     size_t count)
+{
+	pthread_mutex_lock(&r->lock);
+	r->good_from = r->good_to = offset;
+	for (size_t i = 0; i < count; i++)
+		r->good_to += pieces[i].length;
+	pthread_mutex_unlock(&r->lock);
 }
 
 enum store_error local_read_map(struct store_read *read, uint64_t offset, uint64_t length,
 				struct store_piece *pieces, size_t room, size_t *count)
 {
 	struct local_read *r = to_read(read);
+	struct part parts[PARTS];
+	size_t part_count = 0;
+	enum store_error error;
+	uint64_t good;
 
 	*count = 0;
 	if (offset > read->info.length || length > read->info.length - offset)
 		return STORE_OUT_OF_RANGE;
 	if (!length || !room)
 		return STORE_OK;
-	if (r->content)
-		return map_content(r, offset, length, pieces, room, count);
-	pieces[0] = (struct store_piece){ .fd = r->fd, .length = length };
-	if (r->bytes)
-		pieces[0].bytes = (char *)r->bytes + offset;
-	else
-		pieces[0].file_offset = r->file_offset + offset;
-	*count = 1;
-	return STORE_OK;
+	if (r->bytes) {
+		pieces[0] = (struct store_piece){ .fd = -1,
+						  .length = length,
+						  .bytes = (char *)r->bytes + offset };
+		*count = 1;
+		return STORE_OK;
+	}
+	good = still_good(r, offset, length);
+	if (good)
+		length = good;
+	if (r->content) {
+		error = find_parts(r, offset, offset + length, parts, &part_count);
+		if (error)
+			return error;
+	} else {
+		parts[part_count++] =
+			(struct part){ .chunk = r->chunk, .offset = offset, .length = length };
+	}
+	error = map_parts(local_of(read), parts, part_count, good, pieces, room, count);
+	if (!error && !good)
+		set_good(r, offset, pieces, *count);
+	return error;
 }
 
 enum store_error local_read_at(struct store_read *read, uint64_t offset, void *buffer,

@@ -109,6 +109,12 @@ static const char *const tables[] = {
 	" data BLOB)",
 	"CREATE UNIQUE INDEX chunks_by_place ON chunks(file, offset, length)"
 	" WHERE file IS NOT NULL",
+	/* bytes: 8 for each block of a chunk of more than one, see sums.h */
+	"CREATE TABLE sums("
+	" chunk INTEGER PRIMARY KEY,"
+	" bytes BLOB NOT NULL)",
+	"CREATE TRIGGER chunk_sums AFTER DELETE ON chunks WHEN old.file IS NOT NULL BEGIN"
+	" DELETE FROM sums WHERE chunk = old.id; END",
 
 	/* live, journal: see runs.c; 0 for a list of blocks */
 	"CREATE TABLE contents("

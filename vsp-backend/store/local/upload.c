@@ -33,8 +33,7 @@ void slices_end(struct local *local)
 	pthread_mutex_destroy(&local->slices.lock);
 }
 
-/* A buffer of SLICE bytes, NULL without memory; waits while all are in use. */
-static unsigned char *slice_get(struct local *local)
+unsigned char *slice_get(struct local *local)
 {
 	struct slices *slices = &local->slices;
 	unsigned char *slice;
@@ -52,7 +51,7 @@ static unsigned char *slice_get(struct local *local)
 	return slice;
 }
 
-static void slice_put(struct local *local, unsigned char *slice)
+void slice_put(struct local *local, unsigned char *slice)
 {
 	struct slices *slices = &local->slices;
 
@@ -64,11 +63,21 @@ static void slice_put(struct local *local, unsigned char *slice)
 	pthread_mutex_unlock(&slices->lock);
 }
 
+static void free_extents(struct local_upload *u)
+{
+	size_t count = (u->upload.size + EXTENT_FILE_SIZE - 1) / EXTENT_FILE_SIZE;
+
+	for (size_t i = 0; u->extents && i < count; i++)
+		free(u->extents[i].sums);
+	free(u->extents);
+	u->extents = NULL;
+}
+
 static void free_upload(struct local_upload *u)
 {
 	EVP_MD_CTX_free(u->md5);
 	free(u->bytes);
-	free(u->extents);
+	free_extents(u);
 	free(u->spans);
 	pthread_cond_destroy(&u->written);
 	pthread_mutex_destroy(&u->lock);
@@ -100,6 +109,13 @@ static enum store_error take_extents(struct local_upload *u)
 
 		if (length > EXTENT_FILE_SIZE)
 			length = EXTENT_FILE_SIZE;
+		if (sums_count(length) > 1) {
+			extent->sums = calloc(sums_count(length), sizeof(*extent->sums));
+			if (!extent->sums) {
+				abort_extents(u);
+				return STORE_NO_MEMORY;
+			}
+		}
 		error = alloc_extent(local, length, extent);
 		if (error) {
 			abort_extents(u);
@@ -282,14 +298,16 @@ static void join(struct local_upload *u, size_t i)
 	if (i + 1 >= u->span_count || a->state != SPAN_DONE || b->state != SPAN_DONE ||
 	    a->offset + a->length != b->offset || b->offset % EXTENT_FILE_SIZE == 0)
 		return;
-	a->crc64 = azb_crc64_combine(a->crc64, b->crc64, b->length);
+	if (!u->bytes)
+		upload_sums_join(extent_at(u, a->offset), a, b);
+	a->sums.crc64 = azb_crc64_combine(a->sums.crc64, b->sums.crc64, b->length);
 	a->length += b->length;
 	remove_spans(u, i + 1, 1);
 }
 
-/* The part has been written, or not.  @crcs: of its spans.  Under u->lock. */
-static void end_part(struct local_upload *u, uint64_t offset, uint64_t length, const uint64_t *crcs,
-		     bool done)
+/* The part has been written, or not.  @sums: of its spans.  Under u->lock. */
+static void end_part(struct local_upload *u, uint64_t offset, uint64_t length,
+		     const struct span_sums *sums, bool done)
 {
 	size_t first = span_at(u, offset), i = first;
 	size_t count = 0;
@@ -297,7 +315,7 @@ static void end_part(struct local_upload *u, uint64_t offset, uint64_t length, c
 	for (; i < u->span_count && u->spans[i].offset < offset + length; i++, count++) {
 		u->spans[i].state = SPAN_DONE;
 		if (done)
-			u->spans[i].crc64 = crcs[count];
+			u->spans[i].sums = sums[count];
 	}
 	if (!done)
 		remove_spans(u, first, count);
@@ -359,15 +377,16 @@ static const unsigned char *next_slice(struct local *local, struct source *sourc
 /* Moves the bytes of one span, which must lie in one extent. */
 static enum store_error write_span(struct local_upload *u, uint64_t offset, uint64_t length,
 				   struct source *source, unsigned int flags, bool md5,
-				   uint64_t *crc64)
+				   struct span_sums *sums)
 {
 	const struct extent *extent = u->bytes ? NULL : extent_at(u, offset);
 	struct local *local = to_local(u->upload.store);
 	uint64_t start = offset, end = offset + length;
 	enum store_error error = STORE_OK;
 	unsigned char *slice = NULL;
-	uint64_t crc = 0;
+	struct summing summing;
 
+	upload_sums_begin(&summing, extent, offset);
 	while (offset < end) {
 		size_t n = end - offset < SLICE ? (size_t)(end - offset) : SLICE;
 		const unsigned char *p = next_slice(local, source, n, flags, &slice);
@@ -381,7 +400,7 @@ static enum store_error write_span(struct local_upload *u, uint64_t offset, uint
 					     extent->offset + (offset - extent->start), p, n);
 		if (error)
 			break;
-		crc = azb_crc64(crc, p, n);
+		upload_sums_add(&summing, p, n);
 		if (md5)
 			EVP_DigestUpdate(u->md5, p, n);
 		offset += n;
@@ -393,7 +412,7 @@ static enum store_error write_span(struct local_upload *u, uint64_t offset, uint
 	if (extent && length >= 1024 * 1024)
 		sync_file_range(extent->file->fd, (off_t)(extent->offset + (start - extent->start)),
 				(off_t)length, SYNC_FILE_RANGE_WRITE);
-	*crc64 = crc;
+	*sums = upload_sums_end(&summing);
 	return STORE_OK;
 }
 
@@ -403,8 +422,9 @@ enum store_error local_upload_write(struct store_upload *upload, uint64_t offset
 {
 	struct local_upload *u = to_upload(upload);
 	struct source source = { .iov = iov, .iovcnt = iovcnt };
-	uint64_t length = 0, at, all = 0;
-	uint64_t few[4] = { 0 }, *crcs = few;
+	uint64_t length = 0, at;
+	struct span_sums few[4] = { 0 }, *sums = few;
+	uint64_t all = 0;
 	enum store_error error;
 	size_t count = 0;
 	bool md5 = false;
@@ -421,8 +441,8 @@ enum store_error local_upload_write(struct store_upload *upload, uint64_t offset
 	}
 	count = (size_t)((offset + length - 1) / EXTENT_FILE_SIZE - offset / EXTENT_FILE_SIZE) + 1;
 	if (count > sizeof(few) / sizeof(few[0]))
-		crcs = calloc(count, sizeof(*crcs));
-	if (!crcs)
+		sums = calloc(count, sizeof(*sums));
+	if (!sums)
 		return STORE_NO_MEMORY;
 	pthread_mutex_lock(&u->lock);
 	error = begin_part(u, offset, length);
@@ -436,9 +456,9 @@ enum store_error local_upload_write(struct store_upload *upload, uint64_t offset
 		uint64_t border = (at / EXTENT_FILE_SIZE + 1) * EXTENT_FILE_SIZE;
 		uint64_t n = (border < offset + length ? border : offset + length) - at;
 
-		error = write_span(u, at, n, &source, flags, md5, &crcs[i]);
+		error = write_span(u, at, n, &source, flags, md5, &sums[i]);
 		if (!error)
-			all = azb_crc64_combine(all, crcs[i], n);
+			all = azb_crc64_combine(all, sums[i].crc64, n);
 		at += n;
 	}
 	if (!error && expect && *expect != all)
@@ -450,20 +470,20 @@ enum store_error local_upload_write(struct store_upload *upload, uint64_t offset
 		if (error || u->md5_stale)
 			restart_md5(u);
 	}
-	end_part(u, offset, length, crcs, !error);
+	end_part(u, offset, length, sums, !error);
 	pthread_mutex_unlock(&u->lock);
 	if (!error && crc64)
 		*crc64 = all;
 out:
-	if (crcs != few)
-		free(crcs);
+	if (sums != few)
+		free(sums);
 	return error;
 }
 
 enum store_error local_upload_crc(struct local_upload *u, uint64_t *per_extent, uint64_t *all)
 {
 	enum store_error error = STORE_OK;
-	uint64_t at = 0;
+	uint64_t at = 0, block = 0;
 
 	*all = 0;
 	pthread_mutex_lock(&u->lock);
@@ -476,8 +496,10 @@ enum store_error local_upload_crc(struct local_upload *u, uint64_t *per_extent, 
 		if (per_extent)
 			per_extent[extent] = azb_crc64_combine(
 				span->offset % EXTENT_FILE_SIZE ? per_extent[extent] : 0,
-				span->crc64, span->length);
-		*all = azb_crc64_combine(*all, span->crc64, span->length);
+				span->sums.crc64, span->length);
+		if (per_extent && !u->bytes)
+			block = upload_sums_finish(extent_at(u, span->offset), span, block);
+		*all = azb_crc64_combine(*all, span->sums.crc64, span->length);
 		at += span->length;
 	}
 	if (at != u->upload.size)
@@ -553,8 +575,7 @@ enum store_error local_upload_spill(struct local_upload *u)
 				     u->upload.size);
 	if (error) {
 		abort_extents(u);
-		free(u->extents);
-		u->extents = NULL;
+		free_extents(u);
 		return error;
 	}
 	free(u->bytes);
