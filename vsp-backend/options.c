@@ -204,6 +204,6 @@ enum options_result options_parse(struct options *o, int argc, char **argv)
 
 void options_free(struct options *o)
 {
-	accounts_free(o->accounts);
+	accounts_put(o->accounts);
 	o->accounts = NULL;
 }

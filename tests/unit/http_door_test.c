@@ -108,7 +108,7 @@ static void an_idle_connection_is_cut_off_after_its_answer(void **state)
 	(void)state;
 	send_text(fd, "GET /none/none HTTP/1.1\r\nHost: h\r\n\r\n");
 	assert_true(until_end(fd, text, sizeof(text)) > 100);
-	assert_ptr_equal(strstr(text, "HTTP/1.1 400 "), text);
+	assert_ptr_equal(strstr(text, "HTTP/1.1 401 "), text);
 }
 
 static void half_a_body_is_cut_off_and_leaves_nothing(void **state)

@@ -47,7 +47,7 @@ int service_teardown(void **state)
 	struct service *s = *state;
 
 	svc_free(s->svc);
-	accounts_free(s->accounts);
+	accounts_put(s->accounts);
 	head_parser_free(s->parser);
 	store_close(s->store.store);
 	fixture_remove(&s->store);

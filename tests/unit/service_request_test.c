@@ -343,7 +343,7 @@ static void accounts_are_checked(void **state)
 	assert_int_equal(accounts_find(accounts, "name")->key_count, 2);
 	assert_memory_equal(accounts_find(accounts, "name")->key[1], "DEF", 3);
 	assert_null(accounts_find(accounts, "other"));
-	accounts_free(accounts);
+	accounts_put(accounts);
 }
 
 int main(void)

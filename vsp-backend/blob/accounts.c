@@ -2,6 +2,7 @@
 #include "accounts.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,18 +11,30 @@
 #include "target.h"
 
 struct accounts {
+	atomic_uint references;
 	struct account *list;
 	size_t count;
 };
 
 struct accounts *accounts_new(void)
 {
-	return calloc(1, sizeof(struct accounts));
+	struct accounts *accounts = calloc(1, sizeof(*accounts));
+
+	if (accounts)
+		atomic_init(&accounts->references, 1);
+	return accounts;
 }
 
-void accounts_free(struct accounts *accounts)
+struct accounts *accounts_get(struct accounts *accounts)
 {
-	if (!accounts)
+	atomic_fetch_add_explicit(&accounts->references, 1, memory_order_relaxed);
+	return accounts;
+}
+
+void accounts_put(struct accounts *accounts)
+{
+	if (!accounts ||
+	    atomic_fetch_sub_explicit(&accounts->references, 1, memory_order_acq_rel) != 1)
 		return;
 	if (accounts->list)
 		explicit_bzero(accounts->list, accounts->count * sizeof(*accounts->list));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The accounts that are served and their keys.  Filled before the doors open, then only read. */
+/*
+ * The accounts that are served and their keys.  Filled by one thread, then only read; when keys
+ * change, another set takes its place, and this one goes with its last reference.
+ */
 #ifndef AZBLOB_BLOB_ACCOUNTS_H
 #define AZBLOB_BLOB_ACCOUNTS_H
 
@@ -25,8 +28,9 @@ struct account {
 
 struct accounts;
 
-struct accounts *accounts_new(void);           /* NULL when memory is short */
-void accounts_free(struct accounts *accounts); /* wipes the keys */
+struct accounts *accounts_new(void); /* one reference; NULL when memory is short */
+struct accounts *accounts_get(struct accounts *accounts);
+void accounts_put(struct accounts *accounts); /* the last one wipes the keys; NULL is allowed */
 
 /*
  * "NAME:KEY" or "NAME:KEY1:KEY2", keys in base64.  False: @error has one line that says what is

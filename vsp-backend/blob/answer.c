@@ -309,6 +309,32 @@ const char *svc_answer_header(const struct svc_answer *answer, const char *wante
 	return NULL;
 }
 
+struct svc_answer *answer_replace(struct svc_answer *answer, const char *name, const char *value)
+{
+	struct answer *a = (struct answer *)answer;
+	struct azb_buf old;
+	const char *n, *v;
+	size_t at = 0;
+
+	if (a == &no_memory)
+		return answer;
+	old = a->headers;
+	a->headers = (struct azb_buf){ 0 };
+	while (at < old.length) {
+		n = old.data + at;
+		v = n + strlen(n) + 1;
+		at = (size_t)(v - old.data) + strlen(v) + 1;
+		if (strcasecmp(n, name) != 0)
+			answer_add(a, n, v);
+	}
+	answer_add(a, name, value);
+	azb_buf_free(&old);
+	if (!a->headers.failed)
+		return answer;
+	svc_answer_put(answer);
+	return &no_memory.pub;
+}
+
 static char *put(char *at, const char *text)
 {
 	size_t n = strlen(text);

@@ -67,6 +67,12 @@ void answer_add_md5(struct answer *a, const char *name, const uint8_t md5[16]);
 /* x-ms-meta-* */
 void answer_add_meta(struct answer *a, const struct store_meta *meta);
 
+/*
+ * For an answer that nobody else has yet: it has this header once, with this value.  The same
+ * answer, or another one when memory is short.
+ */
+struct svc_answer *answer_replace(struct svc_answer *answer, const char *name, const char *value);
+
 /* Takes the bytes of @body over and leaves it empty; sets Content-Length. */
 void answer_set_body(struct answer *a, struct azb_buf *body, const char *type);
 /* Takes the lease over. */

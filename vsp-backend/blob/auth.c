@@ -9,7 +9,7 @@
 #include "../base/sharedkey.h"
 #include "httpdate.h"
 
-static struct svc_answer *refuse(const struct rq *rq, const char *detail)
+struct svc_answer *auth_refuse(const struct rq *rq, const char *detail)
 {
 	struct err_detail details[2] = { { "AuthenticationErrorDetail", detail }, { NULL, NULL } };
 
@@ -27,32 +27,39 @@ static struct svc_answer *check_date(const struct rq *rq)
 	if (!date)
 		date = head_get(rq->head, "Date");
 	if (!date)
-		return refuse(rq, "The request has neither x-ms-date nor Date.");
+		return auth_refuse(rq, "The request has neither x-ms-date nor Date.");
 	if (!httpdate_parse(date->at, date->length, &seconds))
-		return refuse(rq, "The date of the request is not in RFC 1123 form.");
+		return auth_refuse(rq, "The date of the request is not in RFC 1123 form.");
 	if (seconds < now - AUTH_MAX_SKEW_S)
-		return refuse(rq, "Request date header too old: more than 15 minutes.");
+		return auth_refuse(rq, "Request date header too old: more than 15 minutes.");
 	if (seconds > now + AUTH_MAX_SKEW_S)
-		return refuse(rq, "Request date header is more than 15 minutes in the future.");
+		return auth_refuse(rq,
+				   "Request date header is more than 15 minutes in the future.");
 	return NULL;
 }
 
-/* Tries the account's keys with one order of headers.  @string is left filled. */
-static bool signature_fits(const struct azb_sk_request *sk, const struct account *account,
-			   const struct head_str *sent, struct azb_buf *string)
+bool auth_fits(const struct account *account, const struct azb_buf *string, const char *text,
+	       size_t length)
 {
 	char signature[AZB_SHAREDKEY_SIGNATURE + 1];
 	bool fits = false;
 
-	azb_buf_reset(string);
-	if (!azb_sharedkey_string(sk, string) || string->failed)
-		return false;
 	/* all keys, always: the time says nothing about which one it was */
 	for (unsigned int i = 0; i < account->key_count; i++)
 		if (azb_sharedkey_sign(account->key[i], account->key_length[i], string->data,
 				       string->length, signature))
-			fits |= azb_sharedkey_same(signature, sent->at, sent->length);
+			fits |= azb_sharedkey_same(signature, text, length);
 	return fits;
+}
+
+/* With one order of headers.  @string is left filled. */
+static bool signature_fits(const struct azb_sk_request *sk, const struct account *account,
+			   const struct head_str *sent, struct azb_buf *string)
+{
+	azb_buf_reset(string);
+	if (!azb_sharedkey_string(sk, string) || string->failed)
+		return false;
+	return auth_fits(account, string, sent->at, sent->length);
 }
 
 static struct svc_answer *bad_signature(const struct rq *rq, const struct head_str *sent,
@@ -67,7 +74,7 @@ static struct svc_answer *bad_signature(const struct rq *rq, const struct head_s
 			      "string to sign: '");
 	azb_buf_add(&detail, string->data, string->length);
 	azb_buf_puts(&detail, "'.");
-	answer = refuse(rq, detail.failed ? "The signature does not fit." : detail.data);
+	answer = auth_refuse(rq, detail.failed ? "The signature does not fit." : detail.data);
 	azb_buf_free(&detail);
 	return answer;
 }
@@ -132,38 +139,46 @@ static bool take_apart(const struct head_str *value, const char *scheme, struct 
 	return true;
 }
 
-struct svc_answer *auth_check(struct rq *rq)
+static struct svc_answer *check_key(struct rq *rq, const struct head_str *value)
 {
-	const struct head_str *value = head_get(rq->head, "Authorization");
 	const struct account *account;
 	struct head_str name, signature;
 	struct svc_answer *answer;
 	bool lite = false;
 
-	if (!value) {
-		if (target_param(&rq->target, "sig"))
-			return refuse(rq, "Shared access signatures are not supported here.");
-		return rq_fail(rq, ERR_NO_AUTHENTICATION_INFORMATION);
-	}
-	if (head_count(rq->head, "Authorization") > 1)
-		return rq_fail(rq, ERR_INVALID_HEADER_VALUE);
 	if (!take_apart(value, "SharedKey", &name, &signature)) {
 		if (!take_apart(value, "SharedKeyLite", &name, &signature))
-			return refuse(rq, "Only SharedKey and SharedKeyLite are supported here, as "
-					  "'SharedKey ACCOUNT:SIGNATURE'.");
+			return auth_refuse(rq, "Only SharedKey and SharedKeyLite are supported "
+					       "here, as 'SharedKey ACCOUNT:SIGNATURE'.");
 		lite = true;
 	}
 	answer = check_date(rq);
 	if (answer)
 		return answer;
-	account = accounts_find(rq->svc->accounts, rq->target.account);
+	account = accounts_find(rq->accounts, rq->target.account);
 	if (!account)
-		return refuse(rq, "The account is not known to this server.");
+		return auth_refuse(rq, "The account is not known to this server.");
 	if (!head_str_is(&name, account->name))
-		return refuse(rq, "The account of the Authorization header is not the one of the "
-				  "URL.");
+		return auth_refuse(rq, "The account of the Authorization header is not the one of "
+				       "the URL.");
 	answer = check_signature(rq, account, &signature, lite);
-	if (!answer)
-		rq->account = account;
-	return answer;
+	if (answer)
+		return answer;
+	rq->account = account;
+	rq->auth.kind = AUTH_KEY;
+	return NULL;
+}
+
+struct svc_answer *auth_check(struct rq *rq)
+{
+	const struct head_str *value = head_get(rq->head, "Authorization");
+
+	if (head_count(rq->head, "Authorization") > 1)
+		return rq_fail(rq, ERR_INVALID_HEADER_VALUE);
+	if (value)
+		return check_key(rq, value);
+	if (target_param(&rq->target, "sig"))
+		return auth_check_sas(rq);
+	rq->account = accounts_find(rq->accounts, rq->target.account);
+	return NULL;
 }

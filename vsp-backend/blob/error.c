@@ -19,6 +19,24 @@ static const struct entry entries[ERR_COUNT] = {
 					"Server failed to authenticate the request. Make sure the "
 					"value of Authorization "
 					"header is formed correctly including the signature." },
+	[ERR_AUTHORIZATION_FAILURE] = { 403, "AuthorizationFailure",
+					"This request is not authorized to perform this "
+					"operation." },
+	[ERR_AUTHORIZATION_PERMISSION_MISMATCH] = { 403, "AuthorizationPermissionMismatch",
+						    "This request is not authorized to perform "
+						    "this operation using this permission." },
+	[ERR_AUTHORIZATION_PROTOCOL_MISMATCH] = { 403, "AuthorizationProtocolMismatch",
+						  "This request is not authorized to perform this "
+						  "operation using this protocol." },
+	[ERR_AUTHORIZATION_RESOURCE_TYPE_MISMATCH] = { 403, "AuthorizationResourceTypeMismatch",
+						       "This request is not authorized to perform "
+						       "this operation using this resource type." },
+	[ERR_AUTHORIZATION_SERVICE_MISMATCH] = { 403, "AuthorizationServiceMismatch",
+						 "This request is not authorized to perform this "
+						 "operation using this service." },
+	[ERR_AUTHORIZATION_SOURCE_IP_MISMATCH] = { 403, "AuthorizationSourceIPMismatch",
+						   "This request is not authorized to perform this "
+						   "operation using this source IP." },
 	[ERR_BLOB_ALREADY_EXISTS] = { 409, "BlobAlreadyExists",
 				      "The specified blob already exists." },
 	[ERR_BLOB_ARCHIVED] = { 409, "BlobArchived",
@@ -207,6 +225,11 @@ static const struct entry entries[ERR_COUNT] = {
 					 "permissible limit." },
 	[ERR_REQUEST_URL_FAILED_TO_PARSE] = { 400, "RequestUrlFailedToParse",
 					      "The url in the request could not be parsed." },
+	[ERR_RESOURCE_NOT_FOUND] = { 404, "ResourceNotFound",
+				     "The specified resource does not exist." },
+	[ERR_UNAUTHORIZED_BLOB_OVERWRITE] = { 403, "UnauthorizedBlobOverwrite",
+					      "This request is not authorized to perform blob "
+					      "overwrites." },
 	[ERR_SERVER_BUSY] = { 503, "ServerBusy",
 			      "The server is currently unable to receive requests. Please retry "
 			      "your request." },
@@ -270,6 +293,16 @@ struct svc_answer *err_answer(const struct answer_to *to, enum err err,
 	const struct entry *e = &entries[err < ERR_COUNT && entries[err].code ? err : ERR_INTERNAL];
 
 	return err_answer_text(to, e->status, e->code, e->message, details);
+}
+
+struct svc_answer *err_overwrite(const struct answer_to *to, struct svc_answer *answer)
+{
+	const char *code = svc_answer_header(answer, "x-ms-error-code");
+
+	if (!code || strcmp(code, entries[ERR_BLOB_ALREADY_EXISTS].code) != 0)
+		return answer;
+	svc_answer_put(answer);
+	return err_answer(to, ERR_UNAUTHORIZED_BLOB_OVERWRITE, NULL);
 }
 
 struct svc_answer *svc_error(struct svc *svc, const struct head *head, unsigned int status,

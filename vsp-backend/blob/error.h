@@ -12,6 +12,12 @@
 enum err {
 	ERR_NONE = 0,
 	ERR_AUTHENTICATION_FAILED,
+	ERR_AUTHORIZATION_FAILURE,
+	ERR_AUTHORIZATION_PERMISSION_MISMATCH,
+	ERR_AUTHORIZATION_PROTOCOL_MISMATCH,
+	ERR_AUTHORIZATION_RESOURCE_TYPE_MISMATCH,
+	ERR_AUTHORIZATION_SERVICE_MISMATCH,
+	ERR_AUTHORIZATION_SOURCE_IP_MISMATCH,
 	ERR_BLOB_ALREADY_EXISTS,
 	ERR_BLOB_NOT_FOUND,
 	ERR_BLOCK_COUNT_EXCEEDS_LIMIT,
@@ -57,8 +63,10 @@ enum err {
 	ERR_PUBLIC_ACCESS_NOT_PERMITTED,
 	ERR_REQUEST_BODY_TOO_LARGE,
 	ERR_REQUEST_URL_FAILED_TO_PARSE,
+	ERR_RESOURCE_NOT_FOUND,
 	ERR_SERVER_BUSY,
 	ERR_SNAPSHOTS_PRESENT,
+	ERR_UNAUTHORIZED_BLOB_OVERWRITE,
 	ERR_UNSUPPORTED_HEADER,
 	ERR_UNSUPPORTED_HTTP_VERB,
 	ERR_BLOB_ARCHIVED,
@@ -105,6 +113,9 @@ struct svc_answer *err_answer(const struct answer_to *to, enum err err,
 struct svc_answer *err_answer_text(const struct answer_to *to, unsigned int status,
 				   const char *code, const char *message,
 				   const struct err_detail *details);
+
+/* The answer to a write by who may create and not replace: it says so when that was the reason. */
+struct svc_answer *err_overwrite(const struct answer_to *to, struct svc_answer *answer);
 
 /* What a store's error is called in Azure's language.  STORE_OK gives ERR_NONE. */
 enum err err_of_store(enum store_error error);

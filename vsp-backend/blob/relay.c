@@ -12,6 +12,7 @@
 
 #include "../store/rest.h"
 #include "auth.h"
+#include "permit.h"
 
 static const struct rest_ops *rest_of(const struct svc *svc)
 {
@@ -100,6 +101,11 @@ struct svc_answer *relay_start(struct rq *rq, struct svc_upload **upload)
 		if (!has_credentials(rq))
 			break;
 		answer = auth_check(rq);
+		if (!answer)
+			answer = permit_check(rq);
+		/* these would be ours to see to, and the other server would know nothing of them */
+		if (!answer && rq->auth.create_only)
+			answer = rq_unsupported(rq, "sp: c without w");
 		if (answer)
 			return answer;
 		request.checked = true;

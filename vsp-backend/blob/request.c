@@ -148,6 +148,13 @@ struct svc_answer *conditions_parse(const struct rq *rq, struct conditions *c)
 			return rq_fail(rq, ERR_MULTIPLE_CONDITION_HEADERS);
 		set |= 1u << i;
 	}
+	/* the commit must see to it, and only conditions are looked at there */
+	if (rq->auth.create_only && !value[1]) {
+		c->none_match[0] = STORE_ETAG_ANY;
+		c->store.if_none_match = c->none_match;
+		c->store.if_none_match_count = 1;
+		c->any = true;
+	}
 	if (!set)
 		return NULL;
 	c->any = true;

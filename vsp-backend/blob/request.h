@@ -3,6 +3,7 @@
 #ifndef AZBLOB_BLOB_REQUEST_H
 #define AZBLOB_BLOB_REQUEST_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,23 +11,35 @@
 #include "../store/store.h"
 #include "accounts.h"
 #include "answer.h"
+#include "credentials.h"
 #include "error.h"
 #include "service.h"
 #include "target.h"
 
+/**
+ * struct svc - the service
+ * @lock: protects @accounts, which is replaced when keys are read again.
+ */
 struct svc {
 	struct store *store;
-	const struct accounts *accounts;
+	pthread_mutex_t lock;
+	struct accounts *accounts;
 };
+
+/* The accounts of this moment; accounts_put() gives them back. */
+struct accounts *svc_accounts(struct svc *svc);
 
 /* Two dates in an x-ms-version compare as texts do. */
 #define VERSION_OLDEST "2018-11-09"
-#define VERSION_CRC64 "2019-02-02" /* x-ms-content-crc64 in answers */
-#define VERSION_LARGE "2019-12-12" /* Put Blob 5,000 MiB, Put Block 4,000 MiB */
+#define VERSION_CRC64 "2019-02-02"     /* x-ms-content-crc64 in answers */
+#define VERSION_LARGE "2019-12-12"     /* Put Blob 5,000 MiB, Put Block 4,000 MiB */
+#define VERSION_CHALLENGE "2019-12-12" /* 401 for who should say who they are */
 
 /**
  * struct rq - a request
+ * @accounts: those of this moment, and what @account points into.
  * @account: whose resource it is; set once its credentials have been checked.
+ * @auth: what they open.
  * @lease_id: x-ms-lease-id is there: always wrong, as nothing has a lease.
  * @snapshot, @version: of the parameters, see struct store_ref.
  */
@@ -36,7 +49,9 @@ struct rq {
 	const struct svc_caller *caller;
 	struct answer_to to;
 	struct target target;
+	struct accounts *accounts;
 	const struct account *account;
+	struct auth auth;
 	bool lease_id;
 	int64_t snapshot;
 	int64_t version;

@@ -15,8 +15,10 @@
 #include "auth.h"
 #include "blobid.h"
 #include "op.h"
+#include "permit.h"
 #include "relay.h"
 #include "request.h"
+#include "upload.h"
 
 /* Groups of x-ms- headers that operations take. */
 enum {
@@ -216,19 +218,50 @@ static bool version_good(const char *v)
 	return strcmp(v, VERSION_OLDEST) >= 0;
 }
 
-static struct svc_answer *check_version(const struct rq *rq)
+/* Which version a request is of that doesn't say it by a header; NULL: it must. */
+static const char *implied_version(const struct rq *rq)
 {
+	const struct target *t = &rq->target;
+	const char *version = NULL;
+
+	if (head_get(rq->head, "Authorization"))
+		return NULL;
+	/* the reference, "Versioning for Azure Storage": api-version, else that of the SAS */
+	if (target_param(t, "sig")) {
+		version = target_param(t, "api-version");
+		return version ? version : target_param(t, "sv");
+	}
+	/* a browser at a public blob: Azure takes its oldest version */
+	return VERSION_OLDEST;
+}
+
+static struct svc_answer *check_version(struct rq *rq)
+{
+	const char *reason = "2018-11-09 is the oldest version that is served here; newer ones, "
+			     "also those not known yet, are accepted.";
 	struct err_detail details[3] = {
 		{ "HeaderName", "x-ms-version" },
-		{ "Reason", "2018-11-09 is the oldest version that is served here; newer ones, "
-			    "also those not known yet, are accepted." },
+		{ "Reason", reason },
 		{ NULL, NULL },
 	};
+	const char *version;
 
-	if (!head_get(rq->head, "x-ms-version"))
+	if (head_get(rq->head, "x-ms-version")) {
+		if (!version_good(rq->to.version))
+			return err_answer(&rq->to, ERR_INVALID_HEADER_VALUE, details);
+		return NULL;
+	}
+	version = implied_version(rq);
+	if (!version)
 		return err_answer(&rq->to, ERR_MISSING_REQUIRED_HEADER, details);
-	if (!version_good(rq->to.version))
-		return err_answer(&rq->to, ERR_INVALID_HEADER_VALUE, details);
+	if (strlen(version) >= sizeof(rq->to.version) || !version_good(version)) {
+		details[0] = (struct err_detail){ "QueryParameterName",
+						  target_param(&rq->target, "api-version")
+							  ? "api-version"
+							  : "sv" };
+		return err_answer(&rq->to, ERR_INVALID_QUERY_PARAMETER_VALUE, details);
+	}
+	strcpy(rq->to.version, version);
 	return NULL;
 }
 
@@ -277,8 +310,7 @@ static struct svc_answer *check_past(struct rq *rq, const struct op *op)
 
 static struct svc_answer *check_params(const struct rq *rq)
 {
-	/* they name another thing than the blob, or credentials that are not looked at */
-	static const char *const unsupported[] = { "sig", "prevsnapshot" };
+	static const char *const unsupported[] = { "prevsnapshot" };
 
 	for (size_t i = 0; i < sizeof(unsupported) / sizeof(*unsupported); i++)
 		if (target_param(&rq->target, unsupported[i]))
@@ -342,6 +374,8 @@ static struct svc_answer *run(struct rq *rq, struct svc_upload **upload)
 	answer = check_version(rq);
 	if (!answer)
 		answer = auth_check(rq);
+	if (!answer)
+		answer = permit_check(rq);
 	if (answer)
 		return answer;
 	op = find_op(rq);
@@ -360,6 +394,25 @@ static struct svc_answer *run(struct rq *rq, struct svc_upload **upload)
 		return refuse_lease(rq);
 	if (!answer)
 		answer = op->run(rq, upload);
+	return answer;
+}
+
+/* What credentials change of an answer. */
+static struct svc_answer *adjust(const struct rq *rq, struct svc_answer *answer)
+{
+	/* the order of struct auth's @override */
+	static const char *const names[AUTH_OVERRIDES] = { "Cache-Control", "Content-Disposition",
+							   "Content-Encoding", "Content-Language",
+							   "Content-Type" };
+
+	if (rq->auth.create_only)
+		return err_overwrite(&rq->to, answer);
+	if (!rq->target.blob || target_param(&rq->target, "comp") ||
+	    (answer->status != 200 && answer->status != 206))
+		return answer;
+	for (unsigned int i = 0; i < AUTH_OVERRIDES; i++)
+		if (rq->auth.override[i])
+			answer = answer_replace(answer, names[i], rq->auth.override[i]);
 	return answer;
 }
 
@@ -401,7 +454,13 @@ enum svc_next svc_start(struct svc *svc, const struct head *head, const struct s
 		*answer = bad_target(&rq, status);
 		return SVC_ANSWER;
 	}
+	rq.accounts = svc_accounts(svc);
 	*answer = svc->store->ops->rest ? relay_start(&rq, upload) : run(&rq, upload);
+	if (*answer)
+		*answer = adjust(&rq, *answer);
+	else
+		(*upload)->create_only = rq.auth.create_only;
+	accounts_put(rq.accounts);
 	target_free(&rq.target);
 	return *answer ? SVC_ANSWER : SVC_BODY;
 }
@@ -442,18 +501,44 @@ void svc_session_end(struct svc *svc, const uint8_t session[16])
 
 /* ------------------------------------------------------------------- set-up */
 
-struct svc *svc_new(struct store *store, const struct accounts *accounts)
+struct accounts *svc_accounts(struct svc *svc)
+{
+	struct accounts *accounts;
+
+	pthread_mutex_lock(&svc->lock);
+	accounts = accounts_get(svc->accounts);
+	pthread_mutex_unlock(&svc->lock);
+	return accounts;
+}
+
+void svc_set_accounts(struct svc *svc, struct accounts *accounts)
+{
+	struct accounts *old;
+
+	pthread_mutex_lock(&svc->lock);
+	old = svc->accounts;
+	svc->accounts = accounts_get(accounts);
+	pthread_mutex_unlock(&svc->lock);
+	accounts_put(old);
+}
+
+struct svc *svc_new(struct store *store, struct accounts *accounts)
 {
 	struct svc *svc = calloc(1, sizeof(*svc));
 
 	if (!svc)
 		return NULL;
+	pthread_mutex_init(&svc->lock, NULL);
 	svc->store = store;
-	svc->accounts = accounts;
+	svc->accounts = accounts_get(accounts);
 	return svc;
 }
 
 void svc_free(struct svc *svc)
 {
+	if (!svc)
+		return;
+	accounts_put(svc->accounts);
+	pthread_mutex_destroy(&svc->lock);
 	free(svc);
 }

@@ -33,6 +33,8 @@ struct svc_upload;
  *	the door and are skipped here.  Otherwise they are refused here.
  * @secure: the transport is TLS (or the link).
  * @peer: a name for logs; never NULL.
+ * @address: where it came from, as a numeric IPv4 or IPv6 address, for SAS that are bound to
+ *	one; NULL when that is not known: they are refused then.
  * @session: 16 bytes, for a request whose effect is to be remembered until its
  *	acknowledgement (svc_replay()); NULL for none.
  * @request: the id within that session; not zero when session is there.
@@ -44,6 +46,7 @@ struct svc_caller {
 	bool link;
 	bool secure;
 	const char *peer;
+	const char *address;
 	const uint8_t *session;
 	uint64_t request;
 	bool resent;
@@ -200,8 +203,13 @@ void svc_session_end(struct svc *svc, const uint8_t session[16]);
 struct store;
 struct accounts;
 
-/* Both are borrowed and must outlive the service.  NULL when memory is short. */
-struct svc *svc_new(struct store *store, const struct accounts *accounts);
+/*
+ * @store is borrowed and must outlive the service; of @accounts it takes a reference of its own.
+ * NULL when memory is short.
+ */
+struct svc *svc_new(struct store *store, struct accounts *accounts);
+/* From now on these accounts are served, of which it takes a reference.  Any thread. */
+void svc_set_accounts(struct svc *svc, struct accounts *accounts);
 void svc_free(struct svc *svc);
 
 #endif /* AZBLOB_BLOB_SERVICE_H */

@@ -328,6 +328,8 @@ int svc_finish(struct svc_upload *upload, const struct svc_caller *caller,
 		*answer = upload->end(upload, caller);
 	else if (!*answer)
 		*answer = commit(upload, caller, &digest);
+	if (upload->create_only)
+		*answer = err_overwrite(&upload->to, *answer);
 	svc_abort(upload);
 	return 0;
 }

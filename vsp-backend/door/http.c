@@ -188,6 +188,8 @@ static void add_conn(struct http_loop *loop, int fd, const struct sockaddr_stora
 	conn->fd = fd;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	show_address(address, length, conn->peer);
+	getnameinfo((const struct sockaddr *)address, length, conn->address, sizeof(conn->address),
+		    NULL, 0, NI_NUMERICHOST);
 	conn_deadline(conn, door->config.head_ms);
 	event.data.ptr = conn;
 	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event)) {

@@ -149,7 +149,7 @@ static enum conn_next start(struct http_conn *conn)
 {
 	const struct head *head = head_parser_head(conn->parser);
 	struct http_door *door = conn->loop->door;
-	struct svc_caller caller = { .peer = conn->peer };
+	struct svc_caller caller = { .peer = conn->peer, .address = conn->address };
 	struct svc_answer *answer;
 
 	conn->keep_alive = head->keep_alive;

@@ -11,6 +11,7 @@
 #ifndef AZBLOB_DOOR_HTTP_INTERNAL_H
 #define AZBLOB_DOOR_HTTP_INTERNAL_H
 
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -52,6 +53,7 @@ struct http_loop;
  * @previous, @next: in the loop's list; the loop's alone.
  * @busy: a worker owns it.
  * @reading: the request is a GET or HEAD: it goes to the readers.
+ * @peer, @address: of the other side, with and without its port.
  * @deadline_ms: of the monotonic clock; after it the loop shuts the socket down.
  * @in, @in_at, @in_length: bytes that were received and not used, from in_at on.
  * @body, @body_have: bytes of the body not yet given to the service.  While an answer goes out
@@ -73,6 +75,7 @@ struct http_conn {
 	bool head_begun;
 	bool reading;
 	char peer[HTTP_ADDRESS_ROOM];
+	char address[INET6_ADDRSTRLEN + 16];
 	struct head_parser *parser;
 
 	char *in;
