@@ -18,6 +18,13 @@ op_run op_container_set_metadata;
 /* op_acl.c */
 op_run op_container_get_acl;
 op_run op_container_set_acl;
+/* op_lease.c: of blobs and of containers */
+op_run op_lease;
+/* op_tags.c */
+op_run op_get_tags;
+op_run op_set_tags;
+/* op_tier.c */
+op_run op_set_tier;
 /* op_list.c */
 op_run op_list_containers;
 op_run op_list_blobs;

@@ -216,6 +216,11 @@ struct svc_answer *op_container_get_acl(struct rq *rq, struct svc_upload **uploa
 	error = store_container_stat(rq->svc->store, &ref, &info);
 	if (error != STORE_OK)
 		return rq_fail_store(rq, error);
+	answer = rq_check_lease(rq, &info.lease);
+	if (answer) {
+		store_container_info_clear(&info);
+		return answer;
+	}
 	xml_start(&xml);
 	xml_open(&xml, "SignedIdentifiers");
 	add_policies(&xml, &info.acl);

@@ -2,6 +2,8 @@
 /* Create, Delete, Get Properties, Get and Set Metadata of a container. */
 #include "op.h"
 
+#include "lease.h"
+
 static struct svc_answer *run_change(struct rq *rq, struct store_change *change,
 				     unsigned int status)
 {
@@ -94,12 +96,16 @@ struct svc_answer *op_container_properties(struct rq *rq, struct svc_upload **up
 	error = store_container_stat(rq->svc->store, &ref, &info);
 	if (error != STORE_OK)
 		return rq_fail_store(rq, error);
+	answer = rq_check_lease(rq, &info.lease);
+	if (answer) {
+		store_container_info_clear(&info);
+		return answer;
+	}
 	a = answer_new(&rq->to, 200);
 	answer_add_etag(a, info.etag);
 	answer_add_time(a, "Last-Modified", info.modified_ns);
 	if (!target_param(&rq->target, "comp")) {
-		answer_add(a, "x-ms-lease-status", "unlocked");
-		answer_add(a, "x-ms-lease-state", "available");
+		lease_add_headers(a, &info.lease);
 		if (info.public_access != STORE_PUBLIC_NONE)
 			answer_add(a, "x-ms-blob-public-access",
 				   public_access_name(info.public_access));

@@ -9,6 +9,9 @@
 #include <string.h>
 
 #include "../base/crc64.h"
+#include "lease.h"
+#include "tags.h"
+#include "tier.h"
 
 /* Azure computes checksums of ranges up to this size. */
 #define RANGE_CHECKSUM_MAX (4u * 1024u * 1024u)
@@ -67,8 +70,9 @@ static void add_info(struct answer *a, const struct store_blob_info *info)
 	answer_add_id(a, "x-ms-version-id", info->version);
 	if (info->version && info->current)
 		answer_add(a, "x-ms-is-current-version", "true");
-	answer_add(a, "x-ms-lease-status", "unlocked");
-	answer_add(a, "x-ms-lease-state", "available");
+	lease_add_headers(a, &info->lease);
+	if (info->tags.length)
+		answer_add_u64(a, "x-ms-tag-count", tags_count(&info->tags));
 	answer_add(a, "x-ms-server-encrypted", "false");
 	answer_add_meta(a, &info->meta);
 }
@@ -113,8 +117,7 @@ struct svc_answer *op_blob_properties(struct rq *rq, struct svc_upload **upload)
 		if (info->headers.has_md5)
 			answer_add_md5(a, "Content-MD5", info->headers.md5);
 		add_info(a, info);
-		answer_add(a, "x-ms-access-tier", "Hot");
-		answer_add(a, "x-ms-access-tier-inferred", "true");
+		tier_add_headers(a, info);
 	}
 	if (read)
 		store_read_close(read);
@@ -257,6 +260,12 @@ struct svc_answer *op_get_blob(struct rq *rq, struct svc_upload **upload)
 	if (error != STORE_OK) {
 		answer = fail_conditions(rq, error, &found);
 		store_blob_info_clear(&found);
+		return answer;
+	}
+	if (read->info.tier == STORE_TIER_ARCHIVE) {
+		answer = rq_fail(rq, read->info.rehydrate ? ERR_BLOB_BEING_REHYDRATED
+							  : ERR_BLOB_ARCHIVED);
+		store_read_close(read);
 		return answer;
 	}
 	w.length = read->info.length;

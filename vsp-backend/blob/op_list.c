@@ -12,7 +12,10 @@
 #include "../base/base64.h"
 #include "blobid.h"
 #include "httpdate.h"
+#include "lease.h"
 #include "marker.h"
+#include "tags.h"
+#include "tier.h"
 #include "xml.h"
 
 #define LIST_MAX_RESULTS 5000u
@@ -33,6 +36,7 @@ struct page {
 	size_t entries;
 	bool metadata;
 	unsigned int past;
+	bool tags;
 };
 
 /**
@@ -43,6 +47,7 @@ struct page {
 struct list_query {
 	struct store_list store;
 	bool metadata;
+	bool tags;
 	bool has_max;
 	char *marker;
 	const char *marker_text;
@@ -62,8 +67,8 @@ static struct svc_answer *parse_words(const struct rq *rq, const char *at, struc
 	} past[] = { { "snapshots", STORE_LIST_SNAPSHOTS },
 		     { "versions", STORE_LIST_VERSIONS },
 		     { "deleted", STORE_LIST_DELETED } };
-	static const char *const empty[] = { "copy",      "tags",        "immutabilitypolicy",
-					     "legalhold", "permissions", "system" };
+	static const char *const empty[] = { "copy", "immutabilitypolicy", "legalhold",
+					     "permissions", "system" };
 
 	while (*at) {
 		size_t n = strcspn(at, ","), i;
@@ -73,6 +78,8 @@ static struct svc_answer *parse_words(const struct rq *rq, const char *at, struc
 				q->store.past |= past[i].flag;
 		if (word_is(at, n, "metadata")) {
 			q->metadata = true;
+		} else if (word_is(at, n, "tags")) {
+			q->tags = true;
 		} else if (word_is(at, n, "deletedwithversions")) {
 			return rq_unsupported(rq, "include=deletedwithversions");
 		} else if (word_is(at, n, "snapshots") || word_is(at, n, "versions") ||
@@ -224,6 +231,7 @@ static void start_page(const struct rq *rq, struct page *page, const struct list
 	page->room = room > LIST_TAIL_BYTES ? room - LIST_TAIL_BYTES : 1;
 	page->metadata = q->metadata;
 	page->past = q->store.past;
+	page->tags = q->tags;
 	azb_buf_puts(&endpoint, rq->caller->secure ? "https://" : "http://");
 	if (host && target_is_utf8(host->at, host->length))
 		azb_buf_add(&endpoint, host->at, host->length);
@@ -287,8 +295,8 @@ static bool add_container(void *context, const char *name, const struct store_co
 	azb_buf_printf(xml, "<Etag>\"0x%" PRIX64 "\"</Etag>", info->etag);
 	if (info->public_access != STORE_PUBLIC_NONE)
 		xml_element_z(xml, "PublicAccess", public_access_name(info->public_access));
-	azb_buf_puts(xml, "<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
-			  "<HasImmutabilityPolicy>false</HasImmutabilityPolicy>"
+	lease_add_xml(xml, &info->lease);
+	azb_buf_puts(xml, "<HasImmutabilityPolicy>false</HasImmutabilityPolicy>"
 			  "<HasLegalHold>false</HasLegalHold></Properties>");
 	if (page->metadata)
 		add_metadata(xml, &info->meta);
@@ -355,9 +363,7 @@ static void add_properties(struct azb_buf *xml, const struct store_blob_info *in
 	if (info->type == STORE_APPEND_BLOB && info->sealed)
 		azb_buf_puts(xml, "<Sealed>true</Sealed>");
 	azb_buf_printf(xml, "<BlobType>%s</BlobType>", blob_type_name(info->type));
-	if (info->type == STORE_BLOCK_BLOB)
-		azb_buf_puts(xml, "<AccessTier>Hot</AccessTier>"
-				  "<AccessTierInferred>true</AccessTierInferred>");
+	tier_add_xml(xml, info);
 	if (info->deleted_ns) {
 		int64_t left = info->until_ns - (int64_t)time(NULL) * 1000000000;
 
@@ -365,8 +371,10 @@ static void add_properties(struct azb_buf *xml, const struct store_blob_info *in
 		xml_element_u64(xml, "RemainingRetentionDays",
 				left > 0 ? (uint64_t)left / DAY_NS : 0);
 	}
-	azb_buf_puts(xml, "<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
-			  "<ServerEncrypted>false</ServerEncrypted></Properties>");
+	lease_add_xml(xml, &info->lease);
+	if (info->tags.length)
+		xml_element_u64(xml, "TagCount", tags_count(&info->tags));
+	azb_buf_puts(xml, "<ServerEncrypted>false</ServerEncrypted></Properties>");
 }
 
 static bool add_blob(void *context, const char *name, const struct store_blob_info *info)
@@ -394,6 +402,8 @@ static bool add_blob(void *context, const char *name, const struct store_blob_in
 	add_properties(xml, info);
 	if (page->metadata)
 		add_metadata(xml, &info->meta);
+	if (page->tags && info->tags.length)
+		tags_add_xml(xml, &info->tags);
 	azb_buf_puts(xml, "</Blob>");
 	return keep(page, before);
 }
@@ -470,6 +480,7 @@ struct svc_answer *op_get_block_list(struct rq *rq, struct svc_upload **upload)
 	struct blocks blocks = { 0 };
 	struct azb_buf xml = { 0 };
 	struct store_blob_info info;
+	struct svc_answer *answer;
 	enum store_error error;
 	struct answer *a;
 
@@ -482,6 +493,15 @@ struct svc_answer *op_get_block_list(struct rq *rq, struct svc_upload **upload)
 		azb_buf_free(&blocks.committed);
 		azb_buf_free(&blocks.uncommitted);
 		return rq_fail_store(rq, error);
+	}
+	answer = info.etag ? rq_check_lease(rq, &info.lease) : NULL;
+	if (!answer && info.etag && rq->if_tags && !tagexpr_holds(rq->if_tags, &info.tags))
+		answer = rq_fail(rq, ERR_CONDITION_NOT_MET);
+	if (answer) {
+		store_blob_info_clear(&info);
+		azb_buf_free(&blocks.committed);
+		azb_buf_free(&blocks.uncommitted);
+		return answer;
 	}
 	xml_start(&xml);
 	xml_open(&xml, "BlockList");

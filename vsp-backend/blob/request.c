@@ -148,16 +148,17 @@ struct svc_answer *conditions_parse(const struct rq *rq, struct conditions *c)
 			return rq_fail(rq, ERR_MULTIPLE_CONDITION_HEADERS);
 		set |= 1u << i;
 	}
+	conditions_lease(rq, c);
+	c->store.tags = rq->if_tags;
+	c->any = set || rq->auth.create_only || c->store.lease || c->store.tags;
 	/* the commit must see to it, and only conditions are looked at there */
 	if (rq->auth.create_only && !value[1]) {
 		c->none_match[0] = STORE_ETAG_ANY;
 		c->store.if_none_match = c->none_match;
 		c->store.if_none_match_count = 1;
-		c->any = true;
 	}
 	if (!set)
 		return NULL;
-	c->any = true;
 	/* two that contradict or repeat each other; the reference allows only these two pairs */
 	if ((set & (set - 1)) && set != (1u << 0 | 1u << 3) && set != (1u << 1 | 1u << 2))
 		return rq_fail(rq, ERR_MULTIPLE_CONDITION_HEADERS);
@@ -204,6 +205,24 @@ struct svc_answer *conditions_of_container(const struct rq *rq, struct condition
 		return rq_fail_header(rq, ERR_CONDITION_HEADERS_NOT_SUPPORTED,
 				      "If-Unmodified-Since");
 	return NULL;
+}
+
+void conditions_lease(const struct rq *rq, struct conditions *c)
+{
+	if (!rq->has_lease)
+		return;
+	memcpy(c->lease, rq->lease, sizeof(c->lease));
+	c->store.lease = c->lease;
+}
+
+struct svc_answer *rq_check_lease(const struct rq *rq, const struct store_lease *lease)
+{
+	enum store_error error;
+
+	if (!rq->has_lease)
+		return NULL;
+	error = store_lease_check(rq->lease, STORE_READ, true, lease, store_now_ns());
+	return error == STORE_OK ? NULL : rq_fail_store(rq, error);
 }
 
 struct svc_answer *conditions_refuse(const struct rq *rq)

@@ -15,6 +15,7 @@
 #include "error.h"
 #include "service.h"
 #include "target.h"
+#include "../store/tagexpr.h"
 
 /**
  * struct svc - the service
@@ -40,8 +41,9 @@ struct accounts *svc_accounts(struct svc *svc);
  * @accounts: those of this moment, and what @account points into.
  * @account: whose resource it is; set once its credentials have been checked.
  * @auth: what they open.
- * @lease_id: x-ms-lease-id is there: always wrong, as nothing has a lease.
  * @snapshot, @version: of the parameters, see struct store_ref.
+ * @has_lease, @lease: x-ms-lease-id.
+ * @if_tags: x-ms-if-tags; svc_start() frees it unless an upload has taken it over.
  */
 struct rq {
 	struct svc *svc;
@@ -52,9 +54,11 @@ struct rq {
 	struct accounts *accounts;
 	const struct account *account;
 	struct auth auth;
-	bool lease_id;
 	int64_t snapshot;
 	int64_t version;
+	bool has_lease;
+	uint8_t lease[16];
+	struct tagexpr *if_tags;
 };
 
 /* The resource as the store wants it. */
@@ -86,15 +90,23 @@ struct conditions {
 	bool any;
 	uint64_t match[CONDITIONS_MAX_ETAGS];
 	uint64_t none_match[CONDITIONS_MAX_ETAGS];
+	uint8_t lease[16];
 };
 
-/* Reads them.  NULL, or the answer that refuses them. */
+/*
+ * Reads them, x-ms-lease-id and x-ms-if-tags too.  NULL, or the answer that refuses them.  The
+ * expression in x-ms-if-tags stays @rq's.
+ */
 struct svc_answer *conditions_parse(const struct rq *rq, struct conditions *conditions);
 /* The same for operations on containers: they have only the two dates, or the first of them. */
 struct svc_answer *conditions_of_container(const struct rq *rq, struct conditions *conditions,
 					   bool unmodified_too);
 /* For operations that have none: NULL, or the answer that refuses them. */
 struct svc_answer *conditions_refuse(const struct rq *rq);
+/* x-ms-lease-id alone. */
+void conditions_lease(const struct rq *rq, struct conditions *conditions);
+/* The lease id of a read that has no other conditions.  NULL, or the answer that refuses it. */
+struct svc_answer *rq_check_lease(const struct rq *rq, const struct store_lease *lease);
 
 /* ------------------------------------------------------- headers and metadata */
 

@@ -14,6 +14,7 @@
 
 #include "auth.h"
 #include "blobid.h"
+#include "lease.h"
 #include "op.h"
 #include "permit.h"
 #include "relay.h"
@@ -31,11 +32,18 @@ enum {
 	H_LEASE = 1 << 6,
 	H_SNAPSHOTS = 1 << 7,
 	H_PUBLIC = 1 << 8,
+	H_IF_TAGS = 1 << 9,
+	H_TAGS = 1 << 10,
+	H_TIER = 1 << 11,
+	H_REHYDRATE = 1 << 12,
+	H_LEASING = 1 << 13,
 	/* not headers: the parameters snapshot and versionid */
 	P_SNAPSHOT = 1 << 24,
 	P_VERSION = 1 << 25,
 	P_PAST = P_SNAPSHOT | P_VERSION,
 };
+
+#define H_GUARD (H_LEASE | H_IF_TAGS) /* conditions beyond those of HTTP */
 
 struct header_rule {
 	const char *name;   /* lower case; with a "*" at the end: a prefix */
@@ -60,9 +68,13 @@ static const struct header_rule header_rules[] = {
 	{ "x-ms-range-get-content-md5", H_RANGE },
 	{ "x-ms-range-get-content-crc64", H_RANGE },
 	{ "x-ms-lease-id", H_LEASE },
+	{ "x-ms-lease-action", H_LEASING },
+	{ "x-ms-lease-duration", H_LEASING },
+	{ "x-ms-lease-break-period", H_LEASING },
+	{ "x-ms-proposed-lease-id", H_LEASING },
 	{ "x-ms-delete-snapshots", H_SNAPSHOTS },
 	{ "x-ms-blob-public-access", H_PUBLIC },
-	{ "x-ms-access-tier", 0 },
+	{ "x-ms-access-tier", H_TIER },
 	{ "x-ms-blob-content-length", 0 },
 	{ "x-ms-blob-sequence-number", 0 },
 	{ "x-ms-copy-*", 0 },
@@ -71,14 +83,14 @@ static const struct header_rule header_rules[] = {
 	{ "x-ms-encryption-*", 0 },
 	{ "x-ms-expiry-*", 0 },
 	{ "x-ms-file-request-intent", 0 },
-	{ "x-ms-if-tags", 0 },
+	{ "x-ms-if-tags", H_IF_TAGS },
 	{ "x-ms-immutability-policy-*", 0 },
 	{ "x-ms-legal-hold", 0 },
-	{ "x-ms-rehydrate-priority", 0 },
+	{ "x-ms-rehydrate-priority", H_REHYDRATE },
 	{ "x-ms-requires-sync", 0 },
 	{ "x-ms-source-*", 0 },
 	{ "x-ms-structured-*", 0 },
-	{ "x-ms-tags", 0 },
+	{ "x-ms-tags", H_TAGS },
 	{ "x-ms-upn", 0 },
 };
 
@@ -116,19 +128,24 @@ static const struct op ops[] = {
 	{ "PUT", CONTAINER, "container", "acl", op_container_set_acl, H_PUBLIC | H_LEASE | H_CRC64,
 	  true },
 	{ "GET", CONTAINER, "container", "list", op_list_blobs, 0, false },
-	{ "HEAD", BLOB, NULL, NULL, op_blob_properties, H_LEASE | H_RANGE | P_PAST, false },
-	{ "GET", BLOB, NULL, NULL, op_get_blob, H_RANGE | H_LEASE | P_PAST, false },
-	{ "GET", BLOB, NULL, "metadata", op_blob_properties, H_LEASE | P_PAST, false },
-	{ "GET", BLOB, NULL, "blocklist", op_get_block_list, H_LEASE | P_PAST, false },
-	{ "PUT", BLOB, NULL, NULL, op_put_blob, H_META | H_CONTENT | H_TYPE | H_CRC64 | H_LEASE,
-	  true },
+	{ "PUT", CONTAINER, "container", "lease", op_lease, H_LEASE | H_LEASING, true },
+	{ "HEAD", BLOB, NULL, NULL, op_blob_properties, H_GUARD | H_RANGE | P_PAST, false },
+	{ "GET", BLOB, NULL, NULL, op_get_blob, H_RANGE | H_GUARD | P_PAST, false },
+	{ "GET", BLOB, NULL, "metadata", op_blob_properties, H_GUARD | P_PAST, false },
+	{ "GET", BLOB, NULL, "blocklist", op_get_block_list, H_GUARD | P_PAST, false },
+	{ "GET", BLOB, NULL, "tags", op_get_tags, H_GUARD | P_PAST, false },
+	{ "PUT", BLOB, NULL, NULL, op_put_blob,
+	  H_META | H_CONTENT | H_TYPE | H_CRC64 | H_GUARD | H_TAGS | H_TIER, true },
 	{ "PUT", BLOB, NULL, "block", op_put_block, H_CRC64 | H_LEASE, true },
-	{ "PUT", BLOB, NULL, "blocklist", op_put_block_list, H_META | H_CONTENT | H_CRC64 | H_LEASE,
-	  true },
-	{ "PUT", BLOB, NULL, "metadata", op_set_metadata, H_META | H_LEASE, true },
-	{ "PUT", BLOB, NULL, "properties", op_set_properties, H_CONTENT | H_LEASE, true },
-	{ "DELETE", BLOB, NULL, NULL, op_delete_blob, H_LEASE | H_SNAPSHOTS | P_PAST, true },
-	{ "PUT", BLOB, NULL, "snapshot", op_snapshot_blob, H_META | H_LEASE, true },
+	{ "PUT", BLOB, NULL, "blocklist", op_put_block_list,
+	  H_META | H_CONTENT | H_CRC64 | H_GUARD | H_TAGS | H_TIER, true },
+	{ "PUT", BLOB, NULL, "metadata", op_set_metadata, H_META | H_GUARD, true },
+	{ "PUT", BLOB, NULL, "properties", op_set_properties, H_CONTENT | H_GUARD, true },
+	{ "PUT", BLOB, NULL, "tags", op_set_tags, H_CRC64 | H_GUARD, true },
+	{ "PUT", BLOB, NULL, "tier", op_set_tier, H_TIER | H_REHYDRATE | H_GUARD, true },
+	{ "PUT", BLOB, NULL, "lease", op_lease, H_GUARD | H_LEASING, true },
+	{ "DELETE", BLOB, NULL, NULL, op_delete_blob, H_GUARD | H_SNAPSHOTS | P_PAST, true },
+	{ "PUT", BLOB, NULL, "snapshot", op_snapshot_blob, H_META | H_GUARD, true },
 	{ "PUT", BLOB, NULL, "undelete", op_undelete_blob, 0, true },
 };
 
@@ -279,8 +296,6 @@ static struct svc_answer *check_headers(struct rq *rq, const struct op *op)
 			return fail_field(rq, ERR_NOT_IMPLEMENTED, name);
 		if (!rule || !(rule->group & (op->headers | H_ALWAYS)))
 			return fail_field(rq, ERR_UNSUPPORTED_HEADER, name);
-		if (rule->group == H_LEASE)
-			rq->lease_id = true;
 	}
 	return NULL;
 }
@@ -332,27 +347,29 @@ static struct svc_answer *check_names(const struct rq *rq)
 	return NULL;
 }
 
-/* Nothing here has a lease, so a request that names one gets what Azure says to that. */
-static struct svc_answer *refuse_lease(const struct rq *rq)
+/* Headers that any operation may have which has conditions. */
+static struct svc_answer *read_guards(struct rq *rq)
 {
-	struct store_ref ref = rq_ref(rq);
-	struct store_container_info container;
-	struct store_blob_info blob;
-	enum store_error error;
+	const struct head_str *lease = head_get(rq->head, "x-ms-lease-id");
+	const struct head_str *tags = head_get(rq->head, "x-ms-if-tags");
+	char reason[200], *text;
+	struct err_detail details[3] = { { "HeaderName", "x-ms-if-tags" },
+					 { "Reason", reason },
+					 { NULL, NULL } };
 
-	if (!rq->target.blob) {
-		error = store_container_stat(rq->svc->store, &ref, &container);
-		if (error != STORE_OK)
-			return rq_fail_store(rq, error);
-		store_container_info_clear(&container);
-		return rq_fail(rq, ERR_LEASE_NOT_PRESENT_CONTAINER);
+	if (lease) {
+		rq->has_lease = lease_id_parse(lease->at, lease->length, rq->lease);
+		if (!rq->has_lease)
+			return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-lease-id");
 	}
-	error = store_blob_stat(rq->svc->store, &ref, NULL, &blob);
-	if (error == STORE_OK)
-		store_blob_info_clear(&blob);
-	else if (error != STORE_BLOB_NOT_FOUND || !head_str_is(&rq->head->method, "PUT"))
-		return rq_fail_store(rq, error);
-	return rq_fail(rq, ERR_LEASE_NOT_PRESENT_BLOB);
+	if (!tags)
+		return NULL;
+	text = strndup(tags->at, tags->length);
+	if (!text)
+		return rq_fail(rq, ERR_SERVER_BUSY);
+	rq->if_tags = tagexpr_parse(text, false, reason, sizeof(reason));
+	free(text);
+	return rq->if_tags ? NULL : err_answer(&rq->to, ERR_INVALID_HEADER_VALUE, details);
 }
 
 static struct svc_answer *no_such_op(const struct rq *rq)
@@ -390,8 +407,8 @@ static struct svc_answer *run(struct rq *rq, struct svc_upload **upload)
 		answer = check_headers(rq, op);
 	if (!answer)
 		answer = check_names(rq);
-	if (!answer && rq->lease_id)
-		return refuse_lease(rq);
+	if (!answer)
+		answer = read_guards(rq);
 	if (!answer)
 		answer = op->run(rq, upload);
 	return answer;
@@ -462,6 +479,7 @@ enum svc_next svc_start(struct svc *svc, const struct head *head, const struct s
 		(*upload)->create_only = rq.auth.create_only;
 	accounts_put(rq.accounts);
 	target_free(&rq.target);
+	tagexpr_free(rq.if_tags);
 	return *answer ? SVC_ANSWER : SVC_BODY;
 }
 

@@ -167,6 +167,8 @@ static void free_upload(struct svc_upload *u)
 	free(u->blob);
 	headers_free(&u->headers);
 	azb_buf_free(&u->meta);
+	azb_buf_free(&u->tags);
+	tagexpr_free(u->if_tags);
 	free(u->memory);
 	free(u->part);
 	free(u);
@@ -285,12 +287,13 @@ static struct svc_answer *commit(struct svc_upload *u, const struct svc_caller *
 		.headers = &u->headers.store,
 		.meta = { u->meta.data, u->meta.length },
 		.block = u->block,
+		.tags = { u->tags.data, u->tags.length },
+		.tier = u->tier,
+		.conditions = &u->conditions.store,
 	};
 	enum store_error error;
 	struct svc_answer *answer;
 
-	if (u->kind != STORE_PUT_BLOCK)
-		change.conditions = &u->conditions.store;
 	if (u->kind == STORE_PUT_BLOB) {
 		memcpy(u->headers.store.md5, digest->md5, 16);
 		u->headers.store.has_md5 = true;

@@ -51,6 +51,9 @@ struct svc_upload {
 	struct conditions conditions;
 	struct headers headers;
 	struct azb_buf meta;
+	struct azb_buf tags;
+	enum store_tier tier;
+	struct tagexpr *if_tags;
 	struct checksums sums;
 	struct store_block_id block;
 	enum store_public public_access;

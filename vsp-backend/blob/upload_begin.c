@@ -8,6 +8,8 @@
 
 #include "blocklist.h"
 #include "op.h"
+#include "tags.h"
+#include "tier.h"
 
 #define MIB (1024ull * 1024ull)
 
@@ -74,6 +76,9 @@ static struct svc_upload *begin(struct rq *rq, enum store_change_kind kind, uint
 		svc_abort(u);
 		return NULL;
 	}
+	/* the head's conditions live as long as the upload */
+	u->if_tags = rq->if_tags;
+	conditions_lease(rq, &u->conditions);
 	return u;
 }
 
@@ -86,6 +91,10 @@ static struct svc_answer *read_head(struct rq *rq, struct svc_upload *u, bool pl
 		answer = headers_parse(rq, plain_headers, &u->headers);
 	if (!answer)
 		answer = metadata_parse(rq, &u->meta);
+	if (!answer)
+		answer = tags_of_header(rq, &u->tags);
+	if (!answer)
+		answer = tier_parse(rq, &u->tier);
 	return answer;
 }
 
@@ -149,6 +158,7 @@ struct svc_upload *upload_memory(struct rq *rq, uint64_t max, upload_end *end,
 	*answer = conditions_parse(rq, &u->conditions);
 	if (!*answer)
 		*answer = take_memory(rq, u);
+	rq->if_tags = NULL;
 	if (!*answer)
 		return u;
 	svc_abort(u);
@@ -167,13 +177,15 @@ struct store_ref upload_ref(const struct svc_upload *u)
 				   .blob = u->blob };
 }
 
-static struct svc_answer *done(struct svc_upload *u, struct svc_answer *answer,
+static struct svc_answer *done(struct rq *rq, struct svc_upload *u, struct svc_answer *answer,
 			       struct svc_upload **upload)
 {
-	if (answer)
-		svc_abort(u);
-	else
+	if (!answer)
 		*upload = u;
+	else
+		svc_abort(u);
+	/* taken over, or freed with the upload */
+	rq->if_tags = NULL;
 	return answer;
 }
 
@@ -199,7 +211,7 @@ struct svc_answer *op_put_blob(struct rq *rq, struct svc_upload **upload)
 		answer = precheck(rq, u);
 	if (!answer)
 		answer = open_store(rq, u, true);
-	return done(u, answer, upload);
+	return done(rq, u, answer, upload);
 }
 
 struct svc_answer *op_put_block(struct rq *rq, struct svc_upload **upload)
@@ -226,7 +238,7 @@ struct svc_answer *op_put_block(struct rq *rq, struct svc_upload **upload)
 		answer = precheck(rq, u);
 	if (!answer)
 		answer = open_store(rq, u, u->want_md5);
-	return done(u, answer, upload);
+	return done(rq, u, answer, upload);
 }
 
 struct svc_answer *op_put_block_list(struct rq *rq, struct svc_upload **upload)
@@ -244,5 +256,5 @@ struct svc_answer *op_put_block_list(struct rq *rq, struct svc_upload **upload)
 		answer = precheck(rq, u);
 	if (!answer)
 		answer = take_memory(rq, u);
-	return done(u, answer, upload);
+	return done(rq, u, answer, upload);
 }

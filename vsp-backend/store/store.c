@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "stores.h"
+#include "tagexpr.h"
 
 const char *store_error_name(enum store_error error)
 {
@@ -211,6 +212,47 @@ enum store_error store_conditions_check(const struct store_conditions *c, enum s
 	if (c->has_if_modified_since && modified <= c->if_modified_since)
 		return access == STORE_READ ? STORE_NOT_MODIFIED : STORE_CONDITION_NOT_MET;
 	return STORE_OK;
+}
+
+enum store_error store_lease_check(const uint8_t *id, enum store_access access, bool exists,
+				   const struct store_lease *lease, int64_t now_ns)
+{
+	enum store_lease_state state = STORE_LEASE_AVAILABLE;
+	bool same;
+
+	if (exists)
+		state = store_lease_state(lease, now_ns);
+	same = id && state != STORE_LEASE_AVAILABLE && !memcmp(id, lease->id, sizeof(lease->id));
+	switch (state) {
+	case STORE_LEASE_AVAILABLE:
+		return id ? STORE_LEASE_NOT_PRESENT : STORE_OK;
+	case STORE_LEASE_LEASED:
+	case STORE_LEASE_BREAKING:
+		if (!id)
+			return access == STORE_READ ? STORE_OK : STORE_LEASE_ID_MISSING;
+		return same ? STORE_OK : STORE_LEASE_MISMATCH;
+	case STORE_LEASE_EXPIRED:
+	case STORE_LEASE_BROKEN:
+		if (!id)
+			return STORE_OK;
+		return same ? STORE_LEASE_LOST : STORE_LEASE_MISMATCH;
+	}
+	return STORE_OK;
+}
+
+enum store_error store_guard_read(const struct store_conditions *c,
+				  const struct store_blob_info *info)
+{
+	enum store_error error;
+
+	if (!c)
+		return STORE_OK;
+	error = store_conditions_check(c, STORE_READ, true, info->etag, info->modified_ns);
+	if (!error && c->tags && !tagexpr_holds(c->tags, &info->tags))
+		error = STORE_CONDITION_NOT_MET;
+	if (!error && c->lease)
+		error = store_lease_check(c->lease, STORE_READ, true, &info->lease, store_now_ns());
+	return error;
 }
 
 struct store *store_open(const char *spec, char *error, size_t error_size)

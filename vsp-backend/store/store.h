@@ -86,6 +86,7 @@ const char *store_error_name(enum store_error error);
 struct rest_ops;
 struct store;
 struct store_read;
+struct tagexpr;
 struct store_upload;
 
 /**
@@ -323,6 +324,8 @@ void store_container_info_clear(struct store_container_info *info);
  *	ETags; a count of 0 means no such header.
  * @if_modified_since, @if_unmodified_since: whole seconds since 1970, as HTTP dates
  *	are; valid with has_*.
+ * @lease: 16 bytes of the lease id given, or NULL.  Not used by STORE_LEASE.
+ * @tags: x-ms-if-tags; NULL for none.
  */
 struct store_conditions {
 	const uint64_t *if_match;
@@ -333,6 +336,8 @@ struct store_conditions {
 	bool has_if_unmodified_since;
 	int64_t if_modified_since;
 	int64_t if_unmodified_since;
+	const uint8_t *lease;
+	const struct tagexpr *tags;
 };
 
 enum store_access {
@@ -351,6 +356,21 @@ enum store_access {
 enum store_error store_conditions_check(const struct store_conditions *conditions,
 					enum store_access access, bool exists, uint64_t etag,
 					int64_t modified_ns);
+
+/**
+ * store_lease_check - may a request with this lease id, or none, be done?
+ * @exists: is there such a blob?
+ *
+ * STORE_OK, or one of STORE_LEASE_*.  A read needs no id, but must not name a wrong one.
+ */
+enum store_error store_lease_check(const uint8_t *id, enum store_access access, bool exists,
+				   const struct store_lease *lease, int64_t now_ns);
+
+/*
+ * All of them for what @info says: the above, tags, and the lease id.
+ */
+enum store_error store_guard_read(const struct store_conditions *conditions,
+				  const struct store_blob_info *info);
 
 /*
  * Reading.
@@ -415,6 +435,9 @@ struct store_digest {
  * @snapshot: BLOB_SNAPSHOT: its id.
  * @version: of the blob now; 0: none.
  * @kept: BLOB_DELETE: what was deleted can be restored.
+ * @lease_id: LEASE: the lease's now.
+ * @lease_left_s: LEASE with BREAK: until it is broken.
+ * @rehydrating: SET_TIER: the new tier is not in effect yet.
  */
 struct store_result {
 	uint64_t etag;
@@ -424,6 +447,9 @@ struct store_result {
 	int64_t version;
 	bool created;
 	bool kept;
+	uint8_t lease_id[16];
+	uint32_t lease_left_s;
+	bool rehydrating;
 };
 
 /**
@@ -489,14 +515,14 @@ enum store_change_kind {
 	/* uses: conditions, set, meta, public_access and acl */
 	STORE_CONTAINER_UPDATE,
 	/*
-	 * ref.blob; uses: conditions, upload, headers, meta.  Replaces the blob and drops
-	 * its uncommitted blocks.
+	 * ref.blob; uses: conditions, upload, headers, meta, tags, tier.  Replaces the blob and
+	 * drops its uncommitted blocks.
 	 */
 	STORE_PUT_BLOB,
-	/* uses: upload, block.  No conditions; the blob's ETag stays. */
+	/* uses: conditions (the lease alone), upload, block.  The blob's ETag stays. */
 	STORE_PUT_BLOCK,
 	/*
-	 * uses: conditions, blocks, block_count, headers, meta.  The blob becomes these
+	 * uses: conditions, blocks, block_count, headers, meta, tags, tier.  The blob becomes these
 	 * blocks; uncommitted blocks that are not in the list are dropped.  Data is not
 	 * copied.
 	 */
@@ -515,6 +541,35 @@ enum store_change_kind {
 	STORE_BLOB_SNAPSHOT,
 	/* What was deleted and is kept of this name comes back. */
 	STORE_BLOB_UNDELETE,
+	/* blob or container; uses: conditions, lease.  The ETag stays. */
+	STORE_LEASE,
+	/* uses: conditions, tier, rehydrate_high.  The ETag stays. */
+	STORE_SET_TIER,
+	/* uses: conditions, tags.  The ETag stays. */
+	STORE_SET_TAGS,
+};
+
+enum store_lease_action {
+	STORE_ACQUIRE = 1,
+	STORE_RENEW,
+	STORE_CHANGE_LEASE,
+	STORE_RELEASE,
+	STORE_BREAK,
+};
+
+/**
+ * struct store_lease_change - what STORE_LEASE does
+ * @id: the lease's, or for ACQUIRE the one it shall have.
+ * @proposed: CHANGE_LEASE: the new one.
+ * @duration_s: ACQUIRE: 15 to 60 or STORE_LEASE_INFINITE.
+ * @break_s: BREAK: 0 to 60, or -1 for none given.
+ */
+struct store_lease_change {
+	enum store_lease_action action;
+	uint8_t id[16];
+	uint8_t proposed[16];
+	int32_t duration_s;
+	int32_t break_s;
 };
 
 #define STORE_SET_META (1u << 0)
@@ -548,6 +603,10 @@ struct store_change {
 	size_t block_count;
 	struct store_keep keep;
 	enum store_delete delete;
+	struct store_lease_change lease;
+	enum store_tier tier;
+	bool rehydrate_high;
+	struct store_meta tags;
 	const struct store_effect *effect;
 };
 

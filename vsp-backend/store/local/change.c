@@ -68,13 +68,15 @@ enum store_error change_container_create(struct local *local, void *context)
 static enum store_error check_container(struct local *local, struct change_job *job)
 {
 	struct db *db = &local->writer.db;
+	const struct store_conditions *c = job->change->conditions;
 	enum store_error error = change_find_container(local, job);
+	struct store_lease lease;
 	sqlite3_stmt *s;
 	bool row;
 
 	if (error)
 		return error;
-	s = db_bind(DB_SQL(db, "SELECT etag, modified FROM containers WHERE id = ?1"), "i",
+	s = db_bind(DB_SQL(db, "SELECT etag, modified, lease FROM containers WHERE id = ?1"), "i",
 		    job->container);
 	error = db_row(db, s, &row);
 	if (error || !row)
@@ -82,7 +84,14 @@ static enum store_error check_container(struct local *local, struct change_job *
 	error = store_conditions_check(job->change->conditions, STORE_WRITE, true,
 				       (uint64_t)sqlite3_column_int64(s, 0),
 				       sqlite3_column_int64(s, 1));
+	guard_lease_of_row(s, 2, &lease);
 	db_reset(s);
+	/* only deletion needs the id of a lease */
+	if (!error)
+		error = store_lease_check(c ? c->lease : NULL,
+					  job->change->kind == STORE_CONTAINER_DELETE ? STORE_WRITE
+										      : STORE_READ,
+					  true, &lease, store_now_ns());
 	return error == STORE_BLOB_EXISTS ? STORE_CONDITION_NOT_MET : error;
 }
 
@@ -142,6 +151,9 @@ static enum store_error run(struct local *local, void *context)
 		[STORE_BLOB_DELETE] = change_blob_delete,
 		[STORE_BLOB_SNAPSHOT] = change_blob_snapshot,
 		[STORE_BLOB_UNDELETE] = change_blob_undelete,
+		[STORE_LEASE] = change_lease,
+		[STORE_SET_TIER] = change_set_tier,
+		[STORE_SET_TAGS] = change_set_tags,
 	};
 	struct change_job *job = context;
 	enum store_error error;
@@ -178,7 +190,7 @@ enum store_error local_change(struct store *store, const struct store_change *ch
 	enum store_error error = STORE_OK;
 	bool data = change->kind == STORE_PUT_BLOB || change->kind == STORE_PUT_BLOCK;
 
-	if (change->kind < STORE_CONTAINER_CREATE || change->kind > STORE_BLOB_UNDELETE ||
+	if (change->kind < STORE_CONTAINER_CREATE || change->kind > STORE_SET_TAGS ||
 	    data != (change->upload != NULL))
 		return STORE_UNSUPPORTED;
 	if (change->kind == STORE_PUT_BLOCK_LIST && change->block_count > STORE_MAX_BLOCKS)

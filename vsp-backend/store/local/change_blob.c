@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Changes of blobs as a whole: put, update, delete.  All run in the writer thread. */
 #include "store/local/local.h"
+#include "store/tagexpr.h"
 
 enum store_error change_find_blob(struct local *local, struct change_job *job, struct blob_row *row)
 {
 	struct db *db = &local->writer.db;
 	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT type, etag, modified, created, chunk, content,"
-					     " version, seen, length, sequence, blocks, sealed"
+					     " version, seen, length, sequence, blocks, sealed,"
+					     " lease, tier, tier_changed, rehydrate, tags,"
+					     " immutability, immutable_until, hold"
 					     " FROM blobs WHERE container = ?1 AND name = ?2"),
 				  "it", job->container, job->change->ref.blob);
+	const struct store_conditions *conditions = job->change->conditions;
+	struct store_meta tags;
 	enum store_error error;
+	int64_t changed;
 	bool found;
 
 	*row = (struct blob_row){ 0 };
@@ -30,7 +36,19 @@ enum store_error change_find_blob(struct local *local, struct change_job *job, s
 		.sequence = (uint64_t)sqlite3_column_int64(s, 9),
 		.blocks = (uint32_t)sqlite3_column_int64(s, 10),
 		.sealed = sqlite3_column_int(s, 11),
+		.tier = (enum store_tier)sqlite3_column_int(s, 13),
+		.rehydrate = sqlite3_column_int(s, 15),
+		.tagged = sqlite3_column_bytes(s, 16),
+		.immutability = (enum store_immutability)sqlite3_column_int(s, 17),
+		.immutable_until_ns = sqlite3_column_int64(s, 18),
+		.hold = sqlite3_column_int(s, 19),
 	};
+	tags.bytes = sqlite3_column_blob(s, 16);
+	tags.length = (size_t)sqlite3_column_bytes(s, 16);
+	row->tags_fit = !conditions || !conditions->tags || tagexpr_holds(conditions->tags, &tags);
+	changed = sqlite3_column_int64(s, 14);
+	guard_tier(&row->tier, &row->rehydrate, &changed);
+	guard_lease_of_row(s, 12, &row->lease);
 	db_reset(s);
 	return STORE_OK;
 }
@@ -46,10 +64,13 @@ enum store_error change_begin(struct local *local, struct change_job *job, struc
 	if (!error)
 		error = store_conditions_check(job->change->conditions, STORE_WRITE, old->exists,
 					       old->etag, old->modified_ns);
+	if (!error)
+		error = guard_change(job, old);
 	if (job->change->kind == STORE_PUT_BLOB || job->change->kind == STORE_PUT_BLOCK_LIST)
-		return error;
+		return error || job->change->keep.versions ? error : guard_immutable(old);
 	/* these need a blob that is there, and "exists" is no more than a condition */
-	if (!old->exists && (!error || error == STORE_CONDITION_NOT_MET))
+	if (!old->exists &&
+	    (!error || error == STORE_CONDITION_NOT_MET || error == STORE_LEASE_NOT_PRESENT))
 		return STORE_BLOB_NOT_FOUND;
 	return error == STORE_BLOB_EXISTS ? STORE_CONDITION_NOT_MET : error;
 }
@@ -188,6 +209,8 @@ enum store_error change_put_row(struct local *local, struct change_job *job,
 	const struct store_headers *headers = change->headers;
 	struct db *db = &local->writer.db;
 	bool md5 = headers && headers->has_md5;
+	uint8_t lease[LEASE_BYTES];
+	bool leased = old->exists && guard_lease_keep(&old->lease, lease);
 	enum store_error error;
 	sqlite3_stmt *s;
 
@@ -200,22 +223,25 @@ enum store_error change_put_row(struct local *local, struct change_job *job,
 		return error;
 	s = db_bind(DB_SQL(db, "INSERT OR REPLACE INTO blobs(container, name, type, length, etag,"
 			       " modified, created, chunk, content, blocks, md5, headers, meta,"
-			       " version, seen, sequence, crc64)"
+			       " version, seen, sequence, crc64, tags, lease, tier, tier_changed)"
 			       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-			       " ?12, ?13, ?14, ?15, ?16, ?17)"),
-		    "itiiiiiiiibbbiii", job->container, change->ref.blob,
+			       " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)"),
+		    "itiiiiiiiibbbiiinbbii", job->container, change->ref.blob,
 		    (int64_t)(blob->type ? blob->type : STORE_BLOCK_BLOB), (int64_t)blob->length,
 		    (int64_t)job->result.etag, job->result.modified_ns,
 		    old->exists ? old->created_ns : job->result.modified_ns, blob->chunk,
 		    blob->content, (int64_t)blob->blocks, md5 ? headers->md5 : NULL,
 		    md5 ? (size_t)16 : (size_t)0, job->headers, job->headers_length,
 		    change->meta.bytes, change->meta.length, job->result.version, blob->seen,
-		    (int64_t)blob->sequence);
+		    (int64_t)blob->sequence, change->tags.bytes, change->tags.length,
+		    leased ? lease : NULL, leased ? sizeof(lease) : (size_t)0,
+		    (int64_t)change->tier, change->tier ? store_now_ns() : 0);
 	if (s && blob->has_crc64)
 		sqlite3_bind_int64(s, 17, (int64_t)blob->crc64);
-	else if (s)
-		sqlite3_bind_null(s, 17);
-	return db_run(db, s);
+	error = db_run(db, s);
+	if (!error && (old->tagged || change->tags.length))
+		error = tags_index(local, job, &change->tags, old->tagged);
+	return error;
 }
 
 enum store_error change_put_blob(struct local *local, void *context)
@@ -241,9 +267,15 @@ enum store_error change_blob_update(struct local *local, void *context)
 	const struct store_headers *headers = change->headers;
 	struct db *db = &local->writer.db;
 	bool md5 = headers && headers->has_md5;
+	uint8_t lease[LEASE_BYTES];
+	bool leased;
 	struct blob_row old;
 	enum store_error error = change_begin(local, job, &old);
 
+	if (!error)
+		error = guard_immutable(&old);
+	if (!error && old.tier == STORE_TIER_ARCHIVE)
+		error = old.rehydrate ? STORE_BLOB_REHYDRATING : STORE_BLOB_ARCHIVED;
 	if (error)
 		return error;
 	change_stamp(local, job);
@@ -252,10 +284,12 @@ enum store_error change_blob_update(struct local *local, void *context)
 		error = history_version(local, job, &old);
 	if (error)
 		return error;
-	error = db_run(db, db_bind(DB_SQL(db, "UPDATE blobs SET etag = ?3, modified = ?4"
-					      " WHERE container = ?1 AND name = ?2"),
-				   "itii", job->container, change->ref.blob,
-				   (int64_t)job->result.etag, job->result.modified_ns));
+	leased = guard_lease_keep(&old.lease, lease);
+	error = db_run(db, db_bind(DB_SQL(db, "UPDATE blobs SET etag = ?3, modified = ?4,"
+					      " lease = ?5 WHERE container = ?1 AND name = ?2"),
+				   "itiib", job->container, change->ref.blob,
+				   (int64_t)job->result.etag, job->result.modified_ns,
+				   leased ? lease : NULL, leased ? sizeof(lease) : (size_t)0));
 	if (!error && change->set & STORE_SET_META)
 		error = db_run(db, db_bind(DB_SQL(db, "UPDATE blobs SET meta = ?3"
 						      " WHERE container = ?1 AND name = ?2"),
@@ -283,6 +317,9 @@ enum store_error change_blob_delete(struct local *local, void *context)
 	error = change_begin(local, job, &old);
 	if (!error && what == STORE_DELETE_PLAIN)
 		error = history_no_snapshots(local, job);
+	/* a version of it stays */
+	if (!error && what != STORE_DELETE_SNAPSHOTS && !job->change->keep.versions)
+		error = guard_immutable(&old);
 	if (error)
 		return error;
 	change_stamp(local, job);
@@ -292,6 +329,8 @@ enum store_error change_blob_delete(struct local *local, void *context)
 	if (error || what == STORE_DELETE_SNAPSHOTS)
 		return error;
 	error = history_displace(local, job, &old, false);
+	if (!error && old.tagged)
+		error = tags_index(local, job, &(struct store_meta){ 0 }, true);
 	if (!error)
 		error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM blobs WHERE container = ?1"
 						      " AND name = ?2"),

@@ -82,6 +82,8 @@ enum store_error change_put_block(struct local *local, void *context)
 	if (!error)
 		error = change_find_blob(local, job, &blob);
 	if (!error)
+		error = guard_change(job, &blob);
+	if (!error)
 		error = find_staged(local, job, &staged);
 	if (error)
 		return error;

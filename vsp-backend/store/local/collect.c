@@ -254,6 +254,12 @@ static enum store_error drop_blob(struct local *local, int64_t container, bool *
 	content = sqlite3_column_int64(s, 1);
 	seen = sqlite3_column_int64(s, 2);
 	db_reset(s);
+	error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM tags WHERE container = ?1 AND name ="
+					      " (SELECT name FROM blobs WHERE container = ?1"
+					      "  ORDER BY name LIMIT 1)"),
+				   "i", container));
+	if (error)
+		return error;
 	error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM blobs WHERE container = ?1 AND name ="
 					      " (SELECT name FROM blobs WHERE container = ?1"
 					      "  ORDER BY name LIMIT 1)"),

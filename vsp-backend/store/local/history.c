@@ -165,7 +165,8 @@ enum store_error history_delete_one(struct local *local, struct change_job *job)
 		return error;
 	if (now.exists && change->ref.version && now.version == change->ref.version)
 		return STORE_CURRENT_VERSION;
-	s = db_bind(DB_SQL(db, "SELECT etag, modified, chunk, content, seen FROM history"
+	s = db_bind(DB_SQL(db, "SELECT etag, modified, chunk, content, seen,"
+			       " immutability, immutable_until, hold FROM history"
 			       " WHERE container = ?1 AND name = ?2 AND at = ?3 AND kind = ?4"
 			       " AND deleted = 0"),
 		    "itii", job->container, change->ref.blob, at, kind);
@@ -175,6 +176,8 @@ enum store_error history_delete_one(struct local *local, struct change_job *job)
 	error = store_conditions_check(change->conditions, STORE_WRITE, true,
 				       (uint64_t)sqlite3_column_int64(s, 0),
 				       sqlite3_column_int64(s, 1));
+	if (!error)
+		error = guard_past(s, 5);
 	chunk = sqlite3_column_int64(s, 2);
 	content = sqlite3_column_int64(s, 3);
 	seen = sqlite3_column_int64(s, 4);
@@ -256,6 +259,8 @@ static enum store_error restore(struct local *local, struct change_job *job, boo
 	error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM history WHERE container = ?1"
 					      " AND name = ?2 AND kind = 3"),
 				   "it", job->container, job->change->ref.blob));
+	if (!error)
+		error = tags_restore(local, job);
 	if (error)
 		return error;
 	return db_run(db, db_bind(DB_SQL(db, "UPDATE contents SET live = 1 WHERE id ="

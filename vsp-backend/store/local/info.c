@@ -79,6 +79,7 @@ static struct store_meta meta_of_row(sqlite3_stmt *row, int column)
 enum store_error info_of_row(sqlite3_stmt *row, int first, struct store_blob_info *info)
 {
 	const void *md5;
+	int rehydrate;
 
 	*info = (struct store_blob_info){
 		.type = (enum store_blob_type)sqlite3_column_int(row, first),
@@ -101,9 +102,10 @@ enum store_error info_of_row(sqlite3_stmt *row, int first, struct store_blob_inf
 	info->copy = meta_of_row(row, first + 12);
 	info->tier = (enum store_tier)sqlite3_column_int(row, first + 13);
 	info->tier_changed_ns = sqlite3_column_int64(row, first + 14);
-	/* the priority is the bit above the tier */
-	info->rehydrate = (enum store_tier)(sqlite3_column_int(row, first + 15) & 0xff);
-	info->rehydrate_high = sqlite3_column_int(row, first + 15) & REHYDRATE_HIGH;
+	rehydrate = sqlite3_column_int(row, first + 15);
+	guard_tier(&info->tier, &rehydrate, &info->tier_changed_ns);
+	info->rehydrate = (enum store_tier)(rehydrate & ~REHYDRATE_HIGH);
+	info->rehydrate_high = rehydrate & REHYDRATE_HIGH;
 	info->immutability = (enum store_immutability)sqlite3_column_int(row, first + 16);
 	info->immutable_until_ns = sqlite3_column_int64(row, first + 17);
 	info->legal_hold = sqlite3_column_int(row, first + 18);

@@ -463,10 +463,28 @@ struct blob_row {
 	uint64_t length, sequence;
 	uint32_t blocks;
 	bool sealed;
+	struct store_lease lease;
+	enum store_tier tier; /* as it is now */
+	int rehydrate;        /* the column; 0 once it is over */
+	bool tags_fit;        /* x-ms-if-tags */
+	bool tagged;
+	enum store_immutability immutability;
+	int64_t immutable_until_ns;
+	bool hold;
 };
 
 enum store_error change_find_blob(struct local *local, struct change_job *job,
 				  struct blob_row *row);
+/* The blob's lease and the x-ms-if-tags of the change. */
+enum store_error guard_change(const struct change_job *job, const struct blob_row *row);
+/* Is the blob under a policy or hold that forbids to replace or delete it? */
+enum store_error guard_immutable(const struct blob_row *row);
+/* The same of immutability, immutable_until, hold from @first on of a row of history. */
+enum store_error guard_past(sqlite3_stmt *row, int first);
+/* The lease as it stays after a change of the resource: over ones go.  False: there is none. */
+bool guard_lease_keep(const struct store_lease *lease, uint8_t bytes[LEASE_BYTES]);
+/* An archived blob's tier after its rehydration is over; @rehydrate is then 0. */
+void guard_tier(enum store_tier *tier, int *rehydrate, int64_t *changed_ns);
 /* Both of the above, and the change's conditions. */
 enum store_error change_begin(struct local *local, struct change_job *job, struct blob_row *old);
 /* Time and ETag of the change. */
@@ -533,6 +551,13 @@ enum store_error history_delete_one(struct local *local, struct change_job *job)
 enum store_error history_expire(struct local *local, void *more);
 /* One row of a deleted container; *row: there was one. */
 enum store_error history_drop_first(struct local *local, int64_t container, bool *row);
+job_fn change_lease, change_set_tier, change_set_tags;
+
+/* tags.c: the index of a blob's tags; what was there before goes. */
+enum store_error tags_index(struct local *local, struct change_job *job,
+			    const struct store_meta *tags, bool before);
+/* Of a blob that has come back. */
+enum store_error tags_restore(struct local *local, struct change_job *job);
 
 /*
  * The other verbs

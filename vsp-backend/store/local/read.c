@@ -126,8 +126,7 @@ enum store_error local_blob_stat(struct store *store, const struct store_ref *re
 	if (!error) {
 		error = info_of_found(s, &found);
 		if (!error)
-			error = store_conditions_check(conditions, STORE_READ, true, found.etag,
-						       found.modified_ns);
+			error = store_guard_read(conditions, &found);
 		if (!error)
 			error = info_copy(&found, info);
 		db_reset(s);
@@ -198,8 +197,7 @@ static enum store_error open_in(struct local *local, struct db *db, const struct
 		return error;
 	error = info_of_found(s, &found);
 	if (!error)
-		error = store_conditions_check(conditions, STORE_READ, true, found.etag,
-					       found.modified_ns);
+		error = store_guard_read(conditions, &found);
 	if (!error) {
 		error = info_copy(&found, &r->read.info);
 	} else if (info && (error == STORE_NOT_MODIFIED || error == STORE_CONDITION_NOT_MET)) {

@@ -98,6 +98,16 @@ static const char *const tables[] = {
 	"CREATE INDEX history_by_end ON history(until) WHERE until != 0",
 	"CREATE INDEX history_by_view ON history(content, seen) WHERE seen != 0",
 
+	/* the tags of all blobs, to find blobs by; kept with blobs.tags */
+	"CREATE TABLE tags("
+	" account TEXT NOT NULL,"
+	" key TEXT NOT NULL,"
+	" value TEXT NOT NULL,"
+	" container INTEGER NOT NULL,"
+	" name TEXT NOT NULL,"
+	" PRIMARY KEY (account, key, value, container, name)) WITHOUT ROWID",
+	"CREATE INDEX tags_by_blob ON tags(container, name)",
+
 	/* file is NULL and data is not, or the other way round */
 	"CREATE TABLE chunks("
 	" id INTEGER PRIMARY KEY,"
