@@ -10,7 +10,7 @@ Q := $(if $(V),,@)
 export KERNEL
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build build-asan emulator emulator-lint emulator-test driver driver-kernels driver-lint demo vm check unit e2e kunit lint \
+.PHONY: help deps build build-asan emulator emulator-lint emulator-test driver driver-kernels driver-lint demo vm check unit e2e kunit lint bench \
 	fresh-check install clean
 
 help:
@@ -76,6 +76,11 @@ kunit: ## the driver's KUnit tests in the debug kernel; prints KTAP
 
 lint: ## style and static analysis of everything but the driver
 	$(Q)ci/lint
+
+bench: build ## measure beside the peers: all, or "make bench P6 P7" (BENCHFLAGS=--help for more)
+	$(Q)scripts/install-deps bench && tests/bench/bench $(BENCHFLAGS) $(filter P%,$(MAKECMDGOALS))
+
+P%: ; @:
 
 fresh-check: ## the README's two commands in a bare Debian 12
 	$(Q)scripts/fresh-check

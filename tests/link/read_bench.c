@@ -217,6 +217,15 @@ static double small_read(void)
 	return median(times, SMALL_READS);
 }
 
+static void write_rates(FILE *json, const char *name, const double *seconds, unsigned int count,
+			double megabytes)
+{
+	fprintf(json, ", \"%s\": [", name);
+	for (unsigned int i = 0; i < count; i++)
+		fprintf(json, "%s%.1f", i ? ", " : "", megabytes / seconds[i]);
+	fputc(']', json);
+}
+
 int main(int argc, char **argv)
 {
 	static const unsigned int outstanding[] = { 1, 2, 4 };
@@ -264,12 +273,12 @@ int main(int argc, char **argv)
 		a = megabytes / median(link_time, rounds);
 		b = megabytes / median(pread_time, rounds);
 		printf("%12u %14.0f %14.0f %8.2f\n", outstanding[row], a, b, a / b);
-		if (json)
-			fprintf(json,
-				"%s{\"outstanding\": %u, \"link_mb_s\": %.1f, \"pread_mb_s\": "
-				"%.1f, "
-				"\"ratio\": %.3f}",
-				row ? ", " : "", outstanding[row], a, b, a / b);
+		if (json) {
+			fprintf(json, "%s{\"outstanding\": %u", row ? ", " : "", outstanding[row]);
+			write_rates(json, "link_mb_s", link_time, rounds, megabytes);
+			write_rates(json, "pread_mb_s", pread_time, rounds, megabytes);
+			fputc('}', json);
+		}
 	}
 	link_time[0] = small_read();
 	printf("a 4 KiB read, one at a time: %.1f us (median of %u)\n", link_time[0], SMALL_READS);

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Measurements of the project beside their peers; ../bench is the command."""
