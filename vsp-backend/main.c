@@ -18,6 +18,7 @@
 #include "door/link.h"
 #include "options.h"
 #include "store/store.h"
+#include "tools.h"
 
 /* Requests of one link that run at once; each may wait for a commit. */
 #define LINK_THREADS 64u
@@ -170,6 +171,8 @@ int main(int argc, char **argv)
 	sigset_t stop;
 	int status = EXIT_FAILURE;
 
+	if (tools_run(argc, argv, &status))
+		return status;
 	switch (options_parse(&d.options, argc, argv)) {
 	case OPTIONS_RUN:
 		break;

@@ -17,6 +17,8 @@
 
 static const char usage[] =
 	"usage: azblob-vspd --store SPEC [--http ADDR:PORT]... [--link SOCKET]... [option]...\n"
+	"       azblob-vspd check DIR [--data]    is a store that nobody uses as it should be?\n"
+	"       azblob-vspd backup DIR DEST       copy a store that may be in use\n"
 	"\n"
 	"Serve blobs from a local store, over HTTP and to virtual machines over the VSP link.\n"
 	"\n"

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "store/local/backup_lock.h"
 #include "store/local/local.h"
 
 #define LOOK 256  /* rows of garbage looked at together */
@@ -373,13 +374,20 @@ static enum store_error do_step(struct local *local, struct step *step)
 
 	step->budget = STEP;
 	step->range_count = 0;
+	if (!backup_lock_collector(local->lock_fd)) {
+		/* the data belongs to the backup too until that has it */
+		local->collector.postponed = true;
+		return STORE_SHUTDOWN;
+	}
 	error = writer_do(local, run_step, step);
 	if (error) {
 		alloc_set_pending(local, NULL, 0);
 		step->finished = finished;
+		backup_unlock_collector(local->lock_fd);
 		return error;
 	}
 	alloc_free_pending(local);
+	backup_unlock_collector(local->lock_fd);
 	memcpy(step->clean, step->dirty, step->range_count * sizeof(*step->dirty));
 	step->clean_count = step->range_count;
 	return STORE_OK;
@@ -513,14 +521,15 @@ static enum store_error shrink(struct local *local, void *context)
 	return db_exec(db, "PRAGMA incremental_vacuum(256)");
 }
 
-/* Sleeps until there is garbage, or for an hour. */
+/* Sleeps until there is garbage, or for an hour; for a second during a backup. */
 static bool wait_for_work(struct collector *collector)
 {
 	struct timespec until;
 	bool go;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += HOUR;
+	until.tv_sec += collector->postponed ? 1 : HOUR;
+	collector->postponed = false;
 	pthread_mutex_lock(&collector->lock);
 	while (!collector->work && !collector->stop)
 		if (pthread_cond_timedwait(&collector->wake, &collector->lock, &until))

@@ -2,7 +2,7 @@
 /*
  * The local store: one directory.
  *
- *   lock           held by the one process that has the store open
+ *   lock           held by the one process that has the store open; see backup_lock.h
  *   metadata.db    SQLite, everything but large data; see schema.c
  *   extents/       sparse files of 1 GiB, names are their numbers in hex
  *
@@ -372,6 +372,7 @@ struct collector {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool work, stop;
+	bool postponed; /* the collector's own: a backup was in the way */
 };
 
 void collector_init(struct local *local);

@@ -257,30 +257,55 @@ static enum store_error pragma_value(struct db *db, const char *sql, int64_t *va
 	return error;
 }
 
-enum store_error schema_prepare(struct db *db, const char *path, char *error, size_t error_size)
+/* @tables_there: 0 for a new file. */
+static enum store_error recognise(struct db *db, const char *path, int64_t *tables_there,
+				  char *error, size_t error_size)
 {
-	int64_t id = 0, format = 0, count = 0;
+	int64_t id = 0, format = 0;
 	enum store_error result;
-	char sql[80];
 
 	snprintf(error, error_size, "%s: metadata.db can't be read, see the log", path);
 	result = pragma_value(db, "PRAGMA application_id", &id);
 	if (!result)
 		result = pragma_value(db, "PRAGMA user_version", &format);
 	if (!result)
-		result = pragma_value(db, "SELECT count(*) FROM sqlite_schema", &count);
+		result = pragma_value(db, "SELECT count(*) FROM sqlite_schema", tables_there);
 	if (result)
 		return result;
-	if (count && id != APPLICATION_ID) {
+	if (*tables_there && id != APPLICATION_ID) {
 		snprintf(error, error_size, "%s: metadata.db is not a blob store's", path);
 		return STORE_UNSUPPORTED;
 	}
-	if (count && format != SCHEMA_FORMAT) {
+	if (*tables_there && format != SCHEMA_FORMAT) {
 		snprintf(error, error_size,
 			 "%s: the store has format %lld, this program knows format %d only", path,
 			 (long long)format, SCHEMA_FORMAT);
 		return STORE_UNSUPPORTED;
 	}
+	return STORE_OK;
+}
+
+enum store_error schema_recognise(struct db *db, const char *path, char *error, size_t error_size)
+{
+	int64_t count = 0;
+	enum store_error result = recognise(db, path, &count, error, error_size);
+
+	if (!result && !count) {
+		snprintf(error, error_size, "%s: metadata.db is empty", path);
+		return STORE_UNSUPPORTED;
+	}
+	return result;
+}
+
+enum store_error schema_prepare(struct db *db, const char *path, char *error, size_t error_size)
+{
+	enum store_error result;
+	int64_t count = 0;
+	char sql[80];
+
+	result = recognise(db, path, &count, error, error_size);
+	if (result)
+		return result;
 	if (count)
 		return STORE_OK;
 	snprintf(error, error_size, "%s: metadata.db can't be written, see the log", path);

@@ -36,4 +36,7 @@ enum store_error schema_pragmas(struct db *db, bool writer, bool no_sync);
  */
 enum store_error schema_prepare(struct db *db, const char *path, char *error, size_t error_size);
 
+/* The same for a store that must be there already; changes nothing. */
+enum store_error schema_recognise(struct db *db, const char *path, char *error, size_t error_size);
+
 #endif
