@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "store/local/check.h"
+
 #define THREADS 4
 #define NAMES 6 /* of each thread */
 #define ROUNDS 25
@@ -210,6 +212,24 @@ static void check_space(const struct fixture *f, struct store *store)
 		f, (uint64_t)query_number(f, "SELECT ifnull(sum(used), 0) FROM files") + 65536));
 }
 
+static void hear(void *context, bool problem, const char *line)
+{
+	(void)context;
+	if (problem)
+		print_error("%s\n", line);
+}
+
+/* As the crash left it, before anything has been put in order. */
+static void check_store(const struct fixture *f)
+{
+	struct check_result result;
+	char error[400] = "";
+
+	if (!local_check(f->path, true, hear, NULL, &result, error, sizeof(error)))
+		fail_msg("%s", error);
+	assert_int_equal(result.problems, 0);
+}
+
 static void killed_at_any_moment_the_store_holds_what_it_acknowledged(void **state)
 {
 	struct fixture *f = *state;
@@ -221,6 +241,7 @@ static void killed_at_any_moment_the_store_holds_what_it_acknowledged(void **sta
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		store_close(f->store);
 		kill_one(f, round);
+		check_store(f);
 		f->store = fixture_open(f, "");
 		check_slots(f->store);
 		check_space(f, f->store);
