@@ -18,6 +18,8 @@ op_run op_container_set_metadata;
 /* op_acl.c */
 op_run op_container_get_acl;
 op_run op_container_set_acl;
+/* op_find.c: in an account and in a container */
+op_run op_find_blobs;
 /* op_lease.c: of blobs and of containers */
 op_run op_lease;
 /* op_tags.c */

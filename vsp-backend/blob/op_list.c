@@ -13,16 +13,12 @@
 #include "blobid.h"
 #include "httpdate.h"
 #include "lease.h"
+#include "list.h"
 #include "marker.h"
 #include "tags.h"
 #include "tier.h"
 #include "xml.h"
 
-#define LIST_MAX_RESULTS 5000u
-/* A page may always end early: this bounds what one list takes of memory. */
-#define LIST_MAX_BYTES (8u * 1024u * 1024u)
-/* The end of a page with the longest marker: 3,072 bytes of a name in base64. */
-#define LIST_TAIL_BYTES 5120u
 #define DAY_NS (UINT64_C(86400) * 1000000000)
 
 /**
@@ -113,25 +109,13 @@ static struct svc_answer *parse_include(const struct rq *rq, struct list_query *
 
 static struct svc_answer *list_parse(const struct rq *rq, struct list_query *q)
 {
-	const char *max = target_param(&rq->target, "maxresults");
 	struct svc_answer *answer;
 
 	memset(q, 0, sizeof(*q));
 	q->store.prefix = target_param(&rq->target, "prefix");
-	q->store.max = LIST_MAX_RESULTS;
-	if (max) {
-		char *end;
-		unsigned long value = strtoul(max, &end, 10);
-
-		if (*end || *max < '0' || *max > '9')
-			return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "maxresults");
-		if (!value)
-			return rq_fail_param(rq, ERR_OUT_OF_RANGE_QUERY_PARAMETER_VALUE,
-					     "maxresults");
-		if (value < LIST_MAX_RESULTS)
-			q->store.max = value;
-		q->has_max = true;
-	}
+	answer = list_max(rq, &q->store.max, &q->has_max);
+	if (answer)
+		return answer;
 	if (target_param(&rq->target, "startfrom"))
 		return rq_unsupported(rq, "startFrom");
 	answer = parse_include(rq, q);
@@ -145,29 +129,6 @@ static struct svc_answer *list_parse(const struct rq *rq, struct list_query *q)
 		q->store.marker = q->marker;
 	}
 	return NULL;
-}
-
-/* Names that XML can't hold are percent-encoded and marked as such. */
-static void add_name(struct azb_buf *xml, const char *element, const char *name)
-{
-	static const char plain[] = "-._~/";
-	size_t n = strlen(name);
-
-	if (xml_can_hold(name, n)) {
-		xml_element(xml, element, name, n);
-		return;
-	}
-	azb_buf_printf(xml, "<%s Encoded=\"true\">", element);
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)name[i];
-
-		if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		    strchr(plain, c))
-			azb_buf_add(xml, name + i, 1);
-		else
-			azb_buf_printf(xml, "%%%02X", c);
-	}
-	xml_close(xml, element);
 }
 
 static void add_metadata(struct azb_buf *xml, const struct store_meta *meta)
@@ -222,42 +183,23 @@ static bool keep(struct page *page, size_t before)
 
 static void start_page(const struct rq *rq, struct page *page, const struct list_query *q)
 {
-	const struct head_str *host = head_get(rq->head, "Host");
-	size_t room = rq->caller->body_room ? rq->caller->body_room : LIST_MAX_BYTES;
-	struct azb_buf endpoint = { 0 };
-
-	if (room > LIST_MAX_BYTES)
-		room = LIST_MAX_BYTES;
-	page->room = room > LIST_TAIL_BYTES ? room - LIST_TAIL_BYTES : 1;
+	page->room = list_room(rq);
 	page->metadata = q->metadata;
 	page->past = q->store.past;
 	page->tags = q->tags;
-	azb_buf_puts(&endpoint, rq->caller->secure ? "https://" : "http://");
-	if (host && target_is_utf8(host->at, host->length))
-		azb_buf_add(&endpoint, host->at, host->length);
-	azb_buf_puts(&endpoint, "/");
-	if (rq->target.path_style)
-		azb_buf_printf(&endpoint, "%s%s", rq->target.account,
-			       rq->target.secondary ? "-secondary" : "");
-	xml_start(&page->xml);
-	azb_buf_puts(&page->xml, "<EnumerationResults");
-	if (endpoint.failed)
-		page->xml.failed = true;
-	else
-		xml_attribute(&page->xml, "ServiceEndpoint", endpoint.data, endpoint.length);
-	azb_buf_free(&endpoint);
+	list_open(rq, &page->xml);
 	if (rq->target.container)
 		xml_attribute(&page->xml, "ContainerName", rq->target.container,
 			      strlen(rq->target.container));
 	azb_buf_puts(&page->xml, ">");
 	if (q->store.prefix)
-		add_name(&page->xml, "Prefix", q->store.prefix);
+		list_add_name(&page->xml, "Prefix", q->store.prefix);
 	if (q->marker_text)
 		xml_element_z(&page->xml, "Marker", q->marker_text);
 	if (q->has_max)
 		xml_element_u64(&page->xml, "MaxResults", q->store.max);
 	if (q->store.delimiter)
-		add_name(&page->xml, "Delimiter", q->store.delimiter);
+		list_add_name(&page->xml, "Delimiter", q->store.delimiter);
 }
 
 static struct svc_answer *end_page(const struct rq *rq, struct page *page, const char *next,
@@ -385,12 +327,12 @@ static bool add_blob(void *context, const char *name, const struct store_blob_in
 
 	if (!info) {
 		azb_buf_puts(xml, "<BlobPrefix>");
-		add_name(xml, "Name", name);
+		list_add_name(xml, "Name", name);
 		azb_buf_puts(xml, "</BlobPrefix>");
 		return keep(page, before);
 	}
 	azb_buf_puts(xml, "<Blob>");
-	add_name(xml, "Name", name);
+	list_add_name(xml, "Name", name);
 	if (info->deleted_ns)
 		azb_buf_puts(xml, "<Deleted>true</Deleted>");
 	add_id(xml, "Snapshot", info->snapshot);

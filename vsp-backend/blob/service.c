@@ -118,6 +118,8 @@ struct op {
 
 static const struct op ops[] = {
 	{ "GET", ACCOUNT, NULL, "list", op_list_containers, 0, false },
+	{ "GET", ACCOUNT, NULL, "blobs", op_find_blobs, 0, false },
+	{ "GET", CONTAINER, "container", "blobs", op_find_blobs, 0, false },
 	{ "PUT", CONTAINER, "container", NULL, op_container_create, H_META | H_PUBLIC, true },
 	{ "DELETE", CONTAINER, "container", NULL, op_container_delete, H_LEASE, true },
 	{ "GET", CONTAINER, "container", NULL, op_container_properties, H_LEASE, false },

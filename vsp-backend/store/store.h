@@ -649,6 +649,10 @@ typedef bool store_container_cb(void *context, const char *name,
 /* @info is NULL for a prefix; @name is then the prefix. */
 typedef bool store_blob_cb(void *context, const char *name, const struct store_blob_info *info);
 
+/* One blob found by its tags. */
+typedef bool store_find_cb(void *context, const char *container, const char *name,
+			   const struct store_meta *tags);
+
 /* One block of a list.  @committed blocks come in order, then the others by id. */
 typedef bool store_block_cb(void *context, const struct store_block_id *id, uint64_t length,
 			    bool committed);
@@ -677,6 +681,9 @@ struct store_ops {
 	enum store_error (*blob_list)(struct store *store, const struct store_ref *ref,
 				      const struct store_list *list, store_blob_cb *cb,
 				      void *context, char **next);
+	enum store_error (*tags_find)(struct store *store, const struct store_ref *ref,
+				      const struct tagexpr *where, const struct store_list *list,
+				      store_find_cb *cb, void *context, char **next);
 	enum store_error (*block_list)(struct store *store, const struct store_ref *ref,
 				       bool committed, bool uncommitted,
 				       struct store_blob_info *info, store_block_cb *cb,
@@ -771,6 +778,22 @@ static inline enum store_error store_blob_list(struct store *store, const struct
 					       void *context, char **next)
 {
 	return store->ops->blob_list(store, ref, list, cb, context, next);
+}
+
+/*
+ * store_tags_find - the blobs whose tags fit
+ * @ref: an account, or a container of it.
+ * @where: of tagexpr_parse() for finding; one comparison at least is of a tag.
+ * @list: marker and max.
+ *
+ * The order is the store's own.  A page may end early, even empty, when much was looked at.
+ */
+static inline enum store_error store_tags_find(struct store *store, const struct store_ref *ref,
+					       const struct tagexpr *where,
+					       const struct store_list *list, store_find_cb *cb,
+					       void *context, char **next)
+{
+	return store->ops->tags_find(store, ref, where, list, cb, context, next);
 }
 
 /*

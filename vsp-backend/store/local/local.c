@@ -221,6 +221,7 @@ static const struct store_ops local_ops = {
 	.container_list = local_container_list,
 	.blob_stat = local_blob_stat,
 	.blob_list = local_blob_list,
+	.tags_find = local_tags_find,
 	.block_list = local_block_list,
 	.read_open = local_read_open,
 	.read_map = local_read_map,

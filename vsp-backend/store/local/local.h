@@ -575,6 +575,9 @@ enum store_error local_blob_stat(struct store *store, const struct store_ref *re
 enum store_error local_blob_list(struct store *store, const struct store_ref *ref,
 				 const struct store_list *list, store_blob_cb *cb, void *context,
 				 char **next);
+enum store_error local_tags_find(struct store *store, const struct store_ref *ref,
+				 const struct tagexpr *where, const struct store_list *list,
+				 store_find_cb *cb, void *context, char **next);
 enum store_error local_block_list(struct store *store, const struct store_ref *ref, bool committed,
 				  bool uncommitted, struct store_blob_info *info,
 				  store_block_cb *cb, void *context);

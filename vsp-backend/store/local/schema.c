@@ -107,6 +107,7 @@ static const char *const tables[] = {
 	" name TEXT NOT NULL,"
 	" PRIMARY KEY (account, key, value, container, name)) WITHOUT ROWID",
 	"CREATE INDEX tags_by_blob ON tags(container, name)",
+	"CREATE INDEX tags_by_container ON tags(container, key, value, name)",
 
 	/* file is NULL and data is not, or the other way round */
 	"CREATE TABLE chunks("
