@@ -169,7 +169,6 @@ def test_headers_that_change_the_meaning_are_refused(client, container, header, 
 
 
 @pytest.mark.parametrize("method, path", [
-    ("GET", "/?restype=service&comp=properties"), ("GET", "/?restype=account&comp=properties"),
     ("POST", "/?comp=batch"),
     ("PUT", "/c-c/b?comp=page"), ("PUT", "/c-c/b?comp=appendblock"),
     ("GET", "/c-c/b?comp=pagelist"), ("POST", "/c-c/b?comp=query")])

@@ -42,6 +42,19 @@ void accounts_put(struct accounts *accounts)
 	free(accounts);
 }
 
+bool accounts_keep_versions(struct accounts *accounts, const char *name)
+{
+	bool all = !strcmp(name, "*"), found = all;
+
+	for (size_t i = 0; i < accounts->count; i++) {
+		if (!all && strcmp(accounts->list[i].name, name) != 0)
+			continue;
+		accounts->list[i].versions = true;
+		found = true;
+	}
+	return found;
+}
+
 size_t accounts_count(const struct accounts *accounts)
 {
 	return accounts->count;

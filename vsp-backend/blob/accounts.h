@@ -19,8 +19,10 @@
 #define ACCOUNTS_MAX_KEY 256u
 #define ACCOUNTS_MAX_KEYS 2u
 
+/* @versions: what is replaced or deleted becomes a version. */
 struct account {
 	char name[25];
+	bool versions;
 	unsigned int key_count;
 	size_t key_length[ACCOUNTS_MAX_KEYS];
 	uint8_t key[ACCOUNTS_MAX_KEYS][ACCOUNTS_MAX_KEY];
@@ -39,6 +41,9 @@ void accounts_put(struct accounts *accounts); /* the last one wipes the keys; NU
 bool accounts_add(struct accounts *accounts, const char *text, char *error, size_t error_size);
 /* A file of such lines; empty ones and those that start with "#" are skipped. */
 bool accounts_load(struct accounts *accounts, const char *path, char *error, size_t error_size);
+
+/* "NAME", or "*" for all that are there: they have versions.  False: there is no such account. */
+bool accounts_keep_versions(struct accounts *accounts, const char *name);
 
 size_t accounts_count(const struct accounts *accounts);
 const struct account *accounts_find(const struct accounts *accounts, const char *name);

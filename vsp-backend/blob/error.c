@@ -132,6 +132,9 @@ static const struct entry entries[ERR_COUNT] = {
 					  "later." },
 	[ERR_CONTAINER_NOT_FOUND] = { 404, "ContainerNotFound",
 				      "The specified container does not exist." },
+	[ERR_CORS_PREFLIGHT_FAILURE] = { 403, "CorsPreflightFailure",
+					 "CORS not enabled or no matching rule found for this "
+					 "request." },
 	[ERR_CRC64_MISMATCH] = { 400, "Crc64Mismatch",
 				 "The CRC64 value specified in the request did not match with the "
 				 "CRC64 value "

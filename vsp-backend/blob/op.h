@@ -47,4 +47,10 @@ op_run op_put_blob;
 op_run op_put_block;
 op_run op_put_block_list;
 
+/* op_service.c */
+op_run op_service_properties;
+op_run op_service_set_properties;
+op_run op_service_stats;
+op_run op_account_info;
+
 #endif /* AZBLOB_BLOB_OP_H */

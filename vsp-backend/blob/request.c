@@ -7,6 +7,7 @@
 
 #include "../base/base64.h"
 #include "httpdate.h"
+#include "settings.h"
 
 struct store_ref rq_ref(const struct rq *rq)
 {
@@ -26,6 +27,14 @@ const char *rq_header(const struct rq *rq, const char *name, char *out, size_t r
 	memcpy(out, value->at, value->length);
 	out[value->length] = 0;
 	return out;
+}
+
+bool version_good(const char *v)
+{
+	for (int i = 0; i < 10; i++)
+		if (i == 4 || i == 7 ? v[i] != '-' : v[i] < '0' || v[i] > '9')
+			return false;
+	return strcmp(v, VERSION_OLDEST) >= 0;
 }
 
 bool rq_since(const struct rq *rq, const char *version)
@@ -491,6 +500,17 @@ static size_t record(void *context, const struct store_result *result, void *byt
 	return head + r->answer->body_length;
 }
 
+/* What the account keeps goes along with every change. */
+static enum store_error account_keep(struct svc *svc, struct store_change *change)
+{
+	struct accounts *accounts = svc_accounts(svc);
+	const struct account *account = accounts_find(accounts, change->ref.account);
+
+	change->keep.versions = account && account->versions;
+	accounts_put(accounts);
+	return settings_keep(svc->settings, change->ref.account, &change->keep);
+}
+
 struct svc_answer *change_run(struct svc *svc, const struct answer_to *to,
 			      const struct svc_caller *caller, struct store_change *change,
 			      change_answer *make, void *context, enum store_error *error)
@@ -504,6 +524,9 @@ struct svc_answer *change_run(struct svc *svc, const struct answer_to *to,
 		effect.request = caller->request;
 		change->effect = &effect;
 	}
+	*error = account_keep(svc, change);
+	if (*error != STORE_OK)
+		return NULL;
 	*error = store_change(svc->store, change, &result);
 	if (*error != STORE_OK) {
 		svc_answer_put(recording.answer);

@@ -11,6 +11,7 @@
 #include "../store/store.h"
 #include "accounts.h"
 #include "answer.h"
+#include "cors.h"
 #include "credentials.h"
 #include "error.h"
 #include "service.h"
@@ -25,6 +26,7 @@ struct svc {
 	struct store *store;
 	pthread_mutex_t lock;
 	struct accounts *accounts;
+	struct settings *settings;
 };
 
 /* The accounts of this moment; accounts_put() gives them back. */
@@ -41,6 +43,8 @@ struct accounts *svc_accounts(struct svc *svc);
  * @accounts: those of this moment, and what @account points into.
  * @account: whose resource it is; set once its credentials have been checked.
  * @auth: what they open.
+ * @props: of the account, for requests that need them; else NULL.
+ * @cors: what is to be said to a page of another origin.
  * @snapshot, @version: of the parameters, see struct store_ref.
  * @has_lease, @lease: x-ms-lease-id.
  * @if_tags: x-ms-if-tags; svc_start() frees it unless an upload has taken it over.
@@ -54,6 +58,8 @@ struct rq {
 	struct accounts *accounts;
 	const struct account *account;
 	struct auth auth;
+	struct props *props;
+	struct cors cors;
 	int64_t snapshot;
 	int64_t version;
 	bool has_lease;
@@ -65,6 +71,8 @@ struct rq {
 struct store_ref rq_ref(const struct rq *rq);
 /* A zero-terminated header value in @out, or NULL when absent or longer than @room allows. */
 const char *rq_header(const struct rq *rq, const char *name, char *out, size_t room);
+/* At least 10 characters: a date that is served. */
+bool version_good(const char *version);
 /* The request's version is at least @version. */
 bool rq_since(const struct rq *rq, const char *version);
 

@@ -19,6 +19,7 @@
 #include "permit.h"
 #include "relay.h"
 #include "request.h"
+#include "settings.h"
 #include "upload.h"
 
 /* Groups of x-ms- headers that operations take. */
@@ -117,6 +118,12 @@ struct op {
 };
 
 static const struct op ops[] = {
+	{ "GET", ACCOUNT, "service", "properties", op_service_properties, 0, false },
+	{ "PUT", ACCOUNT, "service", "properties", op_service_set_properties, H_CRC64, true },
+	{ "GET", ACCOUNT, "service", "stats", op_service_stats, 0, false },
+	{ "GET", ACCOUNT, "account", "properties", op_account_info, 0, false },
+	{ "GET", CONTAINER, "account", "properties", op_account_info, 0, false },
+	{ "GET", BLOB, "account", "properties", op_account_info, 0, false },
 	{ "GET", ACCOUNT, NULL, "list", op_list_containers, 0, false },
 	{ "GET", ACCOUNT, NULL, "blobs", op_find_blobs, 0, false },
 	{ "GET", CONTAINER, "container", "blobs", op_find_blobs, 0, false },
@@ -229,29 +236,21 @@ static struct svc_answer *check_form(const struct rq *rq)
 	return NULL;
 }
 
-static bool version_good(const char *v)
-{
-	for (int i = 0; i < 10; i++)
-		if (i == 4 || i == 7 ? v[i] != '-' : v[i] < '0' || v[i] > '9')
-			return false;
-	return strcmp(v, VERSION_OLDEST) >= 0;
-}
-
 /* Which version a request is of that doesn't say it by a header; NULL: it must. */
 static const char *implied_version(const struct rq *rq)
 {
 	const struct target *t = &rq->target;
-	const char *version = NULL;
+	const char *version;
 
-	if (head_get(rq->head, "Authorization"))
-		return NULL;
 	/* the reference, "Versioning for Azure Storage": api-version, else that of the SAS */
-	if (target_param(t, "sig")) {
+	if (!head_get(rq->head, "Authorization") && target_param(t, "sig")) {
 		version = target_param(t, "api-version");
 		return version ? version : target_param(t, "sv");
 	}
+	if (rq->props && *rq->props->version)
+		return rq->props->version;
 	/* a browser at a public blob: Azure takes its oldest version */
-	return VERSION_OLDEST;
+	return head_get(rq->head, "Authorization") ? NULL : VERSION_OLDEST;
 }
 
 static struct svc_answer *check_version(struct rq *rq)
@@ -385,11 +384,34 @@ static struct svc_answer *no_such_op(const struct rq *rq)
 	return rq_fail(rq, ERR_UNSUPPORTED_HTTP_VERB);
 }
 
+/* Not needed by a write that says its version and comes from no page. */
+static struct svc_answer *load_props(struct rq *rq)
+{
+	const struct head *head = rq->head;
+	bool reads = head_str_is(&head->method, "GET") || head_str_is(&head->method, "HEAD");
+	enum store_error error;
+
+	if (!reads && head_get(head, "x-ms-version") && !head_get(head, "Origin"))
+		return NULL;
+	if (!accounts_find(rq->accounts, rq->target.account))
+		return NULL;
+	error = settings_props(rq->svc->settings, rq->target.account, &rq->props);
+	if (error != STORE_OK)
+		return rq_fail_store(rq, error);
+	cors_begin(&rq->cors, head, rq->props);
+	return NULL;
+}
+
 static struct svc_answer *run(struct rq *rq, struct svc_upload **upload)
 {
 	struct svc_answer *answer;
 	const struct op *op;
 
+	answer = load_props(rq);
+	if (answer)
+		return answer;
+	if (head_str_is(&rq->head->method, "OPTIONS"))
+		return cors_preflight(rq, rq->props);
 	answer = check_version(rq);
 	if (!answer)
 		answer = auth_check(rq);
@@ -416,7 +438,7 @@ static struct svc_answer *run(struct rq *rq, struct svc_upload **upload)
 	return answer;
 }
 
-/* What credentials change of an answer. */
+/* What credentials and the page that asks change of an answer. */
 static struct svc_answer *adjust(const struct rq *rq, struct svc_answer *answer)
 {
 	/* the order of struct auth's @override */
@@ -425,14 +447,13 @@ static struct svc_answer *adjust(const struct rq *rq, struct svc_answer *answer)
 							   "Content-Type" };
 
 	if (rq->auth.create_only)
-		return err_overwrite(&rq->to, answer);
-	if (!rq->target.blob || target_param(&rq->target, "comp") ||
-	    (answer->status != 200 && answer->status != 206))
-		return answer;
-	for (unsigned int i = 0; i < AUTH_OVERRIDES; i++)
-		if (rq->auth.override[i])
-			answer = answer_replace(answer, names[i], rq->auth.override[i]);
-	return answer;
+		answer = err_overwrite(&rq->to, answer);
+	if (rq->target.blob && !target_param(&rq->target, "comp") &&
+	    (answer->status == 200 || answer->status == 206))
+		for (unsigned int i = 0; i < AUTH_OVERRIDES; i++)
+			if (rq->auth.override[i])
+				answer = answer_replace(answer, names[i], rq->auth.override[i]);
+	return cors_apply(&rq->cors, answer);
 }
 
 static struct svc_answer *bad_target(const struct rq *rq, enum target_status status)
@@ -475,10 +496,14 @@ enum svc_next svc_start(struct svc *svc, const struct head *head, const struct s
 	}
 	rq.accounts = svc_accounts(svc);
 	*answer = svc->store->ops->rest ? relay_start(&rq, upload) : run(&rq, upload);
-	if (*answer)
+	if (*answer) {
 		*answer = adjust(&rq, *answer);
-	else
+		cors_end(&rq.cors);
+	} else {
 		(*upload)->create_only = rq.auth.create_only;
+		(*upload)->cors = rq.cors;
+	}
+	props_put(rq.props);
 	accounts_put(rq.accounts);
 	target_free(&rq.target);
 	tagexpr_free(rq.if_tags);
@@ -551,13 +576,18 @@ struct svc *svc_new(struct store *store, struct accounts *accounts)
 	pthread_mutex_init(&svc->lock, NULL);
 	svc->store = store;
 	svc->accounts = accounts_get(accounts);
-	return svc;
+	svc->settings = settings_new(store);
+	if (svc->settings)
+		return svc;
+	svc_free(svc);
+	return NULL;
 }
 
 void svc_free(struct svc *svc)
 {
 	if (!svc)
 		return;
+	settings_free(svc->settings);
 	accounts_put(svc->accounts);
 	pthread_mutex_destroy(&svc->lock);
 	free(svc);

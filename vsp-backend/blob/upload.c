@@ -162,6 +162,7 @@ struct svc_answer *svc_upload_fail(const struct svc_upload *upload, int error)
 static void free_upload(struct svc_upload *u)
 {
 	pthread_mutex_destroy(&u->lock);
+	cors_end(&u->cors);
 	free(u->account);
 	free(u->container);
 	free(u->blob);
@@ -333,6 +334,7 @@ int svc_finish(struct svc_upload *upload, const struct svc_caller *caller,
 		*answer = commit(upload, caller, &digest);
 	if (upload->create_only)
 		*answer = err_overwrite(&upload->to, *answer);
+	*answer = cors_apply(&upload->cors, *answer);
 	svc_abort(upload);
 	return 0;
 }

@@ -31,6 +31,7 @@ typedef struct svc_answer *upload_end(struct svc_upload *upload, const struct sv
  * @rest: a body that is relayed (relay.c); everything below is unused then.
  * @want_md5: the answer says Content-MD5.
  * @create_only: a blob that is there must not be replaced.
+ * @cors: for the answer.
  * @sums: what the request says about the body.
  * The strings are the upload's own: the head is gone when the body comes.
  */
@@ -45,6 +46,7 @@ struct svc_upload {
 	bool want_md5;
 	bool want_crc64;
 	bool create_only;
+	struct cors cors;
 	char *account;
 	char *container;
 	char *blob;

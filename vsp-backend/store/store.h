@@ -547,6 +547,9 @@ enum store_change_kind {
 	STORE_SET_TIER,
 	/* uses: conditions, tags.  The ETag stays. */
 	STORE_SET_TAGS,
+	/* ref.account alone; uses: settings */
+	STORE_ACCOUNT_UPDATE,
+	STORE_CHANGE_KINDS, /* how many there are, and none itself */
 };
 
 enum store_lease_action {
@@ -575,6 +578,12 @@ struct store_lease_change {
 #define STORE_SET_META (1u << 0)
 #define STORE_SET_HEADERS (1u << 1)
 #define STORE_SET_ACL (1u << 2) /* public_access and acl */
+
+/* What the service keeps for an account; the store doesn't look into it. */
+struct store_settings {
+	const void *bytes;
+	size_t length;
+};
 
 /**
  * struct store_change - one atomic step
@@ -607,6 +616,7 @@ struct store_change {
 	enum store_tier tier;
 	bool rehydrate_high;
 	struct store_meta tags;
+	struct store_settings settings;
 	const struct store_effect *effect;
 };
 
@@ -668,6 +678,9 @@ struct store_ops {
 
 	enum store_error (*change)(struct store *store, const struct store_change *change,
 				   struct store_result *result);
+
+	enum store_error (*account_get)(struct store *store, const char *account, void **bytes,
+					size_t *length);
 
 	enum store_error (*container_stat)(struct store *store, const struct store_ref *ref,
 					   struct store_container_info *info);
@@ -743,6 +756,16 @@ static inline enum store_error store_change(struct store *store, const struct st
 					    struct store_result *result)
 {
 	return store->ops->change(store, change, result);
+}
+
+/*
+ * The settings of the last ACCOUNT_UPDATE: *bytes is the caller's to free().  Without one:
+ * STORE_OK and *bytes == NULL.
+ */
+static inline enum store_error store_account_get(struct store *store, const char *account,
+						 void **bytes, size_t *length)
+{
+	return store->ops->account_get(store, account, bytes, length);
 }
 
 static inline enum store_error store_container_stat(struct store *store,

@@ -154,6 +154,7 @@ static enum store_error run(struct local *local, void *context)
 		[STORE_LEASE] = change_lease,
 		[STORE_SET_TIER] = change_set_tier,
 		[STORE_SET_TAGS] = change_set_tags,
+		[STORE_ACCOUNT_UPDATE] = change_account_update,
 	};
 	struct change_job *job = context;
 	enum store_error error;
@@ -190,7 +191,7 @@ enum store_error local_change(struct store *store, const struct store_change *ch
 	enum store_error error = STORE_OK;
 	bool data = change->kind == STORE_PUT_BLOB || change->kind == STORE_PUT_BLOCK;
 
-	if (change->kind < STORE_CONTAINER_CREATE || change->kind > STORE_SET_TAGS ||
+	if (change->kind < STORE_CONTAINER_CREATE || change->kind >= STORE_CHANGE_KINDS ||
 	    data != (change->upload != NULL))
 		return STORE_UNSUPPORTED;
 	if (change->kind == STORE_PUT_BLOCK_LIST && change->block_count > STORE_MAX_BLOCKS)

@@ -217,6 +217,7 @@ static const struct store_ops local_ops = {
 	.name = "local",
 	.close = local_close,
 	.change = local_change,
+	.account_get = local_account_get,
 	.container_stat = local_container_stat,
 	.container_list = local_container_list,
 	.blob_stat = local_blob_stat,

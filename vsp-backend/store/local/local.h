@@ -524,6 +524,7 @@ enum store_error change_put_row(struct local *local, struct change_job *job,
 job_fn change_container_create, change_container_delete, change_container_update;
 job_fn change_put_blob, change_blob_update, change_blob_delete;
 job_fn change_put_block, change_put_block_list;
+job_fn change_account_update;
 job_fn change_blob_snapshot, change_blob_undelete;
 
 /*
@@ -564,6 +565,8 @@ enum store_error tags_restore(struct local *local, struct change_job *job);
  * The other verbs
  */
 
+enum store_error local_account_get(struct store *store, const char *account, void **bytes,
+				   size_t *length);
 enum store_error local_container_stat(struct store *store, const struct store_ref *ref,
 				      struct store_container_info *info);
 enum store_error local_container_list(struct store *store, const char *account,

@@ -59,6 +59,11 @@ static const char *const tables[] = {
 	"CREATE TABLE store(tick INTEGER NOT NULL)",
 	"INSERT INTO store(tick) VALUES (0)",
 
+	/* settings: whatever the service wants to find again */
+	"CREATE TABLE accounts("
+	" name TEXT PRIMARY KEY,"
+	" settings BLOB NOT NULL) WITHOUT ROWID",
+
 	"CREATE TABLE containers("
 	" id INTEGER PRIMARY KEY,"
 	" account TEXT NOT NULL,"
