@@ -236,6 +236,32 @@ static const struct entry entries[ERR_COUNT] = {
 	[ERR_SERVER_BUSY] = { 503, "ServerBusy",
 			      "The server is currently unable to receive requests. Please retry "
 			      "your request." },
+	[ERR_APPEND_POSITION] = { 412, "AppendPositionConditionNotMet",
+				  "The append position condition specified was not met." },
+	[ERR_BLOB_IS_SEALED] = { 409, "BlobIsSealed",
+				 "The specified blob is sealed and its contents can't be modified "
+				 "unless the blob is re-created after a delete." },
+	[ERR_BLOB_OVERWRITTEN] = { 409, "BlobOverwritten",
+				   "The blob has been recreated since the previous snapshot was "
+				   "taken." },
+	[ERR_COMMITTED_COUNT_EXCEEDS_LIMIT] = { 409, "BlockCountExceedsLimit",
+						"The committed block count cannot exceed the "
+						"maximum limit of 50,000 blocks." },
+	[ERR_INVALID_PAGE_RANGE] = { 416, "InvalidPageRange",
+				     "The page range specified is invalid." },
+	[ERR_MAX_BLOB_SIZE] = { 412, "MaxBlobSizeConditionNotMet",
+				"The max blob size condition specified was not met." },
+	[ERR_PREVIOUS_SNAPSHOT_NEWER] = { 400, "PreviousSnapshotCannotBeNewer",
+					  "The prevsnapshot query parameter value cannot be newer "
+					  "than snapshot query parameter value." },
+	[ERR_PREVIOUS_SNAPSHOT_NOT_FOUND] = { 409, "PreviousSnapshotNotFound",
+					      "The previous snapshot is not found." },
+	[ERR_SEQUENCE_NUMBER] = { 412, "SequenceNumberConditionNotMet",
+				  "The sequence number condition specified was not met." },
+	[ERR_SEQUENCE_NUMBER_INCREMENT] = { 409, "SequenceNumberIncrementTooLarge",
+					    "The sequence number increment cannot be performed "
+					    "because it would result in overflow of the sequence "
+					    "number." },
 	[ERR_OPERATION_NOT_ALLOWED_ON_ROOT_BLOB] = { 403, "OperationNotAllowedOnRootBlob",
 						     "The operation is not allowed on the current "
 						     "version of a blob by its version id." },
@@ -358,6 +384,26 @@ enum err err_of_store(enum store_error error)
 		return ERR_CRC64_MISMATCH;
 	case STORE_NO_SPACE:
 		return ERR_INSUFFICIENT_STORAGE;
+	case STORE_APPEND_POSITION:
+		return ERR_APPEND_POSITION;
+	case STORE_MAX_SIZE:
+		return ERR_MAX_BLOB_SIZE;
+	case STORE_APPEND_COUNT_LIMIT:
+		return ERR_COMMITTED_COUNT_EXCEEDS_LIMIT;
+	case STORE_SEALED:
+		return ERR_BLOB_IS_SEALED;
+	case STORE_SEQUENCE:
+		return ERR_SEQUENCE_NUMBER;
+	case STORE_SEQUENCE_FULL:
+		return ERR_SEQUENCE_NUMBER_INCREMENT;
+	case STORE_BEYOND_END:
+		return ERR_INVALID_PAGE_RANGE;
+	case STORE_VIEW_UNRELATED:
+		return ERR_BLOB_OVERWRITTEN;
+	case STORE_VIEW_NEWER:
+		return ERR_PREVIOUS_SNAPSHOT_NEWER;
+	case STORE_PAST_NOT_FOUND:
+		return ERR_PREVIOUS_SNAPSHOT_NOT_FOUND;
 	case STORE_SNAPSHOTS_PRESENT:
 		return ERR_SNAPSHOTS_PRESENT;
 	case STORE_CURRENT_VERSION:

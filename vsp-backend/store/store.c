@@ -60,6 +60,16 @@ const char *store_error_name(enum store_error error)
 		[STORE_SOURCE_CONDITION] = "source condition not met",
 		[STORE_SNAPSHOTS_PRESENT] = "blob has snapshots",
 		[STORE_CURRENT_VERSION] = "version is the current one",
+		[STORE_APPEND_POSITION] = "another append position",
+		[STORE_MAX_SIZE] = "blob would be too large",
+		[STORE_APPEND_COUNT_LIMIT] = "too many appends",
+		[STORE_SEALED] = "blob is sealed",
+		[STORE_SEQUENCE] = "another sequence number",
+		[STORE_SEQUENCE_FULL] = "sequence number can't grow",
+		[STORE_BEYOND_END] = "beyond the end of the blob",
+		[STORE_VIEW_UNRELATED] = "blob was replaced since",
+		[STORE_VIEW_NEWER] = "not older",
+		[STORE_PAST_NOT_FOUND] = "no such past state",
 	};
 
 	if ((size_t)error >= sizeof(names) / sizeof(names[0]) || !names[error])

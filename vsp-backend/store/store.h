@@ -70,18 +70,30 @@ enum store_error {
 	STORE_NO_PENDING_COPY,
 	STORE_PENDING_COPY,
 	STORE_COPY_ID_MISMATCH,
-	STORE_SOURCE_CONDITION,  /* 412 of a source */
-	STORE_SNAPSHOTS_PRESENT, /* delete: there are snapshots and nothing said of them */
-	STORE_CURRENT_VERSION,   /* the current version can't be deleted by its id */
+	STORE_SOURCE_CONDITION,   /* 412 of a source */
+	STORE_SNAPSHOTS_PRESENT,  /* delete: there are snapshots and nothing said of them */
+	STORE_CURRENT_VERSION,    /* the current version can't be deleted by its id */
+	STORE_APPEND_POSITION,    /* the append position is another */
+	STORE_MAX_SIZE,           /* the append would make the blob larger than wanted */
+	STORE_APPEND_COUNT_LIMIT, /* more than STORE_MAX_BLOCKS appends */
+	STORE_SEALED,
+	STORE_SEQUENCE,       /* 412: the sequence number does not fit */
+	STORE_SEQUENCE_FULL,  /* it can't be incremented */
+	STORE_BEYOND_END,     /* pages that the blob does not have */
+	STORE_VIEW_UNRELATED, /* a past state of another content: the blob was replaced since */
+	STORE_VIEW_NEWER,     /* a past state that is not older */
+	STORE_PAST_NOT_FOUND, /* a past state to compare with */
 };
 
 /* A short text for logs. */
 const char *store_error_name(enum store_error error);
 
-#define STORE_MAX_BLOCKS 50000u       /* blocks of one blob */
-#define STORE_MAX_UNCOMMITTED 100000u /* uncommitted blocks of one blob */
-#define STORE_MAX_BLOCK_ID 64u        /* bytes of a block id, base64 undone */
-#define STORE_MAX_PARTS 65536u        /* parts of one upload that are not in a row */
+#define STORE_MAX_BLOCKS 50000u             /* blocks of one blob */
+#define STORE_MAX_UNCOMMITTED 100000u       /* uncommitted blocks of one blob */
+#define STORE_MAX_BLOCK_ID 64u              /* bytes of a block id, base64 undone */
+#define STORE_PAGE 512u                     /* page blobs: of offsets and lengths */
+#define STORE_MAX_PAGES (UINT64_C(8) << 40) /* bytes of a page blob */
+#define STORE_MAX_PARTS 65536u              /* parts of one upload that are not in a row */
 
 struct rest_ops;
 struct store;
@@ -438,6 +450,8 @@ struct store_digest {
  * @lease_id: LEASE: the lease's now.
  * @lease_left_s: LEASE with BREAK: until it is broken.
  * @rehydrating: SET_TIER: the new tier is not in effect yet.
+ * @offset, @block_count: APPEND: where it went, and how many there are now.
+ * @sequence: PAGES_*, BLOB_UPDATE: of a page blob now.
  */
 struct store_result {
 	uint64_t etag;
@@ -450,6 +464,9 @@ struct store_result {
 	uint8_t lease_id[16];
 	uint32_t lease_left_s;
 	bool rehydrating;
+	uint64_t offset;
+	uint32_t block_count;
+	uint64_t sequence;
 };
 
 /**
@@ -460,6 +477,26 @@ struct store_result {
 struct store_keep {
 	bool versions;
 	int64_t retain_ns;
+};
+
+/**
+ * struct store_place - conditions of append and page blobs; what has no has_* is absent
+ * @position: the blob's length before an append.
+ * @max_size: its length after it, at most.
+ * @sequence_*: of the sequence number: less or equal, less, equal.
+ */
+struct store_place {
+	bool has_position, has_max_size;
+	bool has_sequence_le, has_sequence_lt, has_sequence_eq;
+	uint64_t position;
+	uint64_t max_size;
+	uint64_t sequence_le, sequence_lt, sequence_eq;
+};
+
+enum store_sequence_action {
+	STORE_SEQUENCE_UPDATE,
+	STORE_SEQUENCE_MAX,
+	STORE_SEQUENCE_INCREMENT,
 };
 
 /* What a delete of a blob does about its snapshots. */
@@ -515,8 +552,9 @@ enum store_change_kind {
 	/* uses: conditions, set, meta, public_access and acl */
 	STORE_CONTAINER_UPDATE,
 	/*
-	 * ref.blob; uses: conditions, upload, headers, meta, tags, tier.  Replaces the blob and
-	 * drops its uncommitted blocks.
+	 * ref.blob; uses: conditions, type, upload, headers, meta, tags, tier, keep.
+	 * Replaces the blob and drops its uncommitted blocks.  A page or append blob has no
+	 * upload; it is empty, a page blob of @size bytes and with @sequence.
 	 */
 	STORE_PUT_BLOB,
 	/* uses: conditions (the lease alone), upload, block.  The blob's ETag stays. */
@@ -527,7 +565,7 @@ enum store_change_kind {
 	 * copied.
 	 */
 	STORE_PUT_BLOCK_LIST,
-	/* uses: conditions, set, headers, meta */
+	/* uses: conditions, set, headers, meta, size, sequence, sequence_action, keep */
 	STORE_BLOB_UPDATE,
 	/*
 	 * uses: conditions, delete, keep; ref.snapshot or ref.version for a past state.
@@ -547,6 +585,14 @@ enum store_change_kind {
 	STORE_SET_TIER,
 	/* uses: conditions, tags.  The ETag stays. */
 	STORE_SET_TAGS,
+	/* uses: conditions, place, upload.  In a row; the data is at the blob's end. */
+	STORE_APPEND,
+	/* uses: conditions, place */
+	STORE_APPEND_SEAL,
+	/* uses: conditions, place, offset, upload; whole pages */
+	STORE_PAGES_WRITE,
+	/* uses: conditions, place, offset, size: so many bytes */
+	STORE_PAGES_CLEAR,
 	/* ref.account alone; uses: settings */
 	STORE_ACCOUNT_UPDATE,
 	STORE_CHANGE_KINDS, /* how many there are, and none itself */
@@ -577,7 +623,9 @@ struct store_lease_change {
 
 #define STORE_SET_META (1u << 0)
 #define STORE_SET_HEADERS (1u << 1)
-#define STORE_SET_ACL (1u << 2) /* public_access and acl */
+#define STORE_SET_ACL (1u << 2)       /* public_access and acl */
+#define STORE_SET_SIZE (1u << 16)     /* of a page blob */
+#define STORE_SET_SEQUENCE (1u << 17) /* of a page blob */
 
 /* What the service keeps for an account; the store doesn't look into it. */
 struct store_settings {
@@ -610,6 +658,12 @@ struct store_change {
 	struct store_block_id block;
 	const struct store_block_ref *blocks;
 	size_t block_count;
+	enum store_blob_type type;
+	const struct store_place *place;
+	uint64_t offset;
+	uint64_t size;
+	uint64_t sequence;
+	enum store_sequence_action sequence_action;
 	struct store_keep keep;
 	enum store_delete delete;
 	struct store_lease_change lease;

@@ -155,6 +155,10 @@ static enum store_error run(struct local *local, void *context)
 		[STORE_SET_TIER] = change_set_tier,
 		[STORE_SET_TAGS] = change_set_tags,
 		[STORE_ACCOUNT_UPDATE] = change_account_update,
+		[STORE_APPEND] = change_append,
+		[STORE_APPEND_SEAL] = change_append_seal,
+		[STORE_PAGES_WRITE] = change_pages_write,
+		[STORE_PAGES_CLEAR] = change_pages_clear,
 	};
 	struct change_job *job = context;
 	enum store_error error;
@@ -180,6 +184,7 @@ static enum store_error prepare_upload(struct change_job *job)
 	error = local_upload_crc(u, job->crcs, &job->result.crc64);
 	if (!error && job->change->kind == STORE_PUT_BLOCK)
 		error = local_upload_spill(u);
+	job->in_extents = !u->bytes;
 	return error ? error : local_upload_sync(u);
 }
 
@@ -189,7 +194,10 @@ enum store_error local_change(struct store *store, const struct store_change *ch
 	struct local *local = to_local(store);
 	struct change_job job = { .change = change };
 	enum store_error error = STORE_OK;
-	bool data = change->kind == STORE_PUT_BLOB || change->kind == STORE_PUT_BLOCK;
+	bool data = change->kind == STORE_PUT_BLOCK || change->kind == STORE_APPEND ||
+		    change->kind == STORE_PAGES_WRITE ||
+		    (change->kind == STORE_PUT_BLOB && change->type != STORE_PAGE_BLOB &&
+		     change->type != STORE_APPEND_BLOB);
 
 	if (change->kind < STORE_CONTAINER_CREATE || change->kind >= STORE_CHANGE_KINDS ||
 	    data != (change->upload != NULL))

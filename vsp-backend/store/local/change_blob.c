@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Changes of blobs as a whole: put, update, delete.  All run in the writer thread. */
-#include "store/local/local.h"
+#include "store/local/runs.h"
 #include "store/tagexpr.h"
 
 enum store_error change_find_blob(struct local *local, struct change_job *job, struct blob_row *row)
 {
 	struct db *db = &local->writer.db;
-	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT type, etag, modified, created, chunk, content,"
-					     " version, seen, length, sequence, blocks, sealed,"
-					     " lease, tier, tier_changed, rehydrate, tags,"
-					     " immutability, immutable_until, hold"
-					     " FROM blobs WHERE container = ?1 AND name = ?2"),
-				  "it", job->container, job->change->ref.blob);
+	sqlite3_stmt *s =
+		db_bind(DB_SQL(db, "SELECT type, etag, modified, created, chunk, content,"
+				   " version, " LIVE_SEEN ", length, sequence, blocks, sealed,"
+				   " lease, tier, tier_changed, rehydrate, tags,"
+				   " immutability, immutable_until, hold"
+				   " FROM blobs WHERE container = ?1 AND name = ?2"),
+			"it", job->container, job->change->ref.blob);
 	const struct store_conditions *conditions = job->change->conditions;
 	struct store_meta tags;
 	enum store_error error;
@@ -73,6 +74,19 @@ enum store_error change_begin(struct local *local, struct change_job *job, struc
 	    (!error || error == STORE_CONDITION_NOT_MET || error == STORE_LEASE_NOT_PRESENT))
 		return STORE_BLOB_NOT_FOUND;
 	return error == STORE_BLOB_EXISTS ? STORE_CONDITION_NOT_MET : error;
+}
+
+enum store_error change_end_lease(struct local *local, struct change_job *job,
+				  const struct blob_row *old)
+{
+	struct db *db = &local->writer.db;
+	uint8_t bytes[LEASE_BYTES];
+
+	if (!old->lease.duration_s || guard_lease_keep(&old->lease, bytes))
+		return STORE_OK;
+	return db_run(db, db_bind(DB_SQL(db, "UPDATE blobs SET lease = NULL WHERE container = ?1"
+					     " AND name = ?2"),
+				  "it", job->container, job->change->ref.blob));
 }
 
 enum store_error change_drop_data(struct local *local, int64_t chunk, int64_t content)
@@ -247,14 +261,25 @@ enum store_error change_put_row(struct local *local, struct change_job *job,
 enum store_error change_put_blob(struct local *local, void *context)
 {
 	struct change_job *job = context;
-	struct new_blob blob = { .length = job->change->upload->size,
-				 .has_crc64 = true,
+	const struct store_change *change = job->change;
+	struct new_blob blob = { .type = change->type ? change->type : STORE_BLOCK_BLOB,
+				 .has_crc64 = change->upload,
 				 .crc64 = job->result.crc64 };
 	struct blob_row old;
 	enum store_error error = change_begin(local, job, &old);
 
-	if (!error)
-		error = change_add_data(local, job, &blob.chunk, &blob.content);
+	if (change->upload) {
+		blob.length = change->upload->size;
+		if (!error)
+			error = change_add_data(local, job, &blob.chunk, &blob.content);
+	} else {
+		blob.length = change->size;
+		blob.sequence = change->sequence;
+		blob.seen = writer_tick(local);
+		if (!error)
+			error = runs_create(local, blob.seen, blob.type == STORE_APPEND_BLOB,
+					    &blob.content);
+	}
 	if (!error)
 		error = change_put_row(local, job, &old, &blob);
 	return error ? error : change_drop_staged(local, job);
@@ -282,6 +307,8 @@ enum store_error change_blob_update(struct local *local, void *context)
 	job->result.version = old.version;
 	if (change->set & STORE_SET_META)
 		error = history_version(local, job, &old);
+	if (!error)
+		error = change_pages_update(local, job, &old);
 	if (error)
 		return error;
 	leased = guard_lease_keep(&old.lease, lease);

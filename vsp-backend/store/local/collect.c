@@ -14,7 +14,7 @@
 
 #include "base/log.h"
 #include "store/local/backup_lock.h"
-#include "store/local/local.h"
+#include "store/local/runs.h"
 
 #define LOOK 256  /* rows of garbage looked at together */
 #define HOUR 3600 /* seconds */
@@ -227,6 +227,11 @@ static enum store_error drop_view(struct local *local, struct step *step, const 
 				       db_bind(DB_SQL(db, "DELETE FROM runs WHERE content = ?1"
 							  " AND offset = ?2 AND born = ?3"),
 					       "iii", item->what, runs[i].offset, runs[i].born));
+		if (!error)
+			error = db_run(db,
+				       db_bind(DB_SQL(db, "DELETE FROM journal WHERE content = ?1"
+							  " AND offset = ?2 AND born = ?3"),
+					       "iii", item->what, runs[i].offset, runs[i].born));
 	}
 	*done = count < room;
 	if (error || !*done || live)
@@ -243,9 +248,10 @@ static enum store_error drop_view(struct local *local, struct step *step, const 
 static enum store_error drop_blob(struct local *local, int64_t container, bool *row)
 {
 	struct db *db = &local->writer.db;
-	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT chunk, content, seen FROM blobs"
-					     " WHERE container = ?1 ORDER BY name LIMIT 1"),
-				  "i", container);
+	sqlite3_stmt *s =
+		db_bind(DB_SQL(db, "SELECT chunk, content, " LIVE_SEEN
+				   " FROM blobs WHERE container = ?1 ORDER BY name LIMIT 1"),
+			"i", container);
 	enum store_error error = db_row(db, s, row);
 	int64_t chunk, content, seen;
 
@@ -439,6 +445,11 @@ static bool stopping(struct collector *collector)
 	return stop;
 }
 
+static bool asked_to_stop(struct local *local)
+{
+	return stopping(&local->collector);
+}
+
 /* All garbage there is; what is leased is left. */
 static enum store_error collect(struct local *local, struct step *step)
 {
@@ -569,7 +580,7 @@ static void *collector_main(void *context)
 				if (writer_do(local, history_expire, &expired))
 					break;
 		}
-		if (collect(local, step))
+		if (collect(local, step) || fold_journals(local, asked_to_stop))
 			continue;
 		while (more && !stopping(&local->collector))
 			if (writer_do(local, shrink, &more))

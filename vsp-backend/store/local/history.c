@@ -26,8 +26,9 @@ static enum store_error keep(struct local *local, struct change_job *job, int64_
 	struct db *db = &local->writer.db;
 
 	return db_run(db, db_bind(DB_SQL(db, "INSERT INTO history(container, name, at, kind,"
-					     " deleted, until, " BLOB_STATE ")"
-					     " SELECT container, name, ?3, ?4, ?5, ?6, " BLOB_STATE
+					     " deleted, until, seen, " BLOB_STATE ")"
+					     " SELECT container, name, ?3, ?4, ?5, ?6, " LIVE_SEEN
+					     ", " BLOB_STATE
 					     " FROM blobs WHERE container = ?1 AND name = ?2"),
 				  "itiiii", job->container, job->change->ref.blob, at,
 				  (int64_t)kind, deleted, until));
@@ -55,24 +56,23 @@ enum store_error history_displace(struct local *local, struct change_job *job,
 	const struct store_keep *policy = &job->change->keep;
 	struct db *db = &local->writer.db;
 	int64_t now = job->tick * 100;
-	enum store_error error = STORE_OK;
+	enum store_error error;
 
-	if (old->seen)
-		error = db_run(db, db_bind(DB_SQL(db, "UPDATE contents SET live = 0 WHERE id = ?1"),
-					   "i", old->content));
-	if (error)
-		return error;
 	/* a version stays one, even when no new ones are made any more */
 	if (policy->versions || (replaced && old->version)) {
 		job->result.kept = true;
-		return keep(local, job, version_of(old), PAST_VERSION, 0, 0);
-	}
-	if (policy->retain_ns) {
+		error = keep(local, job, version_of(old), PAST_VERSION, 0, 0);
+	} else if (policy->retain_ns) {
 		job->result.kept = true;
-		return keep(local, job, job->tick, replaced ? PAST_SNAPSHOT : PAST_BLOB, now,
-			    now + policy->retain_ns);
+		error = keep(local, job, job->tick, replaced ? PAST_SNAPSHOT : PAST_BLOB, now,
+			     now + policy->retain_ns);
+	} else {
+		error = change_drop_state(local, old->chunk, old->content, old->seen);
 	}
-	return change_drop_state(local, old->chunk, old->content, old->seen);
+	if (error || !old->seen)
+		return error;
+	return db_run(db, db_bind(DB_SQL(db, "UPDATE contents SET live = 0 WHERE id = ?1"), "i",
+				  old->content));
 }
 
 enum store_error history_version(struct local *local, struct change_job *job,
@@ -246,8 +246,8 @@ static enum store_error restore(struct local *local, struct change_job *job, boo
 	struct db *db = &local->writer.db;
 	enum store_error error;
 
-	error = db_run(db, db_bind(DB_SQL(db, "INSERT INTO blobs(container, name, " BLOB_STATE ")"
-					      " SELECT container, name, " BLOB_STATE
+	error = db_run(db, db_bind(DB_SQL(db, "INSERT INTO blobs(container, name, seen, " BLOB_STATE
+					      ") SELECT container, name, seen, " BLOB_STATE
 					      " FROM history WHERE container = ?1 AND name = ?2"
 					      " AND kind = 3"),
 				   "it", job->container, job->change->ref.blob));
@@ -263,9 +263,9 @@ static enum store_error restore(struct local *local, struct change_job *job, boo
 		error = tags_restore(local, job);
 	if (error)
 		return error;
-	return db_run(db, db_bind(DB_SQL(db, "UPDATE contents SET live = 1 WHERE id ="
-					     " (SELECT content FROM blobs WHERE container = ?1"
-					     "  AND name = ?2 AND seen != 0)"),
+	return db_run(db, db_bind(DB_SQL(db, "UPDATE contents SET live = b.seen FROM blobs b"
+					     " WHERE b.container = ?1 AND b.name = ?2"
+					     " AND b.seen != 0 AND contents.id = b.content"),
 				  "it", job->container, job->change->ref.blob));
 }
 

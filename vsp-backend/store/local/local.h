@@ -397,13 +397,17 @@ void collector_wake(struct local *local);
 #define REHYDRATE_HIGH 0x100
 
 /*
- * All columns that a blob takes along when it becomes past: a snapshot, a version or
- * deleted.
+ * All columns that a blob takes along when it becomes past (a snapshot, a version or
+ * deleted), except for seen.
  */
-#define BLOB_STATE                                                                         \
-	"type, length, etag, modified, created, chunk, content, blocks, crc64, md5,"       \
-	" headers, meta, version, seen, sequence, sealed, tags, copy, tier, tier_changed," \
+#define BLOB_STATE                                                                   \
+	"type, length, etag, modified, created, chunk, content, blocks, crc64, md5," \
+	" headers, meta, version, sequence, sealed, tags, copy, tier, tier_changed," \
 	" rehydrate, immutability, immutable_until, hold"
+
+/* The column seen of a row of blobs, as a past state would have it. */
+#define LIVE_SEEN \
+	"CASE WHEN seen != 0 THEN (SELECT live FROM contents WHERE id = content) ELSE 0 END"
 
 /* For info_place(): of a row of blobs b, or of history b. */
 #define PLACE_NOW "0, 0, 0, 0"
@@ -446,6 +450,7 @@ struct change_job {
 	uint64_t *crcs; /* of the upload's extents */
 	int64_t container;
 	int64_t tick;
+	bool in_extents; /* the upload's data is not to live in SQLite */
 };
 
 enum store_error local_change(struct store *store, const struct store_change *change,
@@ -488,6 +493,9 @@ bool guard_lease_keep(const struct store_lease *lease, uint8_t bytes[LEASE_BYTES
 void guard_tier(enum store_tier *tier, int *rehydrate, int64_t *changed_ns);
 /* Both of the above, and the change's conditions. */
 enum store_error change_begin(struct local *local, struct change_job *job, struct blob_row *old);
+/* The bytes of the blob change: a lease that has ended can't be renewed any more. */
+enum store_error change_end_lease(struct local *local, struct change_job *job,
+				  const struct blob_row *old);
 /* Time and ETag of the change. */
 void change_stamp(struct local *local, struct change_job *job);
 /* Drops the reference that a replaced or deleted block held. */
@@ -526,6 +534,10 @@ job_fn change_put_blob, change_blob_update, change_blob_delete;
 job_fn change_put_block, change_put_block_list;
 job_fn change_account_update;
 job_fn change_blob_snapshot, change_blob_undelete;
+job_fn change_append, change_append_seal, change_pages_write, change_pages_clear;
+/* What BLOB_UPDATE does of page blobs only. */
+enum store_error change_pages_update(struct local *local, struct change_job *job,
+				     const struct blob_row *old);
 
 /*
  * history.c - what names meant before

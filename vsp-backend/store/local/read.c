@@ -6,34 +6,11 @@
 
 #include "base/crc64.h"
 #include "base/log.h"
-#include "store/local/local.h"
-
-/*
- * A lease.  A blob of one chunk has that one; a small one is a copy of its bytes;
- * one of many pieces is looked up in its content, which stays while the lease is held.
- */
-struct local_read {
-	struct store_read read;
-	struct lease *lease;
-	int64_t content;
-	struct chunk chunk;
-	void *bytes;
-	/*
-	 * With SUMS_ALWAYS: what was checked last, so that a door may ask where bytes are and
-	 * then for the bytes themselves, at the cost of one check.  Protected by lock.
-	 */
-	pthread_mutex_t lock;
-	uint64_t good_from, good_to;
-};
+#include "store/local/read.h"
 
 static struct local_read *to_read(struct store_read *read)
 {
 	return (struct local_read *)(void *)read;
-}
-
-static struct local *local_of(struct store_read *read)
-{
-	return to_local(read->store);
 }
 
 enum store_error local_container_stat(struct store *store, const struct store_ref *ref,
@@ -64,9 +41,9 @@ enum store_error local_container_stat(struct store *store, const struct store_re
 	return error;
 }
 
-#define ROW_NOW                                                              \
-	"SELECT " BLOB_COLUMNS ", " PLACE_NOW ", b.chunk, b.content, b.seen" \
-	" FROM containers c JOIN blobs b ON b.container = c.id"              \
+#define ROW_NOW                                                                  \
+	"SELECT " BLOB_COLUMNS ", " PLACE_NOW ", b.chunk, b.content, " LIVE_SEEN \
+	" FROM containers c JOIN blobs b ON b.container = c.id"                  \
 	" WHERE c.account = ?1 AND c.name = ?2 AND c.deleted = 0 AND b.name = ?3"
 #define ROW_PAST                                                                  \
 	"SELECT " BLOB_COLUMNS ", " PLACE_PAST ", b.chunk, b.content, b.seen"     \
@@ -206,9 +183,12 @@ static enum store_error open_in(struct local *local, struct db *db, const struct
 	}
 	chunk = sqlite3_column_int64(s, ROW_CHUNK);
 	r->content = sqlite3_column_int64(s, ROW_CONTENT);
+	r->at = sqlite3_column_int64(s, ROW_SEEN);
 	db_reset(s);
 	if (error)
 		return error;
+	if (r->at)
+		return lease_take(local, GARBAGE_VIEW, r->content, r->at, &r->lease);
 	if (r->content)
 		return lease_take(local, GARBAGE_CONTENT, r->content, 0, &r->lease);
 	if (chunk)
@@ -262,7 +242,8 @@ void local_read_close(struct store_read *read)
 	struct local_read *r = to_read(read);
 
 	if (r->lease)
-		lease_drop(local_of(read), r->lease);
+		lease_drop(read_local(read), r->lease);
+	read_runs_end(r);
 	store_blob_info_clear(&read->info);
 	pthread_mutex_destroy(&r->lock);
 	free(r->bytes);
@@ -271,19 +252,12 @@ void local_read_close(struct store_read *read)
 
 /* What is checked before the caller may have it; more is asked for in another call. */
 #define CHECK_STEP (1024u * 1024u)
-#define PARTS 16
-
-/* Bytes of one chunk. */
-struct part {
-	struct chunk chunk;
-	uint64_t offset, length; /* in the chunk */
-};
 
 /* The parts of a range of a blob of many pieces, or the first of them. */
 static enum store_error find_parts(struct local_read *r, uint64_t offset, uint64_t end,
 				   struct part *parts, size_t *count)
 {
-	struct local *local = local_of(&r->read);
+	struct local *local = read_local(&r->read);
 	struct reader *reader;
 	enum store_error error = reader_get(local, &reader);
 	sqlite3_stmt *s;
@@ -323,7 +297,7 @@ static enum store_error find_parts(struct local_read *r, uint64_t offset, uint64
 			break;
 		}
 		offset += part->length;
-		if (++*count == PARTS) {
+		if (++*count == READ_PARTS) {
 			db_reset(s);
 			break;
 		}
@@ -361,6 +335,14 @@ static enum store_error map_parts(struct local *local, const struct part *parts,
 		uint64_t good = part->length;
 		enum store_error error = STORE_OK;
 
+		if (part->bytes) {
+			if (*count == room)
+				break;
+			pieces[(*count)++] = (struct store_piece){ .fd = -1,
+								   .bytes = part->bytes,
+								   .length = good };
+			continue;
+		}
 		if (!checked)
 			error = sums_check(local, &part->chunk, part->offset, part->length, &budget,
 					   &good);
@@ -386,7 +368,7 @@ static uint64_t still_good(struct local_read *r, uint64_t offset, uint64_t lengt
 {
 	uint64_t good = 0;
 
-	if (local_of(&r->read)->verify != SUMS_ALWAYS)
+	if (read_local(&r->read)->verify != SUMS_ALWAYS)
 		return 0;
 	pthread_mutex_lock(&r->lock);
 	if (offset >= r->good_from && offset < r->good_to)
@@ -409,7 +391,7 @@ enum store_error local_read_map(struct store_read *read, uint64_t offset, uint64
 				struct store_piece *pieces, size_t room, size_t *count)
 {
 	struct local_read *r = to_read(read);
-	struct part parts[PARTS];
+	struct part parts[READ_PARTS];
 	size_t part_count = 0;
 	enum store_error error;
 	uint64_t good;
@@ -429,7 +411,11 @@ enum store_error local_read_map(struct store_read *read, uint64_t offset, uint64
 	good = still_good(r, offset, length);
 	if (good)
 		length = good;
-	if (r->content) {
+	if (r->at) {
+		error = read_runs_find(r, offset, offset + length, parts, &part_count);
+		if (error)
+			return error;
+	} else if (r->content) {
 		error = find_parts(r, offset, offset + length, parts, &part_count);
 		if (error)
 			return error;
@@ -437,7 +423,7 @@ enum store_error local_read_map(struct store_read *read, uint64_t offset, uint64
 		parts[part_count++] =
 			(struct part){ .chunk = r->chunk, .offset = offset, .length = length };
 	}
-	error = map_parts(local_of(read), parts, part_count, good, pieces, room, count);
+	error = map_parts(read_local(read), parts, part_count, good, pieces, room, count);
 	if (!error && !good)
 		set_good(r, offset, pieces, *count);
 	return error;

@@ -24,7 +24,8 @@
 /*
  * A blob's state; what it was keeps the same columns, see BLOB_STATE in local.h.
  * headers: see info.c; at most one of chunk and content is not 0; version: its id or 0;
- * seen: of a page or append blob: at what time its content is looked at, see runs.c;
+ * seen: of a page or append blob: at what time its content is looked at, see runs.h;
+ * of the blob itself only not 0, since contents.live says it;
  * lease: see guard.c; tags and copy: see info.c; the other numbers: enums of store.h
  */
 #define STATE_COLUMNS                                  \
@@ -132,11 +133,12 @@ static const char *const tables[] = {
 	"CREATE TRIGGER chunk_sums AFTER DELETE ON chunks WHEN old.file IS NOT NULL BEGIN"
 	" DELETE FROM sums WHERE chunk = old.id; END",
 
-	/* live, journal: see runs.c; 0 for a list of blocks */
+	/* live, appends, journal: see runs.h; 0 for a list of blocks */
 	"CREATE TABLE contents("
 	" id INTEGER PRIMARY KEY,"
 	" refs INTEGER NOT NULL,"
 	" live INTEGER NOT NULL DEFAULT 0,"
+	" appends INTEGER NOT NULL DEFAULT 0,"
 	" journal INTEGER NOT NULL DEFAULT 0)",
 	"CREATE INDEX contents_to_fold ON contents(journal) WHERE journal > 0",
 	/* block: the id of the block that starts with this piece, else NULL */
@@ -164,6 +166,13 @@ static const char *const tables[] = {
 	" chunk_offset INTEGER NOT NULL,"
 	" PRIMARY KEY (content, offset, born)) WITHOUT ROWID",
 	"CREATE INDEX runs_dead ON runs(content, died) WHERE died != 9223372036854775807",
+
+	/* the runs whose bytes are in SQLite: small writes, until they are folded */
+	"CREATE TABLE journal("
+	" content INTEGER NOT NULL,"
+	" offset INTEGER NOT NULL,"
+	" born INTEGER NOT NULL,"
+	" PRIMARY KEY (content, offset, born)) WITHOUT ROWID",
 
 	/* the uncommitted blocks of a name; container is NULL once they are garbage */
 	"CREATE TABLE staged("
