@@ -77,7 +77,7 @@ kunit: ## the driver's KUnit tests in the debug kernel; prints KTAP
 lint: ## style and static analysis of everything but the driver
 	$(Q)ci/lint
 
-bench: build ## measure beside the peers: all, or "make bench P6 P7" (BENCHFLAGS=--help for more)
+bench: build emulator driver ## measure beside the peers: all, or "make bench P6 P7" (BENCHFLAGS=--help for more)
 	$(Q)scripts/install-deps bench && tests/bench/bench $(BENCHFLAGS) $(filter P%,$(MAKECMDGOALS))
 
 P%: ; @:

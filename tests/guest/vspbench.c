@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: MIT
+/*
+ * vspbench - many clients that read, by one way or another, for a while
+ *
+ * usage: vspbench way=device|http|disk [NAME=VALUE]...
+ *
+ *   clients=N     processes, or with threads=1 threads of one process (1)
+ *   seconds=N     how long (3)
+ *   size=N        bytes that each read brings (4096)
+ *   heads=FILE    device, http: request heads, one after the other; client I begins with head I
+ *   dev=PATH      device: the node (/dev/azure_blob); disk: a block device, read with O_DIRECT
+ *   host=ADDRESS, port=N   http: the server; a connection for each client is kept
+ *   span=N        disk: reads are taken in order from the first N bytes (1 GiB)
+ *
+ * Every client has its memory touched and its file or connection open before the clock starts.
+ * Prints one line of JSON: reads, bytes, seconds, and of the first client the median and the 99th
+ * percentile of its reads in microseconds.  A read that fails ends it all with a message.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vspraw.h"
+
+#define RESPONSE 16384u
+#define MOST_CLIENTS 1000u
+#define MOST_HEADS 4096u
+#define SAMPLES (1u << 20)
+
+enum way {
+	DEVICE,
+	HTTP,
+	DISK
+};
+
+static enum way way;
+static unsigned int clients = 1, seconds = 3;
+static bool threads;
+static size_t size = 4096;
+static uint64_t span = 1u << 30;
+static const char *dev, *host, *heads_file;
+static uint16_t port;
+
+static const char *head[MOST_HEADS];
+static size_t head_length[MOST_HEADS];
+static unsigned int head_count;
+
+/* Shared by all processes */
+struct shared {
+	atomic_uint ready, go, stop, failed;
+	_Atomic uint64_t reads;
+	uint32_t samples;
+	uint32_t sample[SAMPLES]; /* nanoseconds, of the first client */
+};
+static struct shared *shared;
+
+struct client {
+	unsigned int number;
+	int fd;
+	unsigned char *data, *response;
+	uint64_t at;
+};
+
+static void __attribute__((format(printf, 1, 2), noreturn)) fail(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	fputs("vspbench: ", stderr);
+	vfprintf(stderr, format, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+	if (shared)
+		atomic_store(&shared->failed, 1);
+	_exit(1);
+}
+
+static uint64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void read_heads(void)
+{
+	struct stat st;
+	char *text, *end;
+	int fd = open(heads_file, O_RDONLY);
+
+	if (fd < 0 || fstat(fd, &st))
+		fail("%s: %s", heads_file, strerror(errno));
+	text = calloc(1, (size_t)st.st_size + 1);
+	if (!text || read(fd, text, (size_t)st.st_size) != st.st_size)
+		fail("%s: cannot be read", heads_file);
+	close(fd);
+	while ((end = strstr(text, "\r\n\r\n")) && head_count < MOST_HEADS) {
+		head[head_count] = text;
+		head_length[head_count++] = (size_t)(end + 4 - text);
+		text = end + 4;
+	}
+	if (!head_count)
+		fail("%s: no request head in it", heads_file);
+}
+
+/* Memory as a program's own that was used before: no page faults in what is measured. */
+static unsigned char *memory(size_t bytes)
+{
+	unsigned char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (p == MAP_FAILED)
+		fail("no memory");
+	memset(p, 1, bytes);
+	return p;
+}
+
+static void open_client(struct client *c)
+{
+	c->data = memory(size);
+	c->response = memory(RESPONSE);
+	if (way == HTTP) {
+		struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
+		int one = 1;
+
+		if (inet_pton(AF_INET, host, &to.sin_addr) != 1)
+			fail("host=%s is no IPv4 address", host);
+		c->fd = socket(AF_INET, SOCK_STREAM, 0);
+		if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof(to)))
+			fail("%s:%u: %s", host, port, strerror(errno));
+		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		return;
+	}
+	c->fd = open(dev, way == DISK ? O_RDONLY | O_DIRECT : O_RDWR);
+	if (c->fd < 0)
+		fail("%s: %s", dev, strerror(errno));
+}
+
+static const char *status_of(const char *answer)
+{
+	return strncmp(answer, "HTTP/1.1 ", 9) ? "no answer" : answer + 9;
+}
+
+static void read_device(struct client *c, unsigned int which)
+{
+	unsigned char raw[RAW_SIZE] = { 0 };
+
+	raw_set(raw, NR_F0, RAW_TIMEOUT, 60000);
+	raw_set(raw, NR_F0, RAW_REQUEST_LEN, head_length[which]);
+	raw_set(raw, NR_F0, RAW_RESPONSE_LEN, RESPONSE);
+	raw_set(raw, NR_F0, RAW_DATA_LEN, size);
+	raw_set(raw, NR_F0, RAW_REQUEST_BUFFER, (uintptr_t)head[which]);
+	raw_set(raw, NR_F0, RAW_RESPONSE_BUFFER, (uintptr_t)c->response);
+	raw_set(raw, NR_F0, RAW_DATA_BUFFER, (uintptr_t)c->data);
+	if (ioctl(c->fd, NR_F0, raw))
+		fail("%s: %s", dev, strerror(errno));
+	if (raw_get(raw, NR_F0, RAW_STATUS))
+		fail("status 0x%x", raw_get(raw, NR_F0, RAW_STATUS));
+	if (status_of((char *)c->response)[0] != '2')
+		fail("answer: %.60s", (char *)c->response);
+}
+
+static void read_http(struct client *c, unsigned int which)
+{
+	size_t have = 0, body = 0, length;
+	char *end, *field;
+	ssize_t n;
+
+	if (send(c->fd, head[which], head_length[which], MSG_NOSIGNAL) !=
+	    (ssize_t)head_length[which])
+		fail("send: %s", strerror(errno));
+	do {
+		n = recv(c->fd, c->response + have, RESPONSE - 1 - have, 0);
+		if (n <= 0)
+			fail("recv: %s", n ? strerror(errno) : "closed");
+		have += (size_t)n;
+		c->response[have] = 0;
+		end = strstr((char *)c->response, "\r\n\r\n");
+	} while (!end && have < RESPONSE - 1);
+	if (!end || status_of((char *)c->response)[0] != '2')
+		fail("answer: %.60s", (char *)c->response);
+	field = strcasestr((char *)c->response, "\r\ncontent-length:");
+	length = field && field < end ? strtoul(field + 17, NULL, 10) : 0;
+	if (length != size)
+		fail("%zu bytes instead of %zu", length, size);
+	body = have - (size_t)(end + 4 - (char *)c->response);
+	memcpy(c->data, end + 4, body);
+	while (body < length) {
+		n = recv(c->fd, c->data + body, length - body, 0);
+		if (n <= 0)
+			fail("recv: %s", n ? strerror(errno) : "closed");
+		body += (size_t)n;
+	}
+}
+
+static void read_disk(struct client *c)
+{
+	ssize_t n = pread(c->fd, c->data, size, (off_t)c->at);
+
+	if (n != (ssize_t)size)
+		fail("%s: %s", dev, n < 0 ? strerror(errno) : "short read");
+	c->at = (c->at + size * clients) % (span / size * size);
+}
+
+static void run(struct client *c)
+{
+	unsigned int which = c->number;
+	uint64_t reads = 0;
+
+	open_client(c);
+	c->at = (uint64_t)c->number * size % (span / size * size);
+	atomic_fetch_add(&shared->ready, 1);
+	while (!atomic_load(&shared->go))
+		usleep(1000);
+	while (!atomic_load_explicit(&shared->stop, memory_order_relaxed)) {
+		uint64_t start = now();
+
+		if (way == DISK)
+			read_disk(c);
+		else if (way == HTTP)
+			read_http(c, which++ % head_count);
+		else
+			read_device(c, which++ % head_count);
+		reads++;
+		if (!c->number && shared->samples < SAMPLES)
+			shared->sample[shared->samples++] = (uint32_t)(now() - start);
+	}
+	atomic_fetch_add(&shared->reads, reads);
+}
+
+static void *run_thread(void *context)
+{
+	run(context);
+	return NULL;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void take_options(int argc, char **argv)
+{
+	const char *name = NULL;
+
+	for (int i = 1; i < argc; i++) {
+		char *value = strchr(argv[i], '=');
+
+		if (!value)
+			fail("%s: NAME=VALUE is wanted", argv[i]);
+		*value++ = 0;
+		if (!strcmp(argv[i], "way"))
+			name = value;
+		else if (!strcmp(argv[i], "clients"))
+			clients = (unsigned int)strtoul(value, NULL, 10);
+		else if (!strcmp(argv[i], "threads"))
+			threads = *value == '1';
+		else if (!strcmp(argv[i], "seconds"))
+			seconds = (unsigned int)strtoul(value, NULL, 10);
+		else if (!strcmp(argv[i], "size"))
+			size = strtoul(value, NULL, 10);
+		else if (!strcmp(argv[i], "span"))
+			span = strtoull(value, NULL, 10);
+		else if (!strcmp(argv[i], "heads"))
+			heads_file = value;
+		else if (!strcmp(argv[i], "dev"))
+			dev = value;
+		else if (!strcmp(argv[i], "host"))
+			host = value;
+		else if (!strcmp(argv[i], "port"))
+			port = (uint16_t)strtoul(value, NULL, 10);
+		else
+			fail("there is no option %s", argv[i]);
+	}
+	if (name && !strcmp(name, "device"))
+		way = DEVICE;
+	else if (name && !strcmp(name, "http") && host && port)
+		way = HTTP;
+	else if (name && !strcmp(name, "disk") && dev)
+		way = DISK;
+	else
+		fail("way=device, way=http host= port=, or way=disk dev= is wanted");
+	if (!dev)
+		dev = "/dev/azure_blob";
+	if (!clients || clients > MOST_CLIENTS || !seconds || !size || span < size)
+		fail("clients is 1 to %u, seconds and size 1 or more, span not less than size",
+		     MOST_CLIENTS);
+	if (way != DISK && !heads_file)
+		fail("heads=FILE is wanted");
+}
+
+int main(int argc, char **argv)
+{
+	static struct client client[MOST_CLIENTS];
+	static pthread_t thread[MOST_CLIENTS];
+	uint64_t start, end;
+
+	take_options(argc, argv);
+	if (way != DISK)
+		read_heads();
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	if (shared == MAP_FAILED)
+		fail("no memory");
+	for (unsigned int i = 0; i < clients; i++) {
+		client[i].number = i;
+		if (threads) {
+			if (pthread_create(&thread[i], NULL, run_thread, &client[i]))
+				fail("no thread");
+		} else {
+			pid_t pid = fork();
+
+			if (pid < 0)
+				fail("fork: %s", strerror(errno));
+			if (!pid) {
+				run(&client[i]);
+				_exit(0);
+			}
+		}
+	}
+	while (atomic_load(&shared->ready) < clients && !atomic_load(&shared->failed))
+		usleep(1000);
+	start = now();
+	atomic_store(&shared->go, 1);
+	while (now() - start < (uint64_t)seconds * 1000000000u && !atomic_load(&shared->failed))
+		usleep(10000);
+	atomic_store(&shared->stop, 1);
+	for (unsigned int i = 0; i < clients; i++) {
+		int status = 0;
+
+		if (threads)
+			pthread_join(thread[i], NULL);
+		else if (wait(&status) < 0 || status)
+			atomic_store(&shared->failed, 1);
+	}
+	/* Reads that were under way at the end are counted, and so is their time. */
+	end = now();
+	if (atomic_load(&shared->failed))
+		return 1;
+	qsort(shared->sample, shared->samples, sizeof(shared->sample[0]), by_value);
+	printf("{\"reads\": %llu, \"bytes\": %llu, \"seconds\": %.6f, \"median_us\": %.3f, "
+	       "\"p99_us\": %.3f}\n",
+	       (unsigned long long)shared->reads, (unsigned long long)(shared->reads * size),
+	       (double)(end - start) / 1e9,
+	       shared->samples ? shared->sample[shared->samples / 2] / 1e3 : 0,
+	       shared->samples ? shared->sample[shared->samples / 100 * 99] / 1e3 : 0);
+	return 0;
+}
