@@ -453,6 +453,8 @@ enum err err_of_store(enum store_error error)
 		return ERR_PENDING_COPY;
 	case STORE_COPY_ID_MISMATCH:
 		return ERR_COPY_ID_MISMATCH;
+	case STORE_SOURCE_NOT_FOUND:
+		return ERR_CANNOT_VERIFY_COPY_SOURCE;
 	case STORE_SOURCE_CONDITION:
 		return ERR_SOURCE_CONDITION_NOT_MET;
 	case STORE_IO:

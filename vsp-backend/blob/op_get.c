@@ -51,6 +51,25 @@ static void add_optional(struct answer *a, const char *name, const char *value)
 		answer_add(a, name, value);
 }
 
+/* Where the blob was copied from. */
+static void add_copy(struct answer *a, const struct store_blob_info *info)
+{
+	struct store_copy copy;
+	char progress[48];
+
+	if (!store_copy_read(&info->copy, &copy))
+		return;
+	snprintf(progress, sizeof(progress), "%" PRIu64 "/%" PRIu64, copy.copied, copy.total);
+	answer_add(a, "x-ms-copy-id", copy.id);
+	answer_add(a, "x-ms-copy-source", copy.source);
+	answer_add(a, "x-ms-copy-status", copy.status);
+	answer_add(a, "x-ms-copy-progress", progress);
+	if (copy.done_ns)
+		answer_add_time(a, "x-ms-copy-completion-time", copy.done_ns);
+	if (*copy.description)
+		answer_add(a, "x-ms-copy-status-description", copy.description);
+}
+
 /* What Get Blob and Get Blob Properties both say. */
 static void add_info(struct answer *a, const struct store_blob_info *info)
 {
@@ -71,6 +90,7 @@ static void add_info(struct answer *a, const struct store_blob_info *info)
 	if (info->version && info->current)
 		answer_add(a, "x-ms-is-current-version", "true");
 	lease_add_headers(a, &info->lease);
+	add_copy(a, info);
 	if (info->tags.length)
 		answer_add_u64(a, "x-ms-tag-count", tags_count(&info->tags));
 	answer_add(a, "x-ms-server-encrypted", "false");

@@ -33,6 +33,7 @@ struct page {
 	bool metadata;
 	unsigned int past;
 	bool tags;
+	bool copy;
 };
 
 /**
@@ -44,6 +45,7 @@ struct list_query {
 	struct store_list store;
 	bool metadata;
 	bool tags;
+	bool copy;
 	bool has_max;
 	char *marker;
 	const char *marker_text;
@@ -63,8 +65,8 @@ static struct svc_answer *parse_words(const struct rq *rq, const char *at, struc
 	} past[] = { { "snapshots", STORE_LIST_SNAPSHOTS },
 		     { "versions", STORE_LIST_VERSIONS },
 		     { "deleted", STORE_LIST_DELETED } };
-	static const char *const empty[] = { "copy", "immutabilitypolicy", "legalhold",
-					     "permissions", "system" };
+	static const char *const empty[] = { "immutabilitypolicy", "legalhold", "permissions",
+					     "system" };
 
 	while (*at) {
 		size_t n = strcspn(at, ","), i;
@@ -76,6 +78,8 @@ static struct svc_answer *parse_words(const struct rq *rq, const char *at, struc
 			q->metadata = true;
 		} else if (word_is(at, n, "tags")) {
 			q->tags = true;
+		} else if (word_is(at, n, "copy")) {
+			q->copy = true;
 		} else if (word_is(at, n, "deletedwithversions")) {
 			return rq_unsupported(rq, "include=deletedwithversions");
 		} else if (word_is(at, n, "snapshots") || word_is(at, n, "versions") ||
@@ -187,6 +191,7 @@ static void start_page(const struct rq *rq, struct page *page, const struct list
 	page->metadata = q->metadata;
 	page->past = q->store.past;
 	page->tags = q->tags;
+	page->copy = q->copy;
 	list_open(rq, &page->xml);
 	if (rq->target.container)
 		xml_attribute(&page->xml, "ContainerName", rq->target.container,
@@ -280,7 +285,25 @@ static void add_optional(struct azb_buf *xml, const char *element, const char *v
 	xml_element_z(xml, element, value ? value : "");
 }
 
-static void add_properties(struct azb_buf *xml, const struct store_blob_info *info)
+static void add_copy(struct azb_buf *xml, const struct store_blob_info *info)
+{
+	struct store_copy copy;
+
+	if (!store_copy_read(&info->copy, &copy))
+		return;
+	xml_element_z(xml, "CopyId", copy.id);
+	xml_element_z(xml, "CopyStatus", copy.status);
+	xml_element_z(xml, "CopySource", copy.source);
+	azb_buf_printf(xml, "<CopyProgress>%" PRIu64 "/%" PRIu64 "</CopyProgress>", copy.copied,
+		       copy.total);
+	if (copy.done_ns)
+		add_date(xml, "CopyCompletionTime", copy.done_ns);
+	if (*copy.description)
+		xml_element_z(xml, "CopyStatusDescription", copy.description);
+}
+
+static void add_properties(const struct page *page, struct azb_buf *xml,
+			   const struct store_blob_info *info)
 {
 	const struct store_headers *h = &info->headers;
 	char md5[AZB_BASE64_LENGTH(16) + 1];
@@ -314,6 +337,8 @@ static void add_properties(struct azb_buf *xml, const struct store_blob_info *in
 				left > 0 ? (uint64_t)left / DAY_NS : 0);
 	}
 	lease_add_xml(xml, &info->lease);
+	if (page->copy)
+		add_copy(xml, info);
 	if (info->tags.length)
 		xml_element_u64(xml, "TagCount", tags_count(&info->tags));
 	azb_buf_puts(xml, "<ServerEncrypted>false</ServerEncrypted></Properties>");
@@ -341,7 +366,7 @@ static bool add_blob(void *context, const char *name, const struct store_blob_in
 		if (info->version && info->current)
 			azb_buf_puts(xml, "<IsCurrentVersion>true</IsCurrentVersion>");
 	}
-	add_properties(xml, info);
+	add_properties(page, xml, info);
 	if (page->metadata)
 		add_metadata(xml, &info->meta);
 	if (page->tags && info->tags.length)

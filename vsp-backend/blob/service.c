@@ -38,6 +38,9 @@ enum {
 	H_TIER = 1 << 11,
 	H_REHYDRATE = 1 << 12,
 	H_LEASING = 1 << 13,
+	H_SOURCE = 1 << 14,  /* x-ms-copy-source: it makes another operation of it */
+	H_COPYING = 1 << 15, /* what only copies of whole blobs have */
+	H_ABORT = 1 << 16,
 	/* not headers: the parameters snapshot and versionid */
 	P_SNAPSHOT = 1 << 24,
 	P_VERSION = 1 << 25,
@@ -78,7 +81,10 @@ static const struct header_rule header_rules[] = {
 	{ "x-ms-access-tier", H_TIER },
 	{ "x-ms-blob-content-length", 0 },
 	{ "x-ms-blob-sequence-number", 0 },
-	{ "x-ms-copy-*", 0 },
+	{ "x-ms-copy-action", H_ABORT },
+	{ "x-ms-copy-source", H_SOURCE },
+	{ "x-ms-copy-source-authorization", H_SOURCE },
+	{ "x-ms-copy-source-*", H_COPYING },
 	{ "x-ms-default-encryption-scope", 0 },
 	{ "x-ms-deny-encryption-scope-override", 0 },
 	{ "x-ms-encryption-*", 0 },
@@ -88,8 +94,9 @@ static const struct header_rule header_rules[] = {
 	{ "x-ms-immutability-policy-*", 0 },
 	{ "x-ms-legal-hold", 0 },
 	{ "x-ms-rehydrate-priority", H_REHYDRATE },
-	{ "x-ms-requires-sync", 0 },
-	{ "x-ms-source-*", 0 },
+	{ "x-ms-requires-sync", H_COPYING },
+	{ "x-ms-source-encryption-*", 0 },
+	{ "x-ms-source-*", H_SOURCE },
 	{ "x-ms-structured-*", 0 },
 	{ "x-ms-tags", H_TAGS },
 	{ "x-ms-upn", 0 },
@@ -143,6 +150,12 @@ static const struct op ops[] = {
 	{ "GET", BLOB, NULL, "metadata", op_blob_properties, H_GUARD | P_PAST, false },
 	{ "GET", BLOB, NULL, "blocklist", op_get_block_list, H_GUARD | P_PAST, false },
 	{ "GET", BLOB, NULL, "tags", op_get_tags, H_GUARD | P_PAST, false },
+	{ "PUT", BLOB, NULL, NULL, op_copy_blob,
+	  H_META | H_CONTENT | H_TYPE | H_GUARD | H_TAGS | H_TIER | H_REHYDRATE | H_SOURCE |
+		  H_COPYING,
+	  true },
+	{ "PUT", BLOB, NULL, "copy", op_abort_copy, H_LEASE | H_ABORT, true },
+	{ "PUT", BLOB, NULL, "block", op_put_block_from_url, H_LEASE | H_SOURCE, true },
 	{ "PUT", BLOB, NULL, NULL, op_put_blob,
 	  H_META | H_CONTENT | H_TYPE | H_CRC64 | H_GUARD | H_TAGS | H_TIER, true },
 	{ "PUT", BLOB, NULL, "block", op_put_block, H_CRC64 | H_LEASE, true },
@@ -176,11 +189,19 @@ static const struct op *find_op(const struct rq *rq)
 	const char *restype = target_param(t, "restype");
 	const char *comp = target_param(t, "comp");
 
-	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++)
-		if (ops[i].level == level && method_fits(&ops[i], &rq->head->method) &&
-		    same(ops[i].restype, restype) && same(ops[i].comp, comp))
+	const struct op *found = NULL;
+
+	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++) {
+		if (ops[i].level != level || !method_fits(&ops[i], &rq->head->method) ||
+		    !same(ops[i].restype, restype) || !same(ops[i].comp, comp))
+			continue;
+		/* with a source it is another operation, where there is one */
+		if (!(ops[i].headers & H_SOURCE) == !head_get(rq->head, "x-ms-copy-source"))
 			return &ops[i];
-	return NULL;
+		if (!found && !(ops[i].headers & H_SOURCE))
+			found = &ops[i];
+	}
+	return found;
 }
 
 static const struct header_rule *find_rule(const struct head_str *name)

@@ -58,6 +58,7 @@ const char *store_error_name(enum store_error error)
 		[STORE_PENDING_COPY] = "a copy is pending",
 		[STORE_COPY_ID_MISMATCH] = "another copy id",
 		[STORE_SOURCE_CONDITION] = "source condition not met",
+		[STORE_SOURCE_NOT_FOUND] = "source not found",
 		[STORE_SNAPSHOTS_PRESENT] = "blob has snapshots",
 		[STORE_CURRENT_VERSION] = "version is the current one",
 		[STORE_APPEND_POSITION] = "another append position",

@@ -83,6 +83,7 @@ enum store_error {
 	STORE_VIEW_UNRELATED, /* a past state of another content: the blob was replaced since */
 	STORE_VIEW_NEWER,     /* a past state that is not older */
 	STORE_PAST_NOT_FOUND, /* a past state to compare with */
+	STORE_SOURCE_NOT_FOUND,
 };
 
 /* A short text for logs. */
@@ -452,6 +453,7 @@ struct store_digest {
  * @rehydrating: SET_TIER: the new tier is not in effect yet.
  * @offset, @block_count: APPEND: where it went, and how many there are now.
  * @sequence: PAGES_*, BLOB_UPDATE: of a page blob now.
+ * @has_crc64, @has_md5, @md5: COPY_BLOB: what is known of the bytes.
  */
 struct store_result {
 	uint64_t etag;
@@ -467,6 +469,9 @@ struct store_result {
 	uint64_t offset;
 	uint32_t block_count;
 	uint64_t sequence;
+	bool has_crc64;
+	bool has_md5;
+	uint8_t md5[16];
 };
 
 /**
@@ -595,6 +600,12 @@ enum store_change_kind {
 	STORE_PAGES_CLEAR,
 	/* ref.account alone; uses: settings */
 	STORE_ACCOUNT_UPDATE,
+	/*
+	 * uses: conditions, source, source_conditions, set, headers, meta, tags, tier, copy.
+	 * The blob becomes what the source is; its data is shared, not copied.  What @set has
+	 * comes from the change in place of the source.
+	 */
+	STORE_COPY_BLOB,
 	STORE_CHANGE_KINDS, /* how many there are, and none itself */
 };
 
@@ -623,7 +634,8 @@ struct store_lease_change {
 
 #define STORE_SET_META (1u << 0)
 #define STORE_SET_HEADERS (1u << 1)
-#define STORE_SET_ACL (1u << 2)       /* public_access and acl */
+#define STORE_SET_ACL (1u << 2) /* public_access and acl */
+#define STORE_SET_TAG_LIST (1u << 3)
 #define STORE_SET_SIZE (1u << 16)     /* of a page blob */
 #define STORE_SET_SEQUENCE (1u << 17) /* of a page blob */
 
@@ -671,6 +683,9 @@ struct store_change {
 	bool rehydrate_high;
 	struct store_meta tags;
 	struct store_settings settings;
+	struct store_ref source;
+	const struct store_conditions *source_conditions;
+	const struct store_copy *copy;
 	const struct store_effect *effect;
 };
 

@@ -159,6 +159,7 @@ static enum store_error run(struct local *local, void *context)
 		[STORE_APPEND_SEAL] = change_append_seal,
 		[STORE_PAGES_WRITE] = change_pages_write,
 		[STORE_PAGES_CLEAR] = change_pages_clear,
+		[STORE_COPY_BLOB] = change_copy_blob,
 	};
 	struct change_job *job = context;
 	enum store_error error;

@@ -67,7 +67,8 @@ enum store_error change_begin(struct local *local, struct change_job *job, struc
 					       old->etag, old->modified_ns);
 	if (!error)
 		error = guard_change(job, old);
-	if (job->change->kind == STORE_PUT_BLOB || job->change->kind == STORE_PUT_BLOCK_LIST)
+	if (job->change->kind == STORE_PUT_BLOB || job->change->kind == STORE_PUT_BLOCK_LIST ||
+	    job->change->kind == STORE_COPY_BLOB)
 		return error || job->change->keep.versions ? error : guard_immutable(old);
 	/* these need a blob that is there, and "exists" is no more than a condition */
 	if (!old->exists &&

@@ -565,7 +565,7 @@ enum store_error history_delete_one(struct local *local, struct change_job *job)
 enum store_error history_expire(struct local *local, void *more);
 /* One row of a deleted container; *row: there was one. */
 enum store_error history_drop_first(struct local *local, int64_t container, bool *row);
-job_fn change_lease, change_set_tier, change_set_tags;
+job_fn change_lease, change_set_tier, change_set_tags, change_copy_blob;
 
 /* tags.c: the index of a blob's tags; what was there before goes. */
 enum store_error tags_index(struct local *local, struct change_job *job,

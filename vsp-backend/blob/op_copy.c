@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT
+/* Copy Blob, Abort Copy Blob, Copy Blob From URL, Put Blob From URL. */
+#include "op.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "lease.h"
+#include "source.h"
+#include "tags.h"
+#include "tier.h"
+
+#define MIB (1024ull * 1024ull)
+/* The reference: sources of the two operations that answer when all is copied. */
+#define COPY_SYNC_MAX (256 * MIB)
+#define PUT_FROM_URL_MAX (5000 * MIB)
+
+enum kind {
+	COPY_ASYNC, /* Copy Blob */
+	COPY_SYNC,  /* Copy Blob From URL */
+	PUT_FROM_URL,
+};
+
+/**
+ * struct copying - a request while it is done
+ * @id: of the copy.
+ */
+struct copying {
+	enum kind kind;
+	struct source *source;
+	struct conditions conditions;
+	struct headers headers;
+	struct azb_buf meta;
+	struct azb_buf tags;
+	struct checksums sums;
+	char id[LEASE_ID_ROOM];
+};
+
+static bool is_true(const struct rq *rq, const char *name)
+{
+	const struct head_str *value = head_get(rq->head, name);
+
+	return value && head_str_is_nocase(value, "true");
+}
+
+static struct svc_answer *bad_header(const struct rq *rq, const char *name)
+{
+	return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, name);
+}
+
+/* Headers that only some of the three know. */
+static struct svc_answer *check_kind(const struct rq *rq, enum kind kind)
+{
+	static const struct {
+		const char *name;
+		bool known[3];
+	} rules[] = {
+		{ "x-ms-source-lease-id", { true, false, false } },
+		{ "x-ms-rehydrate-priority", { true, false, false } },
+		{ "x-ms-source-content-md5", { false, true, true } },
+		{ "x-ms-source-content-crc64", { false, true, true } },
+		{ "x-ms-copy-source-authorization", { false, true, true } },
+		{ "x-ms-copy-source-tag-option", { false, true, true } },
+		{ "x-ms-copy-source-blob-properties", { false, false, true } },
+		{ "x-ms-blob-content-type", { false, false, true } },
+		{ "x-ms-blob-content-encoding", { false, false, true } },
+		{ "x-ms-blob-content-language", { false, false, true } },
+		{ "x-ms-blob-content-disposition", { false, false, true } },
+		{ "x-ms-blob-content-md5", { false, false, true } },
+		{ "x-ms-blob-cache-control", { false, false, true } },
+		{ "x-ms-source-range", { false, false, false } },
+	};
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++)
+		if (!rules[i].known[kind] && head_get(rq->head, rules[i].name))
+			return rq_fail_header(rq, ERR_UNSUPPORTED_HEADER, rules[i].name);
+	return NULL;
+}
+
+static struct svc_answer *choose_kind(const struct rq *rq, enum kind *kind)
+{
+	const struct head_str *type = head_get(rq->head, "x-ms-blob-type");
+	const struct head_str *sync = head_get(rq->head, "x-ms-requires-sync");
+
+	if (sync && !head_str_is_nocase(sync, "true") && !head_str_is_nocase(sync, "false"))
+		return bad_header(rq, "x-ms-requires-sync");
+	if (type && !head_str_is(type, "BlockBlob"))
+		return bad_header(rq, "x-ms-blob-type");
+	if (type && sync)
+		return rq_fail_header(rq, ERR_UNSUPPORTED_HEADER, "x-ms-requires-sync");
+	*kind = type ? PUT_FROM_URL : is_true(rq, "x-ms-requires-sync") ? COPY_SYNC : COPY_ASYNC;
+	if (rq->head->chunked || rq->head->content_length > 0)
+		return bad_header(rq, "Content-Length");
+	return check_kind(rq, *kind);
+}
+
+/* Whether tags come from the request, as they do unless the request says COPY. */
+static struct svc_answer *read_tags(const struct rq *rq, struct copying *c, unsigned int *set)
+{
+	static const char option[] = "x-ms-copy-source-tag-option";
+	const struct head_str *value = head_get(rq->head, option);
+	bool copy = value && head_str_is_nocase(value, "COPY");
+
+	if (value && !copy && !head_str_is_nocase(value, "REPLACE"))
+		return bad_header(rq, option);
+	if (copy && head_get(rq->head, "x-ms-tags"))
+		return bad_header(rq, option);
+	if (!copy)
+		*set |= STORE_SET_TAG_LIST;
+	return tags_of_header(rq, &c->tags);
+}
+
+static void add_md5_of_source(const struct store_blob_info *info, struct headers *headers)
+{
+	/* it is of the bytes, and those are the same */
+	headers->store.has_md5 = info->headers.has_md5;
+	memcpy(headers->store.md5, info->headers.md5, sizeof(headers->store.md5));
+}
+
+/* Where a header is not given, Put Blob From URL takes the source's, unless it is told not to. */
+static struct svc_answer *read_properties(const struct rq *rq, struct copying *c,
+					  const struct store_blob_info *info,
+					  struct store_change *change)
+{
+	static const char option[] = "x-ms-copy-source-blob-properties";
+	const struct head_str *value = head_get(rq->head, option);
+	const struct store_headers *from = &info->headers;
+	struct store_headers *to = &c->headers.store;
+	struct svc_answer *answer;
+
+	if (value && !is_true(rq, option) && !head_str_is_nocase(value, "false"))
+		return bad_header(rq, option);
+	answer = headers_parse(rq, false, &c->headers);
+	if (answer)
+		return answer;
+	if (to->has_md5 && from->has_md5 && memcmp(to->md5, from->md5, sizeof(to->md5)) != 0)
+		return rq_fail(rq, ERR_MD5_MISMATCH);
+	add_md5_of_source(info, &c->headers);
+	change->set |= STORE_SET_HEADERS;
+	change->headers = to;
+	if (value && !is_true(rq, option)) {
+		change->set |= STORE_SET_META;
+		return NULL;
+	}
+	if (!to->content_type)
+		to->content_type = from->content_type;
+	if (!to->content_encoding)
+		to->content_encoding = from->content_encoding;
+	if (!to->content_language)
+		to->content_language = from->content_language;
+	if (!to->content_disposition)
+		to->content_disposition = from->content_disposition;
+	if (!to->cache_control)
+		to->cache_control = from->cache_control;
+	return NULL;
+}
+
+/* What the source is, looked at before the change, which makes sure that it is still so. */
+static struct svc_answer *check_source(const struct rq *rq, const struct copying *c,
+				       const struct store_blob_info *info)
+{
+	if (info->type != STORE_BLOCK_BLOB && c->kind != COPY_ASYNC)
+		return rq_fail(rq, ERR_INVALID_BLOB_TYPE);
+	if (c->kind != COPY_ASYNC && info->tier == STORE_TIER_ARCHIVE)
+		return rq_fail(rq, info->rehydrate ? ERR_BLOB_BEING_REHYDRATED : ERR_BLOB_ARCHIVED);
+	if ((c->kind == COPY_SYNC && info->length > COPY_SYNC_MAX) ||
+	    (c->kind == PUT_FROM_URL && info->length > PUT_FROM_URL_MAX))
+		return err_answer_text(&rq->to, 409, "CannotVerifyCopySource",
+				       "The source is larger than this operation copies.", NULL);
+	if (c->sums.has_md5 && info->headers.has_md5 &&
+	    memcmp(c->sums.md5, info->headers.md5, sizeof(c->sums.md5)) != 0)
+		return rq_fail(rq, ERR_MD5_MISMATCH);
+	if (c->sums.has_crc64 && info->has_crc64 && c->sums.crc64 != info->crc64)
+		return rq_fail(rq, ERR_CRC64_MISMATCH);
+	return NULL;
+}
+
+static struct svc_answer *copied(const struct answer_to *to, const struct store_result *result,
+				 void *context)
+{
+	const struct copying *c = context;
+	struct answer *a = answer_new(to, c->kind == PUT_FROM_URL ? 201 : 202);
+
+	answer_add_etag(a, result->etag);
+	answer_add_time(a, "Last-Modified", result->modified_ns);
+	answer_add_id(a, "x-ms-version-id", result->version);
+	if (c->kind != PUT_FROM_URL) {
+		answer_add(a, "x-ms-copy-id", c->id);
+		answer_add(a, "x-ms-copy-status", "success");
+	} else {
+		answer_add(a, "x-ms-request-server-encrypted", "false");
+	}
+	if (c->kind != COPY_ASYNC && result->has_md5)
+		answer_add_md5(a, "Content-MD5", result->md5);
+	if (c->kind != COPY_ASYNC && result->has_crc64)
+		answer_add_crc64(a, "x-ms-content-crc64", result->crc64);
+	return answer_done(a, to);
+}
+
+static struct svc_answer *make_id(const struct rq *rq, char id[LEASE_ID_ROOM])
+{
+	uint8_t bytes[16];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		return rq_fail(rq, ERR_SERVER_BUSY);
+	bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
+	bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
+	lease_id_format(bytes, id);
+	return NULL;
+}
+
+/* A source that changes between the look at it and the copy would not be what was checked. */
+static void pin_source(struct store_conditions *conditions, const struct source *source,
+		       const struct store_blob_info *info)
+{
+	*conditions = *source_conditions(source);
+	conditions->if_match = &info->etag;
+	conditions->if_match_count = 1;
+}
+
+static struct svc_answer *run_copy(struct rq *rq, struct copying *c, struct store_change *change,
+				   const struct store_blob_info *info)
+{
+	struct store_copy copy = { .id = c->id,
+				   .status = "success",
+				   .source = source_shown(c->source) };
+	struct store_conditions pinned;
+	enum store_error error;
+	struct svc_answer *answer;
+
+	pin_source(&pinned, c->source, info);
+	change->source_conditions = c->kind == COPY_ASYNC ? source_conditions(c->source) : &pinned;
+	change->conditions = &c->conditions.store;
+	if (c->kind != PUT_FROM_URL)
+		change->copy = &copy;
+	if (c->meta.length) {
+		change->set |= STORE_SET_META;
+		change->meta = (struct store_meta){ c->meta.data, c->meta.length };
+	}
+	change->tags = (struct store_meta){ c->tags.data, c->tags.length };
+	answer = change_run(rq->svc, &rq->to, rq->caller, change, copied, c, &error);
+	return answer ? answer : rq_fail_store(rq, error);
+}
+
+static struct svc_answer *with_source(struct rq *rq, struct copying *c, struct store_change *change)
+{
+	struct store_blob_info info;
+	struct svc_answer *answer;
+	enum store_error error;
+
+	change->source = source_ref(c->source);
+	error = store_blob_stat(rq->svc->store, &change->source, source_conditions(c->source),
+				&info);
+	if (error != STORE_OK)
+		return source_fail(rq, error);
+	answer = check_source(rq, c, &info);
+	if (!answer && c->kind == PUT_FROM_URL)
+		answer = read_properties(rq, c, &info, change);
+	if (!answer)
+		answer = run_copy(rq, c, change, &info);
+	store_blob_info_clear(&info);
+	return answer;
+}
+
+struct svc_answer *op_copy_blob(struct rq *rq, struct svc_upload **upload)
+{
+	struct store_change change = { .kind = STORE_COPY_BLOB, .ref = rq_ref(rq) };
+	struct copying c = { .kind = COPY_ASYNC };
+	struct svc_answer *answer;
+
+	(void)upload;
+	answer = choose_kind(rq, &c.kind);
+	if (!answer)
+		answer = conditions_parse(rq, &c.conditions);
+	if (!answer)
+		answer = metadata_parse(rq, &c.meta);
+	if (!answer)
+		answer = read_tags(rq, &c, &change.set);
+	if (!answer)
+		answer = tier_parse(rq, &change.tier);
+	if (!answer)
+		answer = tier_priority(rq, &change.rehydrate_high);
+	if (!answer)
+		answer = source_sums(rq, &c.sums);
+	if (!answer)
+		answer = make_id(rq, c.id);
+	if (!answer)
+		answer = source_open(rq, &c.source);
+	if (!answer)
+		answer = with_source(rq, &c, &change);
+	source_free(c.source);
+	headers_free(&c.headers);
+	azb_buf_free(&c.meta);
+	azb_buf_free(&c.tags);
+	return answer;
+}
+
+/* Copies within the store are whole when they are answered, so there is never one to abort. */
+struct svc_answer *op_abort_copy(struct rq *rq, struct svc_upload **upload)
+{
+	const struct head_str *action = head_get(rq->head, "x-ms-copy-action");
+	const char *id = target_param(&rq->target, "copyid");
+	struct store_ref ref = rq_ref(rq);
+	struct conditions conditions = { 0 };
+	struct store_blob_info info;
+	enum store_error error;
+
+	(void)upload;
+	if (!action)
+		return rq_fail_header(rq, ERR_MISSING_REQUIRED_HEADER, "x-ms-copy-action");
+	if (!head_str_is_nocase(action, "abort"))
+		return bad_header(rq, "x-ms-copy-action");
+	if (!id)
+		return rq_fail_param(rq, ERR_MISSING_REQUIRED_QUERY_PARAMETER, "copyid");
+	conditions_lease(rq, &conditions);
+	error = store_blob_stat(rq->svc->store, &ref, &conditions.store, &info);
+	if (error != STORE_OK)
+		return rq_fail_store(rq, error);
+	store_blob_info_clear(&info);
+	return rq_fail(rq, ERR_NO_PENDING_COPY);
+}

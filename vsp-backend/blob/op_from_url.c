@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+/* Put Block From URL: a range of a source becomes data of a blob. */
+#include "op.h"
+
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/crc64.h"
+#include "blocklist.h"
+#include "source.h"
+
+#define MIB (1024ull * 1024ull)
+#define COPY_STEP (256u * 1024u)
+
+/**
+ * struct fetched - a range of a source, copied
+ * @store: the bytes, for a change.
+ */
+struct fetched {
+	struct checksums want;
+	struct store_digest have;
+	struct store_upload *store;
+};
+
+static enum store_error copy_range(struct store *store, struct store_read *read, uint64_t offset,
+				   uint64_t length, struct fetched *fetched)
+{
+	unsigned int flags = STORE_UPLOAD_STREAM;
+	enum store_error error;
+	uint64_t done = 0;
+	void *step;
+
+	if (fetched->want.has_md5)
+		flags |= STORE_UPLOAD_MD5;
+	error = store_upload_begin(store, length, flags, &fetched->store);
+	if (error != STORE_OK) {
+		fetched->store = NULL;
+		return error;
+	}
+	step = malloc(COPY_STEP);
+	if (!step)
+		return STORE_NO_MEMORY;
+	while (error == STORE_OK && done < length) {
+		struct iovec iov = { step, COPY_STEP };
+
+		if (iov.iov_len > length - done)
+			iov.iov_len = (size_t)(length - done);
+		error = store_read_at(read, offset + done, step, iov.iov_len);
+		if (error == STORE_OK)
+			error = store_upload_write(fetched->store, done, &iov, 1,
+						   STORE_WRITE_PRIVATE, NULL, NULL);
+		done += iov.iov_len;
+	}
+	free(step);
+	return error == STORE_OK ? store_upload_digest(fetched->store, &fetched->have) : error;
+}
+
+/* The range asked for, of @length bytes that there are. */
+static struct svc_answer *read_range(const struct rq *rq, uint64_t length, struct range *range)
+{
+	const struct head_str *text = head_get(rq->head, "x-ms-source-range");
+
+	*range = (struct range){ .last = UINT64_MAX };
+	if (text && !range_parse(text->at, text->length, range))
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-source-range");
+	if (range->first >= length)
+		return rq_fail(rq, ERR_INVALID_RANGE);
+	if (range->last >= length)
+		range->last = length - 1;
+	return NULL;
+}
+
+static struct svc_answer *too_large(const struct rq *rq)
+{
+	return rq_fail(rq, ERR_REQUEST_BODY_TOO_LARGE);
+}
+
+/* NULL, and *@fetched; or the answer that refuses it.  The upload is the caller's to end. */
+static struct svc_answer *fetch(struct rq *rq, uint64_t max, struct fetched *fetched)
+{
+	struct source *source = NULL;
+	struct store_read *read = NULL;
+	struct range range;
+	struct store_ref ref;
+	enum store_error error;
+	struct svc_answer *answer;
+
+	if (rq->head->chunked || rq->head->content_length > 0)
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "Content-Length");
+	answer = source_sums(rq, &fetched->want);
+	if (!answer)
+		answer = source_open(rq, &source);
+	if (answer)
+		return answer;
+	ref = source_ref(source);
+	error = store_read_open(rq->svc->store, &ref, source_conditions(source), NULL, &read);
+	if (error != STORE_OK) {
+		source_free(source);
+		return source_fail(rq, error);
+	}
+	if (read->info.tier == STORE_TIER_ARCHIVE)
+		answer = rq_fail(rq, ERR_BLOB_ARCHIVED);
+	else
+		answer = read_range(rq, read->info.length, &range);
+	if (!answer && range.last - range.first >= max)
+		answer = too_large(rq);
+	if (!answer) {
+		error = copy_range(rq->svc->store, read, range.first, range.last - range.first + 1,
+				   fetched);
+		answer = error == STORE_OK ? NULL : rq_fail_store(rq, error);
+	}
+	if (!answer && fetched->want.has_md5 &&
+	    memcmp(fetched->want.md5, fetched->have.md5, sizeof(fetched->want.md5)) != 0)
+		answer = rq_fail(rq, ERR_MD5_MISMATCH);
+	if (!answer && fetched->want.has_crc64 && fetched->want.crc64 != fetched->have.crc64)
+		answer = rq_fail(rq, ERR_CRC64_MISMATCH);
+	store_read_close(read);
+	source_free(source);
+	return answer;
+}
+
+static struct svc_answer *block_put(const struct answer_to *to, const struct store_result *result,
+				    void *context)
+{
+	const struct fetched *fetched = context;
+	struct answer *a = answer_new(to, 201);
+
+	(void)result;
+	if (fetched->want.has_md5)
+		answer_add_md5(a, "Content-MD5", fetched->have.md5);
+	else
+		answer_add_crc64(a, "x-ms-content-crc64", fetched->have.crc64);
+	answer_add(a, "x-ms-request-server-encrypted", "false");
+	return answer_done(a, to);
+}
+
+struct svc_answer *op_put_block_from_url(struct rq *rq, struct svc_upload **upload)
+{
+	const char *id = target_param(&rq->target, "blockid");
+	struct store_change change = { .kind = STORE_PUT_BLOCK, .ref = rq_ref(rq) };
+	uint64_t max = (rq_since(rq, VERSION_LARGE) ? 4000 : 100) * MIB;
+	struct conditions conditions = { 0 };
+	struct fetched fetched = { .store = NULL };
+	enum store_error error;
+	struct svc_answer *answer;
+
+	(void)upload;
+	if (!id)
+		return rq_fail_param(rq, ERR_MISSING_REQUIRED_QUERY_PARAMETER, "blockid");
+	if (!blocklist_id(id, strlen(id), &change.block))
+		return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "blockid");
+	answer = conditions_refuse(rq);
+	if (!answer)
+		answer = fetch(rq, max, &fetched);
+	if (!answer) {
+		conditions_lease(rq, &conditions);
+		change.conditions = &conditions.store;
+		change.upload = fetched.store;
+		answer = change_run(rq->svc, &rq->to, rq->caller, &change, block_put, &fetched,
+				    &error);
+		if (answer)
+			fetched.store = NULL;
+		else
+			answer = rq_fail_store(rq, error);
+	}
+	if (fetched.store)
+		store_upload_abort(fetched.store);
+	return answer;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * x-ms-copy-source: which blob is meant, whether it may be read, and the conditions on it.
+ *
+ * A source at this service is authorised as a GET of it would be: by the signature in its URL, by
+ * x-ms-copy-source-authorization, by public access; or by the key that signed the request, where
+ * it is of the same account.
+ */
+#ifndef AZBLOB_BLOB_SOURCE_H
+#define AZBLOB_BLOB_SOURCE_H
+
+#include "request.h"
+
+/* The reference: a source's URL has at most 2 KiB. */
+#define SOURCE_MAX_URL 2048u
+
+struct source;
+
+/* NULL, and *@source for source_free(); or the answer that refuses it. */
+struct svc_answer *source_open(struct rq *rq, struct source **source);
+void source_free(struct source *source); /* NULL is allowed */
+
+struct store_ref source_ref(const struct source *source);
+/* x-ms-source-if-* and x-ms-source-lease-id. */
+const struct store_conditions *source_conditions(const struct source *source);
+/* The URL without what is secret in it, to be shown to whoever may read the copy. */
+const char *source_shown(const struct source *source);
+
+/* An error of reading a source, in the language of copies. */
+struct svc_answer *source_fail(const struct rq *rq, enum store_error error);
+
+/* x-ms-source-content-md5 and -crc64.  NULL, or the answer that refuses them. */
+struct svc_answer *source_sums(const struct rq *rq, struct checksums *sums);
+
+#endif /* AZBLOB_BLOB_SOURCE_H */

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* Copies within the store: the new blob refers to the data of the old one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "store/local/local.h"
+#include "store/tagexpr.h"
+
+/* The source as it is in this transaction. */
+struct source {
+	struct store_blob_info info; /* with strings of its own */
+	int64_t chunk, content, seen;
+};
+
+static enum store_error find_source(struct local *local, const struct store_change *change,
+				    struct source *source)
+{
+	struct store_blob_info found;
+	enum store_error error;
+	sqlite3_stmt *s;
+
+	*source = (struct source){ 0 };
+	error = local_find_row(&local->writer.db, &change->source, &s);
+	if (error == STORE_BLOB_NOT_FOUND || error == STORE_CONTAINER_NOT_FOUND)
+		return STORE_SOURCE_NOT_FOUND;
+	if (error)
+		return error;
+	error = info_of_row(s, 0, &found);
+	if (!error) {
+		error = store_guard_read(change->source_conditions, &found);
+		if (error == STORE_NOT_MODIFIED || error == STORE_CONDITION_NOT_MET)
+			error = STORE_SOURCE_CONDITION;
+	}
+	if (!error)
+		error = info_copy(&found, &source->info);
+	source->chunk = sqlite3_column_int64(s, ROW_PLACE + 4);
+	source->content = sqlite3_column_int64(s, ROW_PLACE + 5);
+	source->seen = sqlite3_column_int64(s, ROW_PLACE + 6);
+	db_reset(s);
+	return error;
+}
+
+static enum store_error share(struct local *local, const struct source *source)
+{
+	struct db *db = &local->writer.db;
+
+	if (source->content)
+		return db_run(db, db_bind(DB_SQL(db, "UPDATE contents SET refs = refs + 1"
+						     " WHERE id = ?1"),
+					  "i", source->content));
+	if (source->chunk)
+		return db_run(db, db_bind(DB_SQL(db, "UPDATE chunks SET refs = refs + 1"
+						     " WHERE id = ?1"),
+					  "i", source->chunk));
+	return STORE_OK;
+}
+
+/* The change with what comes from the source filled in. */
+static struct store_change complete(const struct store_change *change, const struct source *source)
+{
+	struct store_change all = *change;
+
+	if (!(change->set & STORE_SET_META))
+		all.meta = source->info.meta;
+	if (!(change->set & STORE_SET_HEADERS))
+		all.headers = &source->info.headers;
+	if (!(change->set & STORE_SET_TAG_LIST))
+		all.tags = source->info.tags;
+	return all;
+}
+
+/* An archived source makes an archived blob that is on its way to the tier asked for. */
+static enum store_error choose_tier(struct store_change *all, const struct source *source,
+				    int64_t *rehydrate)
+{
+	*rehydrate = 0;
+	if (source->info.tier != STORE_TIER_ARCHIVE)
+		return STORE_OK;
+	if (source->info.rehydrate)
+		return STORE_BLOB_REHYDRATING;
+	if (!all->tier || all->tier == STORE_TIER_ARCHIVE)
+		return STORE_BLOB_ARCHIVED;
+	*rehydrate = (int64_t)all->tier | (all->rehydrate_high ? REHYDRATE_HIGH : 0);
+	all->tier = STORE_TIER_ARCHIVE;
+	return STORE_OK;
+}
+
+/* As store_copy_read() takes it apart. */
+static void pack_copy(struct azb_buf *buf, const struct store_copy *copy, uint64_t length)
+{
+	const char *const texts[] = { copy->id, copy->status, copy->source,
+				      copy->description ? copy->description : "" };
+
+	for (size_t i = 0; i < 4; i++)
+		azb_buf_add(buf, texts[i], strlen(texts[i]) + 1);
+	azb_buf_printf(buf, "%llu", (unsigned long long)length);
+	azb_buf_add(buf, "", 1);
+	azb_buf_printf(buf, "%llu", (unsigned long long)length);
+	azb_buf_add(buf, "", 1);
+	azb_buf_printf(buf, "%lld", (long long)store_now_ns());
+	azb_buf_add(buf, "", 1);
+}
+
+/* What Put Blob does not set. */
+static enum store_error set_state(struct local *local, const struct change_job *job,
+				  const struct source *source, int64_t rehydrate)
+{
+	const struct store_change *change = job->change;
+	struct db *db = &local->writer.db;
+	struct azb_buf copy = { 0 };
+	enum store_error error;
+
+	if (!change->copy && !rehydrate)
+		return STORE_OK;
+	if (change->copy)
+		pack_copy(&copy, change->copy, source->info.length);
+	if (copy.failed) {
+		azb_buf_free(&copy);
+		return STORE_NO_MEMORY;
+	}
+	error = db_run(db, db_bind(DB_SQL(db, "UPDATE blobs SET copy = ?3, rehydrate = ?4"
+					      " WHERE container = ?1 AND name = ?2"),
+				   "itbi", job->container, change->ref.blob, copy.data, copy.length,
+				   rehydrate));
+	azb_buf_free(&copy);
+	return error;
+}
+
+static enum store_error copy_from(struct local *local, struct change_job *job,
+				  const struct blob_row *old, const struct source *source)
+{
+	struct store_change all = complete(job->change, source);
+	struct new_blob blob = { .length = source->info.length,
+				 .chunk = source->chunk,
+				 .content = source->content,
+				 .blocks = source->info.block_count,
+				 .has_crc64 = source->info.has_crc64,
+				 .crc64 = source->info.crc64 };
+	enum store_error error;
+	int64_t rehydrate;
+
+	if (source->info.type != STORE_BLOCK_BLOB || source->seen)
+		return STORE_UNSUPPORTED;
+	error = choose_tier(&all, source, &rehydrate);
+	if (!error && !job->headers)
+		error = info_pack_headers(all.headers, &job->headers, &job->headers_length);
+	/* first: the blob may be copied onto itself */
+	if (!error)
+		error = share(local, source);
+	job->change = &all;
+	if (!error)
+		error = change_put_row(local, job, old, &blob);
+	if (!error)
+		error = set_state(local, job, source, rehydrate);
+	if (!error)
+		error = change_drop_staged(local, job);
+	job->result.has_crc64 = blob.has_crc64;
+	job->result.crc64 = blob.crc64;
+	job->result.has_md5 = source->info.headers.has_md5;
+	memcpy(job->result.md5, source->info.headers.md5, sizeof(job->result.md5));
+	return error;
+}
+
+enum store_error change_copy_blob(struct local *local, void *context)
+{
+	struct change_job *job = context;
+	const struct store_change *change = job->change;
+	struct source source;
+	struct blob_row old;
+	enum store_error error = change_begin(local, job, &old);
+
+	if (error)
+		return error;
+	error = find_source(local, change, &source);
+	if (!error)
+		error = copy_from(local, job, &old, &source);
+	job->change = change;
+	store_blob_info_clear(&source.info);
+	return error;
+}
