@@ -355,6 +355,7 @@ static void forward(VspRequest *req)
     s->stats.resent += req->tried;
     s->session.used = true;
 
+    req->resent = req->tried;
     req->tried = true;
     req->written = false;
     set_state(req, VSP_REQUEST_SENT);

@@ -225,11 +225,23 @@ bad_offsets:
     return VSP_WIRE_STATUS_BAD_PACKET;
 }
 
+static bool vsp_packet_operation(const VMBusChanReq *req, uint32_t *operation)
+{
+    const size_t offset = offsetof(struct vsp_wire_request, operation_type);
+
+    if (req->msglen < offset + sizeof(*operation)) {
+        return false;
+    }
+    *operation = ldl_le_p(req->msg + offset);
+    return true;
+}
+
 static void handle_packet(AzureBlobVSP *s, VspRequest *req)
 {
     uint32_t status;
 
     req->vsp = s;
+    req->accepted = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL);
     if (!req->chan_req.need_comp) {
         /* it could not be told, whatever comes of it */
         guest_error(s, "it asks for no completion; the channel is stopped");
@@ -488,6 +500,7 @@ static void vsp_class_init(ObjectClass *oc, void *data)
     vdc->chan_notify_cb = vsp_chan_notify;
     vdc->busy = vsp_busy;
     vdc->quiesce = vsp_quiesce;
+    vdc->packet_operation = vsp_packet_operation;
 
     object_class_property_add_str(oc, "link-state", get_link_state, NULL);
     object_class_property_add(oc, "in-flight", "uint32", get_in_flight, NULL,

@@ -10,6 +10,7 @@
  *   azure-blob-vsp-session.c  the conversation with the backend, message by
  *                             message
  *   azure-blob-vsp-link.c     bytes and file descriptors on the socket
+ *   azure-blob-vsp-query.c    what QMP tells of all that
  *
  * Everything runs in the main loop's thread with the BQL held.  docs/wire.md
  * tells what may be expected from this device from outside.
@@ -219,12 +220,14 @@ struct VspRequest {
     VspMaps data;
     VspMaps response;
 
+    int64_t accepted;       /* ms, QEMU_CLOCK_VIRTUAL */
     int64_t deadline;       /* ms, QEMU_CLOCK_VIRTUAL; INT64_MAX is never */
     int64_t grace_end;      /* ms, QEMU_CLOCK_REALTIME; 0 until cancelled */
     uint16_t cancel_flags;
     bool cancelled;         /* CANCEL is sent, or to be implied by the state */
     bool orphan;            /* the guest gets no completion */
     bool tried;             /* some backend may have run it */
+    bool resent;            /* it is not the first one's that has it now */
     bool inlined;           /* on the present link */
     bool written;           /* the whole message has left */
     bool stuck;             /* reported as not confirmed */

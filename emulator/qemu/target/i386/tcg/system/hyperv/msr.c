@@ -190,7 +190,7 @@ static bool hv_sint_valid(uint64_t val)
 static void hv_guest_crashed(X86CPU *cpu)
 {
     BQL_LOCK_GUARD();
-    qemu_system_guest_panicked(cpu_get_crash_info(CPU(cpu)));
+    qemu_system_guest_panicked(cpu_get_crash_info(first_cpu));
 }
 
 HvTcgMsrResult hv_tcg_wrmsr(CPUX86State *env, uint32_t msr, uint64_t val)
