@@ -324,8 +324,14 @@ class FakeBackend:
     def close(self):
         self._stop = True
         for link in self.links:
-            link.close()
+            try:
+                # wakes the thread that reads from it, which a close would not
+                link.socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
         if self._thread:
             self._thread.join(LIMIT)
+        for link in self.links:
+            link.close()
         self.listener.close()
         self.die()

@@ -45,7 +45,7 @@ class Machine:
     """QEMU with one case."""
 
     def __init__(self, program, case, directory, *, shared=True, device="", bridge="", plugged=True,
-                 cpus=1):
+                 cpus=1, extra=()):
         self.lines = []
         self._changed = threading.Condition()
         memory = "memory-backend-memfd,id=ram,size=64M,share=on" if shared else \
@@ -62,6 +62,7 @@ class Machine:
                 "-kernel", program, "-append", case]
         if plugged:
             line += ["-device", f"azure-blob-vsp,id=blob,chardev=vsp{device}"]
+        line += extra
         self.log = directory / "qemu.log"
         self.trace = directory / "trace.log"
         with open(self.log, "wb") as log:
@@ -83,8 +84,15 @@ class Machine:
     @property
     def qmp(self):
         if not self._qmp:
-            until(self._qmp_path.exists)
+            until(self._connect_qmp)
+        return self._qmp
+
+    def _connect_qmp(self):
+        # The socket is there a moment before it listens.
+        try:
             self._qmp = Qmp(self._qmp_path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            assert self.process.poll() is None, self.log.read_text()
         return self._qmp
 
     def says(self, line):

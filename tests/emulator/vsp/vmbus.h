@@ -126,5 +126,6 @@ struct completion expect_completion(uint64_t transaction, uint32_t status);
 extern const struct test_case packet_cases[];
 extern const struct test_case bus_cases[];
 extern const struct test_case fence_cases[];
+extern const struct test_case fault_cases[];
 
 #endif
