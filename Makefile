@@ -10,7 +10,7 @@ Q := $(if $(V),,@)
 export KERNEL
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build build-asan emulator emulator-lint emulator-test driver driver-kernels driver-lint demo vm check unit e2e kunit lint bench \
+.PHONY: help deps build build-asan emulator emulator-lint emulator-test driver driver-kernels driver-lint demo vm check unit relay-test e2e kunit lint bench \
 	fresh-check install clean
 
 help:
@@ -67,6 +67,9 @@ check: deps ## everything that CI runs
 
 unit: build-asan ## unit tests of the host programs, with sanitizers
 	$(Q)meson test -C build-asan --suite unit --print-errorlogs
+
+relay-test: build-asan ## the azure store, with Azurite from npm as the other side too
+	$(Q)RELAY_UPSTREAMS=vspd,azurite /usr/bin/python3 -m pytest tests/relay
 
 e2e: build emulator driver ## the end-to-end suite in a stock guest
 	$(Q)/usr/bin/python3 -m pytest tests/e2e

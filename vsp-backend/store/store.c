@@ -271,14 +271,15 @@ struct store *store_open(const char *spec, char *error, size_t error_size)
 	static const struct {
 		const char *name;
 		struct store *(*open)(const char *options, char *error, size_t error_size);
-	} stores[] = { { "local", store_local_open } };
+	} stores[] = { { "local", store_local_open }, { "azure", store_azure_open } };
 	size_t length = strcspn(spec, ",");
 
 	for (size_t i = 0; i < sizeof(stores) / sizeof(stores[0]); i++)
 		if (strlen(stores[i].name) == length && !memcmp(spec, stores[i].name, length))
 			return stores[i].open(spec[length] ? spec + length + 1 : "", error,
 					      error_size);
-	snprintf(error, error_size, "unknown store '%.*s'; there is: local,path=DIR",
+	snprintf(error, error_size,
+		 "unknown store '%.*s'; there are: local,path=DIR and azure,account=NAME",
 		 length > 64 ? 64 : (int)length, spec);
 	return NULL;
 }

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: MIT
+"""What the relay's tests start: certificates, a relay, and servers for its other side."""
+
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "http"))
+
+from blobclient import ACCOUNT, KEY  # noqa: E402
+from daemon import binary  # noqa: E402
+
+AZURITE_VERSION = "3.37.0"
+
+
+def cache():
+    folder = os.environ.get("AZBLOB_CACHE")
+    if not folder:
+        folder = os.path.join(os.environ.get("XDG_CACHE_HOME") or
+                              os.path.expanduser("~/.cache"), "azblob-vmbus")
+    return Path(folder)
+
+
+def quiet_environment(**more):
+    """Without proxies of the machine, and with sanitizers that fail loudly."""
+    env = {name: value for name, value in os.environ.items()
+           if not name.lower().endswith("_proxy")}
+    env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:exitcode=99")
+    env.setdefault("UBSAN_OPTIONS", "halt_on_error=1:exitcode=99")
+    env.update(more)
+    return env
+
+
+class Certificates:
+    """An authority of our own, and a certificate of it for 127.0.0.1 and localhost."""
+
+    def __init__(self, folder):
+        self.ca = folder / "ca.pem"
+        self.cert = folder / "cert.pem"
+        self.key = folder / "key.pem"
+        run = lambda *command: subprocess.run(command, check=True, capture_output=True)
+        ca_key, request = folder / "ca.key", folder / "request"
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-days", "2", "-subj", "/CN=tests", "-keyout", ca_key, "-out", self.ca,
+            "-addext", "keyUsage=critical,keyCertSign")
+        run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-subj", "/CN=localhost", "-keyout", self.key, "-out", request)
+        extensions = folder / "extensions"
+        extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        run("openssl", "x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", ca_key,
+            "-days", "2", "-extfile", extensions, "-out", self.cert)
+
+    def server(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.cert, self.key)
+        return context
+
+
+def listener():
+    server = socket.socket()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind(("127.0.0.1", 0))
+    server.listen(64)
+    return server
+
+
+class Vspd:
+    """A running azblob-vspd with both doors."""
+
+    def __init__(self, folder, store, options=(), env=None):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / "log"
+        self.link = str(folder / "link.sock")
+        ready, ready_end = os.pipe()
+        with open(self.log, "ab") as stderr:
+            self.process = subprocess.Popen(
+                [binary(), "--store", store, "--http", "127.0.0.1:0", "--link", self.link,
+                 "--log-level", "debug", "--drain", "1", "--ready-fd", str(ready_end), *options],
+                stderr=stderr, stdin=subprocess.DEVNULL, pass_fds=[ready_end],
+                env=env or quiet_environment())
+        os.close(ready_end)
+        with os.fdopen(ready) as pipe:
+            words = pipe.readline().split()
+        if not words:
+            self.process.wait()
+            raise RuntimeError("azblob-vspd did not start:\n" + self.logged())
+        url = next(word for word in words if word.startswith("http://"))
+        self.port = int(url.rstrip("/").rsplit(":", 1)[1])
+
+    def logged(self):
+        return self.log.read_text(errors="replace")
+
+    def memory(self):
+        """Resident bytes, as the kernel counts them."""
+        for line in Path("/proc/%d/status" % self.process.pid).read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmHWM")
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(timeout=120)
+        assert status == 0, "exit status %d:\n%s" % (status, self.logged())
+
+
+class Front:
+    """TLS in front of a plain server: bytes are carried, nothing is read in them."""
+
+    def __init__(self, certificates, port):
+        self.target = port
+        self.context = certificates.server()
+        self.server = listener()
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.carry, args=(client,), daemon=True).start()
+
+    def carry(self, client):
+        try:
+            client = self.context.wrap_socket(client, server_side=True)
+            server = socket.create_connection(("127.0.0.1", self.target))
+        except OSError:
+            client.close()
+            return
+        back = threading.Thread(target=self.copy, args=(server, client), daemon=True)
+        back.start()
+        self.copy(client, server)
+        back.join()
+        client.close()
+        server.close()
+
+    @staticmethod
+    def copy(source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+        except OSError:
+            pass
+        for end in (source, target):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def stop(self):
+        self.server.close()
+
+
+class OwnUpstream:
+    """This project's own daemon with its local store, behind TLS."""
+
+    name = "vspd"
+
+    def __init__(self, folder, certificates):
+        self.vspd = Vspd(folder, "local,path=%s" % (folder / "store"))
+        self.front = Front(certificates, self.vspd.port)
+        self.url = "https://127.0.0.1:%d/%s" % (self.front.port, ACCOUNT)
+
+    def stop(self):
+        self.front.stop()
+        self.vspd.stop()
+
+
+def azurite_program():
+    """Installed once, into the cache; the version is pinned."""
+    folder = cache() / ("azurite-" + AZURITE_VERSION)
+    program = folder / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+    if not program.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund",
+                        "--ignore-scripts", "--loglevel=error", "azurite@" + AZURITE_VERSION],
+                       check=True, timeout=600)
+    return program
+
+
+class Azurite:
+    name = "azurite"
+
+    def __init__(self, folder, certificates):
+        if not shutil.which("node") or not shutil.which("npm"):
+            raise FileNotFoundError("node and npm are needed for Azurite")
+        program = azurite_program()
+        folder.mkdir(parents=True)
+        taken = listener()
+        self.port = taken.getsockname()[1]
+        taken.close()
+        with open(folder / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                ["node", str(program), "--blobHost", "127.0.0.1", "--blobPort", str(self.port),
+                 "--location", str(folder), "--silent", "--skipApiVersionCheck", "--disableTelemetry",
+                 "--cert", str(certificates.cert), "--key", str(certificates.key),
+                 "--oauth", "basic"],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=quiet_environment())
+        self.url = "https://127.0.0.1:%d/%s" % (self.port, ACCOUNT)
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                break
+            except OSError:
+                assert self.process.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < deadline, "Azurite does not listen"
+                time.sleep(0.05)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=60)
+
+
+def relay_store(url, certificates, **options):
+    """The text for --store; values of None are left out."""
+    options = {"account": ACCOUNT, "endpoint": url, "ca": certificates.ca, "retry-delay": 1,
+               **{name.replace("_", "-"): value for name, value in options.items()}}
+    return "azure," + ",".join("%s=%s" % pair for pair in options.items() if pair[1] is not None)
+
+
+def key_file(folder, key=KEY):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "account.key"
+    path.write_text(key + "\n")
+    path.chmod(0o600)
+    return path
