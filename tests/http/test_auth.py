@@ -169,7 +169,7 @@ def test_headers_that_change_the_meaning_are_refused(client, container, header, 
 
 
 @pytest.mark.parametrize("method, path", [
-    ("POST", "/?comp=batch"),
+    
     ("PUT", "/c-c/b?comp=page"), ("PUT", "/c-c/b?comp=appendblock"),
     ("GET", "/c-c/b?comp=pagelist"), ("POST", "/c-c/b?comp=query")])
 def test_other_operations_are_a_clean_501(client, method, path):

@@ -114,6 +114,9 @@ static const struct entry entries[ERR_COUNT] = {
 	[ERR_INVALID_XML_NODE_VALUE] = { 400, "InvalidXmlNodeValue",
 					 "The value provided for one of the XML nodes in the "
 					 "request body was not in the correct format." },
+	[ERR_TOO_MANY_SUBREQUESTS] = { 400, "ExceedsMaxBatchRequestCount",
+				       "The batch operation exceeds the maximum of 256 "
+				       "subrequests." },
 	[ERR_BLOB_NOT_FOUND] = { 404, "BlobNotFound", "The specified blob does not exist." },
 	[ERR_BLOCK_COUNT_EXCEEDS_LIMIT] = { 409, "BlockCountExceedsLimit",
 					    "The uncommitted block count cannot exceed the maximum "

@@ -18,6 +18,8 @@ op_run op_container_set_metadata;
 /* op_acl.c */
 op_run op_container_get_acl;
 op_run op_container_set_acl;
+/* op_batch.c: in an account and in a container */
+op_run op_batch;
 /* op_copy.c */
 op_run op_copy_blob; /* and its synchronous kin: by headers */
 op_run op_abort_copy;

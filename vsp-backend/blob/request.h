@@ -47,6 +47,7 @@ struct accounts *svc_accounts(struct svc *svc);
  * @cors: what is to be said to a page of another origin.
  * @snapshot, @version: of the parameters, see struct store_ref.
  * @has_lease, @lease: x-ms-lease-id.
+ * @sub: it is part of a batch, which has said the version.
  * @if_tags: x-ms-if-tags; svc_start() frees it unless an upload has taken it over.
  */
 struct rq {
@@ -62,10 +63,28 @@ struct rq {
 	struct cors cors;
 	int64_t snapshot;
 	int64_t version;
+	bool sub;
 	bool has_lease;
 	uint8_t lease[16];
 	struct tagexpr *if_tags;
 };
+
+/**
+ * struct sub - what the requests of a batch have in common
+ * @container: NULL for any.
+ */
+struct sub {
+	const char *version;
+	const char *account;
+	const char *container;
+};
+
+/*
+ * service.c: does one request of a batch, with credentials of its own.  @head has a Host, and
+ * nothing but that is taken from it for granted.
+ */
+struct svc_answer *service_sub(struct svc *svc, const struct head *head,
+			       const struct svc_caller *caller, const struct sub *sub);
 
 /* The resource as the store wants it. */
 struct store_ref rq_ref(const struct rq *rq);

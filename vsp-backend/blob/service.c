@@ -8,6 +8,7 @@
 #include "service.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -134,6 +135,8 @@ static const struct op ops[] = {
 	{ "GET", ACCOUNT, NULL, "list", op_list_containers, 0, false },
 	{ "GET", ACCOUNT, NULL, "blobs", op_find_blobs, 0, false },
 	{ "GET", CONTAINER, "container", "blobs", op_find_blobs, 0, false },
+	{ "POST", ACCOUNT, NULL, "batch", op_batch, 0, false },
+	{ "POST", CONTAINER, "container", "batch", op_batch, 0, false },
 	{ "PUT", CONTAINER, "container", NULL, op_container_create, H_META | H_PUBLIC, true },
 	{ "DELETE", CONTAINER, "container", NULL, op_container_delete, H_LEASE, true },
 	{ "GET", CONTAINER, "container", NULL, op_container_properties, H_LEASE, false },
@@ -285,6 +288,9 @@ static struct svc_answer *check_version(struct rq *rq)
 	};
 	const char *version;
 
+	/* a batch has said it for all of its requests */
+	if (rq->sub)
+		return NULL;
 	if (head_get(rq->head, "x-ms-version")) {
 		if (!version_good(rq->to.version))
 			return err_answer(&rq->to, ERR_INVALID_HEADER_VALUE, details);
@@ -491,6 +497,24 @@ static struct svc_answer *bad_target(const struct rq *rq, enum target_status sta
 	return rq_fail(rq, ERR_INVALID_URI);
 }
 
+/* Ends what svc_start() began. */
+static enum svc_next finish_start(struct rq *rq, struct svc_answer **answer,
+				  struct svc_upload **upload)
+{
+	if (*answer) {
+		*answer = adjust(rq, *answer);
+		cors_end(&rq->cors);
+	} else {
+		(*upload)->create_only = rq->auth.create_only;
+		(*upload)->cors = rq->cors;
+	}
+	props_put(rq->props);
+	accounts_put(rq->accounts);
+	target_free(&rq->target);
+	tagexpr_free(rq->if_tags);
+	return *answer ? SVC_ANSWER : SVC_BODY;
+}
+
 enum svc_next svc_start(struct svc *svc, const struct head *head, const struct svc_caller *caller,
 			struct svc_answer **answer, struct svc_upload **upload)
 {
@@ -517,18 +541,47 @@ enum svc_next svc_start(struct svc *svc, const struct head *head, const struct s
 	}
 	rq.accounts = svc_accounts(svc);
 	*answer = svc->store->ops->rest ? relay_start(&rq, upload) : run(&rq, upload);
-	if (*answer) {
-		*answer = adjust(&rq, *answer);
-		cors_end(&rq.cors);
-	} else {
-		(*upload)->create_only = rq.auth.create_only;
-		(*upload)->cors = rq.cors;
-	}
-	props_put(rq.props);
-	accounts_put(rq.accounts);
-	target_free(&rq.target);
-	tagexpr_free(rq.if_tags);
-	return *answer ? SVC_ANSWER : SVC_BODY;
+	return finish_start(&rq, answer, upload);
+}
+
+/* A batch may have these two, and nothing that brings a body. */
+static bool batchable(const struct rq *rq)
+{
+	const char *comp = target_param(&rq->target, "comp");
+
+	if (!rq->target.blob)
+		return false;
+	if (head_str_is(&rq->head->method, "DELETE"))
+		return !comp;
+	return head_str_is(&rq->head->method, "PUT") && same(comp, "tier");
+}
+
+struct svc_answer *service_sub(struct svc *svc, const struct head *head,
+			       const struct svc_caller *caller, const struct sub *sub)
+{
+	struct rq rq = { .svc = svc, .head = head, .caller = caller, .sub = true };
+	struct svc_upload *upload = NULL;
+	enum target_status status;
+	struct svc_answer *answer;
+
+	answer_to_init(&rq.to, head);
+	snprintf(rq.to.version, sizeof(rq.to.version), "%s", sub->version);
+	answer = check_form(&rq);
+	if (answer)
+		return answer;
+	status = target_parse(&rq.target, head);
+	if (status != TARGET_OK)
+		return bad_target(&rq, status);
+	rq.accounts = svc_accounts(svc);
+	if (strcmp(rq.target.account, sub->account) != 0 ||
+	    (sub->container && rq.target.container &&
+	     strcmp(rq.target.container, sub->container) != 0) ||
+	    !batchable(&rq))
+		answer = rq_fail(&rq, ERR_INVALID_INPUT);
+	else
+		answer = run(&rq, &upload);
+	finish_start(&rq, &answer, &upload);
+	return answer;
 }
 
 /* ------------------------------------------------------------ effect records */

@@ -171,6 +171,7 @@ static void free_upload(struct svc_upload *u)
 	azb_buf_free(&u->tags);
 	tagexpr_free(u->if_tags);
 	free(u->memory);
+	free(u->state);
 	free(u->part);
 	free(u);
 }

@@ -32,6 +32,7 @@ typedef struct svc_answer *upload_end(struct svc_upload *upload, const struct sv
  * @want_md5: the answer says Content-MD5.
  * @create_only: a blob that is there must not be replaced.
  * @cors: for the answer.
+ * @state: an operation's own, freed with free().
  * @sums: what the request says about the body.
  * The strings are the upload's own: the head is gone when the body comes.
  */
@@ -47,6 +48,7 @@ struct svc_upload {
 	bool want_crc64;
 	bool create_only;
 	struct cors cors;
+	void *state;
 	char *account;
 	char *container;
 	char *blob;
