@@ -87,12 +87,67 @@ static bool is_loopback(const char *bound)
 	return !strncmp(bound, "127.", 4) || !strncmp(bound, "[::1]", 5);
 }
 
-static bool open_http(struct daemon *d)
+static bool listen_on(struct daemon *d, const char *address, bool tls)
 {
-	struct http_door_config config = { .max_connections = d->options.max_connections };
+	const char *scheme = tls ? "https" : "http";
 	char bound[HTTP_ADDRESS_ROOM], error[400];
 
-	if (!d->options.http_count)
+	if (http_door_listen(d->http, address, tls, bound, error, sizeof(error))) {
+		azb_log(AZB_LOG_ERROR, "--%s: %s", scheme, error);
+		return false;
+	}
+	azb_buf_printf(&d->addresses, " %s://%s", scheme, bound);
+	azb_log(AZB_LOG_INFO, "listening on %s://%s", scheme, bound);
+	if (d->options.development && !is_loopback(bound))
+		azb_log(AZB_LOG_WARNING,
+			"%s is reachable from other machines, and the key of %s is public: use "
+			"--account",
+			bound, ACCOUNTS_DEV_NAME);
+	return true;
+}
+
+/* Connections that are there keep the certificate they have. */
+static bool load_certificate(struct daemon *d)
+{
+	const struct options *o = &d->options;
+	struct http_tls *tls;
+	char error[400];
+
+	if (!o->cert || !d->http)
+		return true;
+	tls = http_tls_load(o->cert, o->key, o->password, error, sizeof(error));
+	if (!tls) {
+		azb_log(AZB_LOG_ERROR, "--cert: %s", error);
+		return false;
+	}
+	http_door_set_tls(d->http, tls);
+	http_tls_put(tls);
+	return true;
+}
+
+/* SIGHUP: what can't be read stays as it was. */
+static void reload(struct daemon *d)
+{
+	struct accounts *accounts;
+	char error[500] = "";
+
+	accounts = options_accounts(&d->options, error, sizeof(error));
+	if (accounts) {
+		svc_set_accounts(d->svc, accounts);
+		accounts_put(accounts);
+	} else {
+		azb_log(AZB_LOG_ERROR, "the accounts stay as they were: %s", error);
+	}
+	if (load_certificate(d) && accounts)
+		azb_log(AZB_LOG_INFO, "keys and certificates were read again");
+}
+
+static bool open_http(struct daemon *d)
+{
+	struct http_door_config config = { .max_connections = d->options.max_connections,
+					   .idle_ms = d->options.idle_ms };
+
+	if (!d->options.http_count && !d->options.https_count)
 		return true;
 	/* its reads wait for the network, not for a processor */
 	if (d->store->ops->rest)
@@ -102,19 +157,14 @@ static bool open_http(struct daemon *d)
 		azb_log(AZB_LOG_ERROR, "out of memory");
 		return false;
 	}
-	for (unsigned int i = 0; i < d->options.http_count; i++) {
-		if (http_door_listen(d->http, d->options.http[i], bound, error, sizeof(error))) {
-			azb_log(AZB_LOG_ERROR, "--http: %s", error);
+	if (!load_certificate(d))
+		return false;
+	for (unsigned int i = 0; i < d->options.http_count; i++)
+		if (!listen_on(d, d->options.http[i], false))
 			return false;
-		}
-		azb_buf_printf(&d->addresses, " http://%s", bound);
-		azb_log(AZB_LOG_INFO, "listening on http://%s", bound);
-		if (d->options.development && !is_loopback(bound))
-			azb_log(AZB_LOG_WARNING,
-				"%s is reachable from other machines, and the key of %s is public: "
-				"use --account",
-				bound, ACCOUNTS_DEV_NAME);
-	}
+	for (unsigned int i = 0; i < d->options.https_count; i++)
+		if (!listen_on(d, d->options.https[i], true))
+			return false;
 	errno = -http_door_start(d->http);
 	if (errno)
 		azb_log(AZB_LOG_ERROR, "can't start the HTTP door: %m");
@@ -125,7 +175,8 @@ static bool open_links(struct daemon *d)
 {
 	for (unsigned int i = 0; i < d->options.link_count; i++) {
 		struct link_door_config config = { .path = d->options.link[i],
-						   .threads = LINK_THREADS };
+						   .threads = LINK_THREADS,
+						   .address = d->options.link_address };
 
 		/* says in one line what is wrong */
 		if (link_door_open(&config, d->svc, &d->link[i]))
@@ -189,6 +240,7 @@ int main(int argc, char **argv)
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGHUP);
 	sigprocmask(SIG_BLOCK, &stop, NULL);
 	raise_limits();
 	if (open_all(&d)) {
@@ -197,7 +249,9 @@ int main(int argc, char **argv)
 		tell_ready(&d);
 		do {
 			got = sigwaitinfo(&stop, NULL);
-		} while (got < 0 && errno == EINTR);
+			if (got == SIGHUP)
+				reload(&d);
+		} while (got == SIGHUP || (got < 0 && errno == EINTR));
 		azb_log(AZB_LOG_INFO, "%s: finishing what has begun", strsignal(got));
 		notify("STOPPING=1");
 		status = EXIT_SUCCESS;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "options.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -8,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "options_azurite.h"
 
 /* Where SDKs expect the development storage. */
 #define DEFAULT_HTTP "127.0.0.1:10000"
@@ -26,14 +29,22 @@ static const char usage[] =
 	"  --http ADDR:PORT         serve HTTP there; [ADDR]:PORT for IPv6; port 0 takes a free "
 	"one\n"
 	"                           (" DEFAULT_HTTP " when neither --http nor --link is given)\n"
+	"  --https ADDR:PORT        the same with TLS, by --cert and --key\n"
+	"  --cert FILE, --key FILE  certificate chain and key in PEM form; without --key FILE is\n"
+	"                           PKCS #12, with --pwd PASSWORD\n"
 	"  --link SOCKET            serve emulators on this Unix socket\n"
 	"  --account NAME:KEY[:KEY] an account and its keys in base64; may be repeated\n"
 	"  --accounts-file FILE     such lines in a file\n"
-	"                           (without any: devstoreaccount1 with its public key)\n"
+	"                           (without any: those of AZURITE_ACCOUNTS, else\n"
+	"                           devstoreaccount1 with its public key)\n"
+	"  --versions NAME          keep versions of this account's blobs; \"*\" for all accounts\n"
+	"  --link-address IP        the address of guests, for SAS that are bound to one\n"
 	"  --max-connections N      HTTP connections at once (4096)\n"
 	"  --drain SECONDS          how long requests may go on after SIGTERM (30)\n"
 	"  --log-level LEVEL        error, warning, info (the default) or debug\n"
 	"  --ready-fd N             write a line there when everything is being served\n"
+	"  --blobHost, --blobPort, --blobKeepAliveTimeout, --location, --silent, --debug,\n"
+	"  --skipApiVersionCheck, --disableTelemetry   as Azurite's Blob service has them\n"
 	"  --help, --version\n";
 
 enum {
@@ -46,8 +57,15 @@ enum {
 	OPT_DRAIN,
 	OPT_LOG_LEVEL,
 	OPT_READY_FD,
+	OPT_HTTPS,
+	OPT_CERT,
+	OPT_KEY,
+	OPT_PASSWORD,
+	OPT_VERSIONS,
+	OPT_LINK_ADDRESS,
 	OPT_HELP,
 	OPT_VERSION,
+	OPT_AZURITE, /* and those of options_azurite.h after it */
 };
 
 static const struct option longs[] = {
@@ -60,14 +78,30 @@ static const struct option longs[] = {
 	{ "drain", required_argument, NULL, OPT_DRAIN },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "ready-fd", required_argument, NULL, OPT_READY_FD },
+	{ "https", required_argument, NULL, OPT_HTTPS },
+	{ "cert", required_argument, NULL, OPT_CERT },
+	{ "key", required_argument, NULL, OPT_KEY },
+	{ "pwd", required_argument, NULL, OPT_PASSWORD },
+	{ "versions", required_argument, NULL, OPT_VERSIONS },
+	{ "link-address", required_argument, NULL, OPT_LINK_ADDRESS },
+	{ "blobHost", required_argument, NULL, OPT_AZURITE + AZURITE_HOST },
+	{ "blobPort", required_argument, NULL, OPT_AZURITE + AZURITE_PORT },
+	{ "blobKeepAliveTimeout", required_argument, NULL, OPT_AZURITE + AZURITE_KEEP_ALIVE },
+	{ "location", required_argument, NULL, 'l' },
+	{ "silent", no_argument, NULL, 's' },
+	{ "debug", required_argument, NULL, 'd' },
+	{ "skipApiVersionCheck", no_argument, NULL, OPT_AZURITE + AZURITE_SKIP_CHECK },
+	{ "disableTelemetry", no_argument, NULL, OPT_AZURITE + AZURITE_NO_TELEMETRY },
+	{ "loose", no_argument, NULL, 'L' },
+	{ "inMemoryPersistence", no_argument, NULL, OPT_AZURITE + AZURITE_IN_MEMORY },
+	{ "extentMemoryLimit", required_argument, NULL, OPT_AZURITE + AZURITE_MEMORY_LIMIT },
+	{ "disableProductStyleUrl", no_argument, NULL, OPT_AZURITE + AZURITE_PATH_STYLE },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ NULL, 0, NULL, 0 },
 };
 
-static enum options_result bad(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static enum options_result bad(const char *format, ...)
+enum options_result options_bad(const char *format, ...)
 {
 	va_list list;
 
@@ -79,7 +113,7 @@ static enum options_result bad(const char *format, ...)
 	return OPTIONS_BAD;
 }
 
-static bool number(const char *text, unsigned long max, unsigned long *value)
+bool options_number(const char *text, unsigned long max, unsigned long *value)
 {
 	char *end;
 
@@ -103,56 +137,170 @@ static bool log_level(const char *text, enum azb_log_level *level)
 	return false;
 }
 
+static enum options_result add_account(struct options *o, bool file, const char *value)
+{
+	if (o->account_count == OPTIONS_MAX_ACCOUNTS)
+		return options_bad("--account and --accounts-file: at most %u are accepted",
+				   OPTIONS_MAX_ACCOUNTS);
+	o->account[o->account_count++] = (struct options_account){ file, value };
+	return OPTIONS_RUN;
+}
+
+/* "name:key:key;name:key": Azurite's form. */
+static bool add_azurite(struct accounts *accounts, const char *text, char *error, size_t error_size)
+{
+	bool good = true;
+
+	while (good && *text) {
+		size_t n = strcspn(text, ";");
+		char *one = strndup(text, n);
+
+		if (!one) {
+			snprintf(error, error_size, "out of memory");
+			return false;
+		}
+		good = !n || accounts_add(accounts, one, error, error_size);
+		explicit_bzero(one, n);
+		free(one);
+		text += n + (text[n] == ';');
+	}
+	return good;
+}
+
+static bool read_accounts(const struct options *o, struct accounts *accounts, char *error,
+			  size_t error_size)
+{
+	char why[400];
+	bool good = true;
+
+	for (unsigned int i = 0; i < o->account_count && good; i++) {
+		const struct options_account *from = &o->account[i];
+
+		good = from->file ? accounts_load(accounts, from->value, why, sizeof(why))
+				  : accounts_add(accounts, from->value, why, sizeof(why));
+		if (!good)
+			snprintf(error, error_size, "--account%s: %s", from->file ? "s-file" : "",
+				 why);
+	}
+	if (good && o->azurite_accounts) {
+		good = add_azurite(accounts, o->azurite_accounts, why, sizeof(why));
+		if (!good)
+			snprintf(error, error_size, "AZURITE_ACCOUNTS: %s", why);
+	}
+	if (good && o->development)
+		good = accounts_add(accounts, ACCOUNTS_DEV_NAME ":" ACCOUNTS_DEV_KEY, error,
+				    error_size);
+	for (unsigned int i = 0; i < o->versions_count && good; i++) {
+		good = accounts_keep_versions(accounts, o->versions[i]);
+		if (!good)
+			snprintf(error, error_size, "--versions: there is no account '%s'",
+				 o->versions[i]);
+	}
+	return good;
+}
+
+struct accounts *options_accounts(const struct options *o, char *error, size_t error_size)
+{
+	struct accounts *accounts = accounts_new();
+
+	if (!accounts) {
+		snprintf(error, error_size, "out of memory");
+		return NULL;
+	}
+	if (read_accounts(o, accounts, error, error_size) && accounts_count(accounts))
+		return accounts;
+	if (!accounts_count(accounts) && !*error)
+		snprintf(error, error_size, "there is no account in what was given");
+	accounts_put(accounts);
+	return NULL;
+}
+
 static enum options_result take(struct options *o, int option, const char *value)
 {
+	unsigned char address[16];
 	unsigned long n;
-	char error[400];
 
+	if (option >= OPT_AZURITE)
+		return options_azurite(o, (enum azurite)(option - OPT_AZURITE), value);
 	switch (option) {
+	case 'l':
+		return options_azurite(o, AZURITE_LOCATION, value);
+	case 's':
+		return options_azurite(o, AZURITE_SILENT, value);
+	case 'd':
+		return options_azurite(o, AZURITE_DEBUG, value);
+	case 'L':
+		return options_azurite(o, AZURITE_LOOSE, value);
 	case OPT_STORE:
 		if (o->store)
-			return bad("--store: there is one already: %s", o->store);
+			return options_bad("--store: there is one already: %s", o->store);
 		o->store = value;
 		break;
 	case OPT_HTTP:
 		if (o->http_count == OPTIONS_MAX_HTTP)
-			return bad("--http: at most %u are accepted", OPTIONS_MAX_HTTP);
+			return options_bad("--http: at most %u are accepted", OPTIONS_MAX_HTTP);
 		o->http[o->http_count++] = value;
 		break;
 	case OPT_LINK:
 		if (o->link_count == OPTIONS_MAX_LINK)
-			return bad("--link: at most %u are accepted", OPTIONS_MAX_LINK);
+			return options_bad("--link: at most %u are accepted", OPTIONS_MAX_LINK);
 		o->link[o->link_count++] = value;
 		break;
 	case OPT_ACCOUNT:
-		if (!accounts_add(o->accounts, value, error, sizeof(error)))
-			return bad("--account: %s", error);
-		break;
+		return add_account(o, false, value);
 	case OPT_ACCOUNTS_FILE:
-		if (!accounts_load(o->accounts, value, error, sizeof(error)))
-			return bad("--accounts-file: %s", error);
+		return add_account(o, true, value);
+	case OPT_HTTPS:
+		if (o->https_count == OPTIONS_MAX_HTTP)
+			return options_bad("--https: at most %u are accepted", OPTIONS_MAX_HTTP);
+		o->https[o->https_count++] = value;
+		break;
+	case OPT_CERT:
+		o->cert = value;
+		break;
+	case OPT_KEY:
+		o->key = value;
+		break;
+	case OPT_PASSWORD:
+		o->password = value;
+		break;
+	case OPT_VERSIONS:
+		if (o->versions_count == OPTIONS_MAX_ACCOUNTS)
+			return options_bad("--versions: at most %u are accepted",
+					   OPTIONS_MAX_ACCOUNTS);
+		o->versions[o->versions_count++] = value;
+		break;
+	case OPT_LINK_ADDRESS:
+		if (inet_pton(AF_INET, value, address) != 1 &&
+		    inet_pton(AF_INET6, value, address) != 1)
+			return options_bad("--link-address: '%s': an IPv4 or IPv6 address is "
+					   "accepted",
+					   value);
+		o->link_address = value;
 		break;
 	case OPT_MAX_CONNECTIONS:
-		if (!number(value, MAX_CONNECTIONS, &n) || !n)
-			return bad("--max-connections: '%s': 1 to %u are accepted", value,
-				   MAX_CONNECTIONS);
+		if (!options_number(value, MAX_CONNECTIONS, &n) || !n)
+			return options_bad("--max-connections: '%s': 1 to %u are accepted", value,
+					   MAX_CONNECTIONS);
 		o->max_connections = (unsigned int)n;
 		break;
 	case OPT_DRAIN:
-		if (!number(value, MAX_DRAIN_S, &n))
-			return bad("--drain: '%s': 0 to %u seconds are accepted", value,
-				   MAX_DRAIN_S);
+		if (!options_number(value, MAX_DRAIN_S, &n))
+			return options_bad("--drain: '%s': 0 to %u seconds are accepted", value,
+					   MAX_DRAIN_S);
 		o->drain_ms = (unsigned int)n * 1000;
 		break;
 	case OPT_LOG_LEVEL:
 		if (!log_level(value, &o->log_level))
-			return bad("--log-level: '%s': error, warning, info and debug are accepted",
-				   value);
+			return options_bad(
+				"--log-level: '%s': error, warning, info and debug are accepted",
+				value);
 		break;
 	case OPT_READY_FD:
-		if (!number(value, 65535, &n) || fcntl((int)n, F_GETFD) < 0)
-			return bad("--ready-fd: '%s': the number of an open descriptor is accepted",
-				   value);
+		if (!options_number(value, 65535, &n) || fcntl((int)n, F_GETFD) < 0)
+			return options_bad(
+				"--ready-fd: '%s': the number of an open descriptor is accepted",
+				value);
 		o->ready_fd = (int)n;
 		break;
 	case OPT_HELP:
@@ -171,36 +319,46 @@ static enum options_result take(struct options *o, int option, const char *value
 enum options_result options_parse(struct options *o, int argc, char **argv)
 {
 	static char program[] = "azblob-vspd";
-	char error[400];
+	char error[500] = "";
 	int option;
 
 	memset(o, 0, sizeof(*o));
 	o->log_level = AZB_LOG_INFO;
 	o->ready_fd = -1;
 	o->drain_ms = DEFAULT_DRAIN_S * 1000;
-	o->accounts = accounts_new();
-	if (!o->accounts)
-		return bad("out of memory");
 	if (argc > 0)
 		argv[0] = program;
-	while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "l:sd:L", longs, NULL)) != -1) {
 		enum options_result result = take(o, option, optarg);
 
 		if (result != OPTIONS_RUN)
 			return result;
 	}
 	if (optind < argc)
-		return bad("'%s': only options are accepted, see --help", argv[optind]);
-	if (!o->store)
-		return bad("--store is missing: --store local,path=DIR");
-	if (!o->http_count && !o->link_count)
-		o->http[o->http_count++] = DEFAULT_HTTP;
-	if (!accounts_count(o->accounts)) {
-		if (!accounts_add(o->accounts, ACCOUNTS_DEV_NAME ":" ACCOUNTS_DEV_KEY, error,
-				  sizeof(error)))
-			return bad("%s", error);
-		o->development = true;
+		return options_bad("'%s': only options are accepted, see --help", argv[optind]);
+	if (!options_azurite_end(o))
+		return OPTIONS_BAD;
+	if (!o->cert && (o->key || o->password || o->https_count))
+		return options_bad(
+			"--cert is missing: --https, --key and --pwd need a certificate");
+	if (!o->http_count && !o->https_count && !o->link_count) {
+		if (o->cert)
+			o->https[o->https_count++] = DEFAULT_HTTP;
+		else
+			o->http[o->http_count++] = DEFAULT_HTTP;
 	}
+	if (o->cert && !o->https_count)
+		return options_bad("--cert: there is no --https that it would be for");
+	if (!o->account_count)
+		o->azurite_accounts = getenv("AZURITE_ACCOUNTS");
+	if (o->azurite_accounts && !*o->azurite_accounts)
+		o->azurite_accounts = NULL;
+	o->development = !o->account_count && !o->azurite_accounts;
+	o->accounts = options_accounts(o, error, sizeof(error));
+	if (!o->accounts)
+		return options_bad("%s", error);
+	if (!o->store)
+		return options_bad("--store is missing: --store local,path=DIR");
 	return OPTIONS_RUN;
 }
 
@@ -208,4 +366,6 @@ void options_free(struct options *o)
 {
 	accounts_put(o->accounts);
 	o->accounts = NULL;
+	free(o->made);
+	o->made = NULL;
 }

@@ -9,10 +9,26 @@
 #define OPTIONS_MAX_HTTP 16u
 #define OPTIONS_MAX_LINK 16u
 
+/* Where accounts come from, in the order given: read again when keys have changed. */
+struct options_account {
+	bool file;
+	const char *value;
+};
+
+#define OPTIONS_MAX_ACCOUNTS 256u
+
 /**
  * struct options - what was asked for
  * @store: as store_open() takes it.
+ * @https: the same with TLS; needs @cert.
+ * @cert, @key, @password: as http_tls_load() takes them.
+ * @account, @account_count: sources; none means @azurite_accounts or the development account.
+ * @azurite_accounts: of the environment, or NULL.
+ * @versions: accounts that keep versions, "*" for all.
  * @accounts: with the development account when none was named.
+ * @link_address: whose requests those by the link are, for SAS that are bound to an address.
+ * @idle_ms: 0 for the default.
+ * @azurite, @made: while Azurite's options become ours, and what they became.
  * @development: that account is served.
  * @ready_fd: -1 for none.
  * @drain_ms: how long requests may go on after SIGTERM.
@@ -22,6 +38,22 @@ struct options {
 	const char *store;
 	const char *http[OPTIONS_MAX_HTTP];
 	unsigned int http_count;
+	const char *https[OPTIONS_MAX_HTTP];
+	unsigned int https_count;
+	const char *cert;
+	const char *key;
+	const char *password;
+	struct options_account account[OPTIONS_MAX_ACCOUNTS];
+	unsigned int account_count;
+	const char *azurite_accounts;
+	const char *versions[OPTIONS_MAX_ACCOUNTS];
+	unsigned int versions_count;
+	const char *link_address;
+	unsigned int idle_ms;
+	struct {
+		const char *host, *port, *location;
+	} azurite;
+	char *made;
 	const char *link[OPTIONS_MAX_LINK];
 	unsigned int link_count;
 	struct accounts *accounts;
@@ -40,6 +72,11 @@ enum options_result {
 
 /* Strings point into @argv.  End with options_free() in every case. */
 enum options_result options_parse(struct options *options, int argc, char **argv);
+/*
+ * Reads the accounts once more from where they came.  NULL: @error has one line, and what was read
+ * before stays good.
+ */
+struct accounts *options_accounts(const struct options *options, char *error, size_t error_size);
 void options_free(struct options *options);
 
 #endif /* AZBLOB_OPTIONS_H */

@@ -81,12 +81,17 @@ class Answer:
 class Client:
     """One connection; path style unless host_style is set."""
 
-    def __init__(self, port, account=ACCOUNT, key=KEY, host_style=False, timeout=30):
+    def __init__(self, port, account=ACCOUNT, key=KEY, host_style=False, timeout=30, tls=None):
+        """@tls: an ssl.SSLContext."""
         self.port = port
         self.account = account
         self.key = key
         self.host_style = host_style
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        if tls:
+            self.connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout,
+                                                          context=tls)
+        else:
+            self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
 
     def close(self):
         self.connection.close()

@@ -24,10 +24,13 @@ class Daemon:
     """A running daemon; stop() says whether it ended well."""
 
     def __init__(self, store, log, options=(), http=("127.0.0.1:0",),
-                 store_options=""):
+                 store_options="", environment=None):
+        """Without --store when @store is None."""
         self.log = log
-        spec = "local,path=%s" % store + ("," + store_options if store_options else "")
-        command = [binary(), "--store", spec]
+        command = [binary()]
+        if store is not None:
+            spec = "local,path=%s" % store + ("," + store_options if store_options else "")
+            command += ["--store", spec]
         for address in http:
             command += ["--http", address]
         ready, ready_end = os.pipe()
@@ -35,14 +38,15 @@ class Daemon:
         command += list(options)
         with open(log, "ab") as stderr:
             self.process = subprocess.Popen(command, stderr=stderr, stdin=subprocess.DEVNULL,
-                                            pass_fds=[ready_end])
+                                            pass_fds=[ready_end],
+                                            env=dict(os.environ, **(environment or {})))
         os.close(ready_end)
         with os.fdopen(ready, "r", encoding="utf-8") as pipe:
             self.ready = pipe.readline().split()
         if not self.ready:
             self.process.wait()
             raise RuntimeError("azblob-vspd did not start:\n" + self.logged())
-        self.addresses = [url.replace("http://", "") for url in self.ready[1:]]
+        self.addresses = [url.split("://")[1] for url in self.ready[1:]]
         self.port = int(self.addresses[0].rsplit(":", 1)[1]) if self.addresses else None
 
     def logged(self):
@@ -52,6 +56,9 @@ class Daemon:
     def kill(self):
         self.process.kill()
         self.process.wait()
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
 
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)

@@ -107,8 +107,8 @@ static int open_listener(const struct addrinfo *info)
 	return fd;
 }
 
-int http_door_listen(struct http_door *door, const char *address, char bound[HTTP_ADDRESS_ROOM],
-		     char *error, size_t error_size)
+int http_door_listen(struct http_door *door, const char *address, bool tls,
+		     char bound[HTTP_ADDRESS_ROOM], char *error, size_t error_size)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
 	struct sockaddr_storage name;
@@ -139,7 +139,7 @@ int http_door_listen(struct http_door *door, const char *address, char bound[HTT
 	}
 	getsockname(fd, (struct sockaddr *)&name, &length);
 	show_address(&name, length, bound);
-	door->listener[door->listener_count++] = fd;
+	door->listener[door->listener_count++] = (struct http_listener){ fd, tls };
 	return 0;
 }
 
@@ -148,9 +148,9 @@ int http_door_listen(struct http_door *door, const char *address, char bound[HTT
 /* A pointer into the door's array of listeners says which one an event is of. */
 static bool is_listener(const struct http_door *door, const void *what)
 {
-	const int *fd = what;
+	const struct http_listener *listener = what;
 
-	return fd >= door->listener && fd < door->listener + HTTP_MAX_LISTEN;
+	return listener >= door->listener && listener < door->listener + HTTP_MAX_LISTEN;
 }
 
 static void listen_on(struct http_loop *loop, bool on)
@@ -164,28 +164,34 @@ static void listen_on(struct http_loop *loop, bool on)
 		struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE,
 					     .data.ptr = &door->listener[i] };
 
-		epoll_ctl(loop->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, door->listener[i],
+		epoll_ctl(loop->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, door->listener[i].fd,
 			  &event);
 	}
 }
 
-static void add_conn(struct http_loop *loop, int fd, const struct sockaddr_storage *address,
-		     socklen_t length)
+static void add_conn(struct http_loop *loop, int fd, bool tls,
+		     const struct sockaddr_storage *address, socklen_t length)
 {
 	struct http_door *door = loop->door;
 	struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT };
 	struct http_conn *conn = calloc(1, sizeof(*conn));
 	int on = 1;
 
-	if (conn)
+	if (conn) {
+		conn->loop = loop;
+		conn->fd = fd;
+		conn->state = CONN_HEAD;
+		/* a handshake is short work, as reads are */
+		conn->reading = true;
 		conn->parser = head_parser_new();
-	if (!conn || !conn->parser) {
+	}
+	if (!conn || !conn->parser || (tls && !conn_tls_begin(conn))) {
+		if (conn)
+			head_parser_free(conn->parser);
 		free(conn);
 		close(fd);
 		return;
 	}
-	conn->loop = loop;
-	conn->fd = fd;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	show_address(address, length, conn->peer);
 	getnameinfo((const struct sockaddr *)address, length, conn->address, sizeof(conn->address),
@@ -193,6 +199,7 @@ static void add_conn(struct http_loop *loop, int fd, const struct sockaddr_stora
 	conn_deadline(conn, door->config.head_ms);
 	event.data.ptr = conn;
 	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event)) {
+		conn_tls_end(conn);
 		head_parser_free(conn->parser);
 		free(conn);
 		close(fd);
@@ -205,7 +212,7 @@ static void add_conn(struct http_loop *loop, int fd, const struct sockaddr_stora
 	loop->first = conn;
 }
 
-static void accept_some(struct http_loop *loop, int listener)
+static void accept_some(struct http_loop *loop, const struct http_listener *listener)
 {
 	static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\n"
 				   "x-ms-error-code: ServerBusy\r\nRetry-After: 1\r\n"
@@ -215,7 +222,7 @@ static void accept_some(struct http_loop *loop, int listener)
 	for (int i = 0; i < ACCEPT_TURN; i++) {
 		struct sockaddr_storage address;
 		socklen_t length = sizeof(address);
-		int fd = accept4(listener, (struct sockaddr *)&address, &length,
+		int fd = accept4(listener->fd, (struct sockaddr *)&address, &length,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0) {
@@ -227,11 +234,12 @@ static void accept_some(struct http_loop *loop, int listener)
 			return;
 		}
 		if (atomic_load(&door->connections) >= door->config.max_connections) {
-			(void)!send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL);
+			if (!listener->tls)
+				(void)!send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL);
 			close(fd);
 			continue;
 		}
-		add_conn(loop, fd, &address, length);
+		add_conn(loop, fd, listener->tls, &address, length);
 	}
 }
 
@@ -293,7 +301,7 @@ static void *loop_main(void *argument)
 			if (what == loop)
 				(void)!read(loop->wake, &ignored, sizeof(ignored));
 			else if (is_listener(door, what))
-				accept_some(loop, *(int *)what);
+				accept_some(loop, what);
 			else
 				take_back(what);
 		}
@@ -322,6 +330,7 @@ struct http_door *http_door_new(const struct http_door_config *config, struct sv
 
 	if (!door)
 		return NULL;
+	pthread_mutex_init(&door->tls_lock, NULL);
 	door->config = *config;
 	door->svc = svc;
 	door->loop_count = or_default(config->loops, cpus < 1 ? 1 : (unsigned int)cpus);
@@ -405,7 +414,9 @@ void http_door_close(struct http_door *door, unsigned int grace_ms)
 		}
 	}
 	for (unsigned int i = 0; i < door->listener_count; i++)
-		close(door->listener[i]);
+		close(door->listener[i].fd);
+	http_tls_put(door->tls);
+	pthread_mutex_destroy(&door->tls_lock);
 	free(door->loop);
 	free(door);
 }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "../blob/service.h"
+#include "http_tls.h"
 
 struct http_door;
 
@@ -43,11 +44,15 @@ struct http_door *http_door_new(const struct http_door_config *config, struct sv
 
 /*
  * Listens on "ADDR:PORT" ("[ADDR]:PORT" for IPv6, a host name is looked up; port 0 takes a free
- * one).  Any number of times, before http_door_start().  Returns 0 with the bound address in
+ * one).  Any number of times, before http_door_start().  @tls: connections there are encrypted;
+ * there has to be a certificate then.  Returns 0 with the bound address in
  * @bound; or -errno and one line in @error.
  */
-int http_door_listen(struct http_door *door, const char *address, char bound[HTTP_ADDRESS_ROOM],
-		     char *error, size_t error_size);
+int http_door_listen(struct http_door *door, const char *address, bool tls,
+		     char bound[HTTP_ADDRESS_ROOM], char *error, size_t error_size);
+
+/* For connections that come from now on; it takes a reference.  Any thread. */
+void http_door_set_tls(struct http_door *door, struct http_tls *tls);
 
 /* Serves from now on.  0 or -errno. */
 int http_door_start(struct http_door *door);

@@ -22,7 +22,9 @@ static void flush(struct http_conn *conn)
 /* The body is complete, or will not be wanted any more. */
 static enum conn_next finish(struct http_conn *conn)
 {
-	struct svc_caller caller = { .peer = conn->peer, .address = conn->address };
+	struct svc_caller caller = { .peer = conn->peer,
+				     .address = conn->address,
+				     .secure = conn->ssl != NULL };
 	struct svc_answer *answer = NULL;
 
 	free(conn->body);

@@ -41,6 +41,8 @@ ssize_t conn_receive(struct http_conn *conn, void *bytes, size_t length)
 		}
 		return (ssize_t)length;
 	}
+	if (conn->ssl)
+		return conn_tls_receive(conn, bytes, length);
 	do {
 		n = recv(conn->fd, bytes, length, 0);
 	} while (n < 0 && errno == EINTR);
@@ -149,7 +151,9 @@ static enum conn_next start(struct http_conn *conn)
 {
 	const struct head *head = head_parser_head(conn->parser);
 	struct http_door *door = conn->loop->door;
-	struct svc_caller caller = { .peer = conn->peer, .address = conn->address };
+	struct svc_caller caller = { .peer = conn->peer,
+				     .address = conn->address,
+				     .secure = conn->ssl != NULL };
 	struct svc_answer *answer;
 
 	conn->keep_alive = head->keep_alive;
@@ -178,6 +182,8 @@ static enum conn_next start(struct http_conn *conn)
 static enum conn_next step(struct http_conn *conn, bool on_worker)
 {
 	switch (conn->state) {
+	case CONN_TLS:
+		return on_worker ? conn_tls_accept(conn) : CONN_WORKER;
 	case CONN_HEAD:
 		return read_head(conn);
 	case CONN_START:
@@ -199,10 +205,18 @@ static enum conn_next step(struct http_conn *conn, bool on_worker)
 /* The socket tells its owner's loop when there is something to do.  Hands ownership on. */
 static void arm(struct http_conn *conn, unsigned int events)
 {
-	struct epoll_event event = { .events = events | EPOLLONESHOT, .data.ptr = conn };
+	struct epoll_event event = { .data.ptr = conn };
 	int epoll = conn->loop->epoll;
 	int fd = conn->fd;
 
+	if (conn->ssl && conn->tls_wants)
+		events = conn->tls_wants;
+	/* what is decrypted already gives no event: that there is room for output gives one */
+	else if (conn->ssl && events == EPOLLIN && conn->state != CONN_CLOSE &&
+		 conn->state != CONN_LINGER && conn_tls_has_input(conn))
+		events |= EPOLLOUT;
+	conn->tls_wants = 0;
+	event.events = events | EPOLLONESHOT;
 	atomic_store_explicit(&conn->busy, false, memory_order_release);
 	/* cannot fail: the socket is registered and stays so until the loop closes it */
 	if (epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event))
@@ -264,6 +278,7 @@ void conn_free(struct http_conn *conn)
 		loop->first = conn->next;
 	if (conn->next)
 		conn->next->previous = conn->previous;
+	conn_tls_end(conn);
 	close(conn->fd);
 	atomic_fetch_sub(&loop->door->connections, 1);
 	svc_abort(conn->upload);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Inside the HTTP door: http.c (sockets, loops, time), http_conn.c (what a connection does next),
- * http_body.c (bytes in), http_send.c (bytes out).
+ * http_body.c (bytes in), http_send.c (bytes out), http_tls.c (the same, encrypted).
  *
  * Who owns a connection: its loop from an event (EPOLLONESHOT) until it is armed again or given
  * to a worker; the worker until it arms it.  After conn_arm() the one who called it must not
@@ -36,6 +36,7 @@
 #define HTTP_PIECES 16u
 
 enum conn_state {
+	CONN_TLS,    /* the TLS handshake; worker only */
 	CONN_HEAD,   /* a head is expected, or under way */
 	CONN_START,  /* a head is there: svc_start() is next; worker only */
 	CONN_BODY,   /* the body comes in; worker only */
@@ -55,6 +56,8 @@ struct http_loop;
  * @reading: the request is a GET or HEAD: it goes to the readers.
  * @peer, @address: of the other side, with and without its port.
  * @deadline_ms: of the monotonic clock; after it the loop shuts the socket down.
+ * @ssl: NULL without TLS.
+ * @tls_wants: EPOLLIN or EPOLLOUT: what TLS waits for, whatever we do; 0: what we wait for.
  * @in, @in_at, @in_length: bytes that were received and not used, from in_at on.
  * @body, @body_have: bytes of the body not yet given to the service.  While an answer goes out
  *	that has no other place for them, @body holds bytes of it.
@@ -77,6 +80,8 @@ struct http_conn {
 	char peer[HTTP_ADDRESS_ROOM];
 	char address[INET6_ADDRSTRLEN + 16];
 	struct head_parser *parser;
+	struct ssl_st *ssl;
+	unsigned int tls_wants;
 
 	char *in;
 	size_t in_at, in_length;
@@ -114,6 +119,12 @@ struct http_loop {
 
 #define HTTP_MAX_LISTEN 16u
 
+struct http_listener {
+	int fd;
+	bool tls;
+};
+
+/* @tls_lock: protects @tls, which is replaced when the certificate is read again. */
 struct http_door {
 	struct http_door_config config;
 	struct svc *svc;
@@ -121,7 +132,9 @@ struct http_door {
 	struct link_pool *writers;
 	struct http_loop *loop;
 	unsigned int loop_count;
-	int listener[HTTP_MAX_LISTEN];
+	pthread_mutex_t tls_lock;
+	struct http_tls *tls;
+	struct http_listener listener[HTTP_MAX_LISTEN];
 	unsigned int listener_count;
 	atomic_uint connections;
 	atomic_bool closing;
@@ -164,5 +177,21 @@ void conn_answer(struct http_conn *conn, struct svc_answer *answer);
 enum conn_next conn_send(struct http_conn *conn, bool on_worker);
 /* "100 Continue" now; false: the connection is of no use any more. */
 bool conn_send_continue(struct http_conn *conn);
+
+/*
+ * http_tls.c.  What receives and sends returns as recv() and send() do; after EAGAIN tls_wants says
+ * what for.
+ */
+bool conn_tls_begin(struct http_conn *conn); /* false: no memory, or no certificate */
+enum conn_next conn_tls_accept(struct http_conn *conn);
+ssize_t conn_tls_receive(struct http_conn *conn, void *bytes, size_t length);
+ssize_t conn_tls_send(struct http_conn *conn, const struct iovec *iov, size_t count);
+/* Without kTLS it reads the file: for workers then. */
+bool conn_tls_in_kernel(const struct http_conn *conn);
+ssize_t conn_tls_send_file(struct http_conn *conn, int fd, off_t offset, size_t length);
+/* Bytes that were received and decrypted, for which the socket gives no event any more. */
+bool conn_tls_has_input(const struct http_conn *conn);
+void conn_tls_bye(struct http_conn *conn);
+void conn_tls_end(struct http_conn *conn); /* without TLS too */
 
 #endif /* AZBLOB_DOOR_HTTP_INTERNAL_H */

@@ -77,7 +77,10 @@ void conn_answer(struct http_conn *conn, struct svc_answer *answer)
 bool conn_send_continue(struct http_conn *conn)
 {
 	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	struct iovec iov = { (void *)(uintptr_t)text, sizeof(text) - 1 };
 
+	if (conn->ssl)
+		return conn_tls_send(conn, &iov, 1) == sizeof(text) - 1;
 	/* so few bytes fit a socket's buffer, or the peer is not reading at all */
 	return send(conn->fd, text, sizeof(text) - 1, MSG_NOSIGNAL) == sizeof(text) - 1;
 }
@@ -102,6 +105,8 @@ static ssize_t send_memory(struct http_conn *conn)
 	}
 	if (conn->sent + body < conn->answer->body_length)
 		flags |= MSG_MORE;
+	if (conn->ssl)
+		return conn_tls_send(conn, iov, count);
 	message.msg_iovlen = count;
 	do {
 		n = sendmsg(conn->fd, &message, flags);
@@ -142,9 +147,13 @@ static ssize_t send_file(struct http_conn *conn)
 	size_t length = p->length < HTTP_TURN_BYTES ? (size_t)p->length : HTTP_TURN_BYTES;
 	ssize_t n;
 
-	do {
-		n = sendfile(conn->fd, p->fd, &offset, length);
-	} while (n < 0 && errno == EINTR);
+	if (conn->ssl) {
+		n = conn_tls_send_file(conn, p->fd, offset, length);
+	} else {
+		do {
+			n = sendfile(conn->fd, p->fd, &offset, length);
+		} while (n < 0 && errno == EINTR);
+	}
 	if (n == 0) {
 		/* the file is shorter than its extent: nothing we can send in its place */
 		azb_log(AZB_LOG_ERROR, "http %s: an extent's file is too short", conn->peer);
@@ -162,6 +171,8 @@ static enum conn_next sent_all(struct http_conn *conn)
 	conn->progress = 0;
 	if (!conn->keep_alive) {
 		conn->state = CONN_LINGER;
+		if (conn->ssl)
+			conn_tls_bye(conn);
 		shutdown(conn->fd, SHUT_WR);
 		conn_deadline(conn, HTTP_LINGER_MS);
 		return CONN_AGAIN;
@@ -247,6 +258,8 @@ enum conn_next conn_send(struct http_conn *conn, bool on_worker)
 			return CONN_WAIT_OUT;
 		if (conn->out_at < conn->out_length || conn->piece[conn->piece_at].fd < 0)
 			n = send_memory(conn);
+		else if (conn->ssl && !on_worker && !conn_tls_in_kernel(conn))
+			return CONN_WORKER;
 		else
 			n = send_file(conn);
 		if (n < 0 && errno == EAGAIN)

@@ -18,6 +18,7 @@ struct link_door;
 /**
  * struct link_door_config - zero is the default of each number
  * @path: of the socket; made here, a stale one is replaced.
+ * @address: of the guests, as struct svc_caller has it; may be NULL.
  * @threads: the most worker threads.
  * @max_inflight: requests on one link, told to the emulator; at most AZL_MAX_INFLIGHT.
  * @budget: bytes of requests and unread answers that one link may hold in memory
@@ -26,6 +27,7 @@ struct link_door;
  */
 struct link_door_config {
 	const char *path;
+	const char *address;
 	unsigned int threads;
 	unsigned int max_inflight;
 	uint64_t budget;

@@ -557,9 +557,11 @@ static void perform(struct link_request *request)
 {
 	const struct azl_request *message = request->message;
 	struct link_conn *conn = request->conn;
-	struct svc_caller caller = {
-		.link = true, .secure = true, .peer = "link", .request = message->header.id
-	};
+	struct svc_caller caller = { .link = true,
+				     .secure = true,
+				     .peer = "link",
+				     .address = conn->door->config.address,
+				     .request = message->header.id };
 	struct head_parser *parser;
 	enum head_state state;
 	size_t taken = 0;
