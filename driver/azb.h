@@ -5,11 +5,15 @@
  *   main.c     VMBus driver: probe, remove, suspend, resume
  *   dev.c      device node, lifetime of struct azb_device
  *   ioctl.c    user space's structures in and out
+ *   uring.c    io_uring commands
  *   layout.c   validation and page arithmetic             (pure)
  *   wire.c     packets                                    (pure)
  *   ids.c      transaction ids                            (pure)
+ *   budget.c   bytes and turns                            (pure)
  *   request.c  one request: pinned pages and its packet
+ *   admit.c    the line for bytes
  *   queue.c    from submission to completion, in fair order
+ *   wait.c     threads that wait, and the watchdog of those that do not
  *   ring.c     the VMBus channel
  *   stats.c    the numbers of a device and their names
  *   sysfs.c    statistics and limits, one value a file
@@ -33,6 +37,8 @@
  *   interrupt context (the channel is read in batched mode, from a tasklet), so
  *   both are taken with the _bh calls, from everywhere, and never with irqsave.
  *   Neither is held over anything that sleeps, and no page is unpinned under one.
+ *   io_uring's uring_lock may be held when queue.lock is taken; task work is
+ *   queued under queue.lock, which takes locks of the scheduler and of eventfds.
  *
  * Lifetimes
  *
@@ -41,36 +47,61 @@
  *   What lives only from probe to remove is the channel; whoever wants it holds
  *   queue.lock and looks at queue.state first.
  *
- *   struct azb_request: belongs to the thread that waits for it.  When that
- *   thread gives up while the host still owns the pages, the request becomes the
- *   queue's, until the host's completion, the rescind or the closed channel says
- *   that the host writes no more.  Then a work item unpins it.  Remove waits for
- *   requests, never for files or programs.
+ *   struct azb_request: belongs to the thread that waits for it, or to the
+ *   io_uring command that it came with.  When that one gives up while the host
+ *   still owns the pages, the request becomes the queue's, until the host's
+ *   completion, the rescind or the closed channel says that the host writes no
+ *   more.  Then a work item unpins it.  Remove waits for requests, never for files
+ *   or programs.  The bytes of a request stay charged until it is freed, whoever
+ *   has it then, and whether or not its process lives.
  */
 #ifndef AZB_H
 #define AZB_H
 
 #include <linux/cdev.h>
-#include <linux/completion.h>
 #include <linux/device.h>
 #include <linux/hyperv.h>
 #include <linux/list.h>
+#include <linux/lockdep.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "budget.h"
 #include "ids.h"
 #include "layout.h"
 #include "wire.h"
 
+struct az_blob_request;
 struct dentry;
+struct io_uring_cmd;
+struct iov_iter;
 
 enum azb_request_state {
-	AZB_REQ_NEW,	/* nobody but its thread knows it */
+	AZB_REQ_NEW,	/* nobody but its owner knows it */
+	AZB_REQ_ASKING,	/* in line for bytes, in queue.budget */
+	AZB_REQ_GRANTED, /* has its bytes; its owner pins its pages */
 	AZB_REQ_QUEUED,	/* on queue.waiting */
 	AZB_REQ_SENT,	/* on queue.sent: the host owns its pages */
 	AZB_REQ_DONE,	/* on no list, or on queue.reap when abandoned */
+};
+
+struct azb_request;
+
+/**
+ * struct azb_request_ops - what happens to a request that no thread waits for
+ * @granted: it has its bytes: pin its pages and submit it, somewhere else
+ * @ended: it is DONE; its owner frees it
+ * @detached: its owner goes on without it, with @error; the request is the
+ *	queue's from now on
+ *
+ * All are called with queue.lock held, perhaps in a softirq.
+ */
+struct azb_request_ops {
+	void (*granted)(struct azb_request *req);
+	void (*ended)(struct azb_request *req);
+	void (*detached)(struct azb_request *req, int error);
 };
 
 /**
@@ -78,38 +109,51 @@ enum azb_request_state {
  * @layout: its buffers
  * @wire: the payload of its packet
  * @timeout_ms: what the host was given; 0 is for ever
- * @pages: pinned kernel pages, data first, then request, then response
- * @nr_pinned: how many of @pages belong to each buffer
+ * @pages: kernel pages, data first, then request, then response
+ * @nr_pages: how many of @pages are held for each buffer
+ * @fixed_data: the data pages are held by references, not by pins: they are
+ *	part of a buffer that io_uring has pinned
  * @desc: the descriptor of its packet, azb_wire_desc_size() bytes
+ * @ticket: its bytes; under queue.lock
  * @node: in the list that @state names; under queue.lock
+ * @watch: in queue.watched; under queue.lock
  * @state: under queue.lock
  * @was_sent: it reached the ring, so that the host may have written to its
  *	pages; under queue.lock until DONE
- * @abandoned: its thread has gone; under queue.lock
- * @since: jiffies when it was queued or, once SENT, sent; under queue.lock
+ * @abandoned: its owner has gone; under queue.lock
+ * @cancelled: its owner wants it to end before it is sent; under queue.lock
+ * @since: jiffies when it got in line or, once SENT, sent; under queue.lock
  * @id: transaction id while SENT; under queue.lock
- * @error: 0, or a negative errno that stands for @answer; set before @done
- * @answer: the host's; set before @done
- * @done: completed when it is DONE and not abandoned
+ * @error: 0, or a negative errno that stands for @answer; set before DONE
+ * @answer: the host's; set before DONE
+ * @wake: for the thread that waits; woken under queue.lock
+ * @ops: NULL when a thread waits
+ * @owner: of @ops, the command; under queue.lock
  */
 struct azb_request {
 	struct azb_layout layout;
 	struct vsp_wire_request wire;
 	u32 timeout_ms;
 	struct page **pages;
-	u32 nr_pinned[AZB_NR_BUFS];
+	u32 nr_pages[AZB_NR_BUFS];
+	bool fixed_data;
 	struct vmbus_packet_mpb_array *desc;
 
+	struct azb_ticket ticket;
 	struct list_head node;
+	struct list_head watch;
 	enum azb_request_state state;
 	bool was_sent;
 	bool abandoned;
+	bool cancelled;
 	unsigned long since;
 	u64 id;
 
 	int error;
 	struct azb_answer answer;
-	struct completion done;
+	wait_queue_head_t wake;
+	const struct azb_request_ops *ops;
+	void *owner;
 };
 
 /* Events counted since probe; stats.c names them. */
@@ -118,9 +162,11 @@ enum azb_counter {
 	AZB_CNT_COMPLETED,		/* answered by the host */
 	AZB_CNT_WOULD_BLOCK,		/* refused with EAGAIN */
 	AZB_CNT_KILLED,			/* given up by a killed thread */
+	AZB_CNT_CANCELLED,		/* given up by a command's end */
 	AZB_CNT_TIMED_OUT,		/* given up by the watchdog */
 	AZB_CNT_CUT_OFF,		/* ended with ENODEV */
 	AZB_CNT_LATE,			/* completions of requests given up */
+	AZB_CNT_OVER_BUDGET,		/* had to wait for bytes */
 	AZB_CNT_RING_FULL,		/* times that the head found no room */
 	AZB_CNT_IDS_FULL,		/* times that the head found no id */
 	AZB_CNT_SEND_ERROR,		/* the bus refused to send */
@@ -143,6 +189,9 @@ enum azb_gauge {
 	AZB_GAUGE_ABANDONED,
 	AZB_GAUGE_MAX_QUEUED,
 	AZB_GAUGE_MAX_OUTSTANDING,
+	AZB_GAUGE_QUEUED_FOR_BYTES,
+	AZB_GAUGE_BYTES,
+	AZB_GAUGE_MAX_BYTES,
 	AZB_NR_GAUGES
 };
 
@@ -152,7 +201,7 @@ enum azb_gauge {
  * @counters: by enum azb_counter
  */
 struct azb_stats {
-	u32 gauges[AZB_NR_GAUGES];
+	u64 gauges[AZB_NR_GAUGES];
 	u64 counters[AZB_NR_COUNTERS];
 };
 
@@ -163,9 +212,10 @@ enum azb_queue_state {
 };
 
 /**
- * struct azb_queue - one fair line for ring space and transaction ids
+ * struct azb_queue - one fair line for bytes, ring space and transaction ids
  * @lock: see the table above; protects all of this
  * @state: whether requests are accepted and sent
+ * @budget: bytes that requests may have pinned; those that wait for them
  * @waiting: in the order of their arrival; only the head is ever sent, so that
  *	a large request cannot be overtaken for ever by small ones
  * @nr_waiting: how many
@@ -180,10 +230,15 @@ enum azb_queue_state {
  * @drained: woken when @nr_sent becomes 0
  * @reap: abandoned requests that the host is done with
  * @reap_work: unpins them, which can sleep
+ * @watched: commands whose time-out is watched, from admission on
+ * @watchdog: lets go of overdue requests that no thread waits for
+ * @watchdog_at: jiffies when it is due
+ * @watchdog_on: it is
  */
 struct azb_queue {
 	spinlock_t lock; /* all of this; see the table above */
 	enum azb_queue_state state;
+	struct azb_budget budget;
 	struct list_head waiting;
 	u32 nr_waiting;
 	struct list_head sent;
@@ -197,6 +252,10 @@ struct azb_queue {
 	wait_queue_head_t drained;
 	struct list_head reap;
 	struct work_struct reap_work;
+	struct list_head watched;
+	struct delayed_work watchdog;
+	unsigned long watchdog_at;
+	bool watchdog_on;
 };
 
 /**
@@ -222,6 +281,11 @@ struct azb_device {
 	struct dentry *debugfs;
 };
 
+static inline struct azb_device *azb_of(struct azb_queue *queue)
+{
+	return container_of(queue, struct azb_device, queue);
+}
+
 /* dev.c */
 int azb_class_register(void);
 void azb_class_unregister(void);
@@ -232,11 +296,44 @@ void azb_device_put(struct azb_device *azb);
 
 /* ioctl.c */
 long azb_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+int azb_check_request(const struct az_blob_request *in, struct azb_layout *layout);
+
+/* uring.c */
+#ifdef AZB_COMPAT_URING
+int azb_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
+int azb_uring_take_pages(struct iov_iter *iter, const struct azb_buf *buf,
+			 struct page **pages, u32 *have);
+u64 azb_uring_features(void);
+#else
+static inline int azb_uring_take_pages(struct iov_iter *iter,
+				       const struct azb_buf *buf,
+				       struct page **pages, u32 *have)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline u64 azb_uring_features(void)
+{
+	return 0;
+}
+#endif
 
 /* request.c */
 struct azb_request *azb_request_create(const struct azb_layout *layout,
 				       u32 timeout_ms, const u8 *guid);
+int azb_request_pin(struct azb_request *req, struct iov_iter *fixed);
 void azb_request_free(struct azb_request *req);
+
+/* admit.c */
+/* The least that a limit of bytes can be: one largest request. */
+#define AZB_BYTES_MIN ((u64)VSP_WIRE_MAX_PAGES * VSP_WIRE_PAGE_SIZE)
+void azb_admit_init(struct azb_budget *budget);
+int azb_queue_admit(struct azb_device *azb, struct azb_request *req, bool nonblock);
+void azb_queue_forget(struct azb_device *azb, struct azb_request *req);
+void azb_queue_grant(struct azb_queue *queue);
+void azb_queue_refuse_all(struct azb_queue *queue);
+void azb_queue_set_limits(struct azb_device *azb, const u64 *limit,
+			  const u64 *user_limit);
 
 /* queue.c */
 int azb_queue_init(struct azb_queue *queue);
@@ -244,8 +341,10 @@ void azb_queue_destroy(struct azb_queue *queue);
 bool azb_queue_is_gone(struct azb_queue *queue);
 int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 		     bool nonblock);
-int azb_queue_wait(struct azb_device *azb, struct azb_request *req,
-		   struct azb_answer *answer);
+void azb_queue_finish(struct azb_queue *queue, struct azb_request *req, int error);
+void azb_queue_leave(struct azb_queue *queue, struct azb_request *req);
+void azb_queue_pump(struct azb_device *azb);
+void azb_queue_abandon(struct azb_queue *queue, struct azb_request *req);
 void azb_queue_complete(struct azb_device *azb, u64 id, const void *payload,
 			u32 len);
 void azb_queue_bad_packet(struct azb_device *azb, const char *what, u32 value);
@@ -255,6 +354,21 @@ void azb_queue_pause(struct azb_device *azb);
 void azb_queue_resume(struct azb_device *azb);
 void azb_queue_stop(struct azb_device *azb);
 void azb_queue_cut_off(struct azb_device *azb);
+
+static inline void azb_queue_count(struct azb_queue *queue, enum azb_counter counter)
+{
+	lockdep_assert_held(&queue->lock);
+	queue->counters[counter]++;
+}
+
+/* wait.c */
+int azb_queue_wait(struct azb_device *azb, struct azb_request *req,
+		   struct azb_answer *answer);
+int azb_queue_wait_admitted(struct azb_device *azb, struct azb_request *req);
+void azb_queue_cancel(struct azb_device *azb, struct azb_request **slot, int error);
+void azb_watchdog_watch(struct azb_queue *queue, struct azb_request *req);
+void azb_watchdog_init(struct azb_queue *queue);
+void azb_watchdog_stop(struct azb_queue *queue);
 
 /* ring.c */
 int azb_ring_open(struct azb_device *azb);

@@ -19,7 +19,7 @@ static int counters_show(struct seq_file *seq, void *unused)
 
 	azb_stats_get(&azb->queue, &stats);
 	for (i = 0; i < AZB_NR_GAUGES; i++)
-		seq_printf(seq, "%s %u\n", azb_gauge_names[i], stats.gauges[i]);
+		seq_printf(seq, "%s %llu\n", azb_gauge_names[i], stats.gauges[i]);
 	for (i = 0; i < AZB_NR_COUNTERS; i++)
 		seq_printf(seq, "%s %llu\n", azb_counter_names[i],
 			   stats.counters[i]);

@@ -48,6 +48,9 @@ static const struct file_operations azb_fops = {
 	.release = azb_release,
 	.unlocked_ioctl = azb_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+#ifdef AZB_COMPAT_URING
+	.uring_cmd = azb_uring_cmd,
+#endif
 };
 
 static void azb_device_release(struct device *dev)

@@ -9,51 +9,61 @@
  * while small ones keep coming.  Whatever may make room runs azb_queue_pump():
  * every completion, every interrupt of the host, every request that leaves the
  * line early.
+ *
+ * The third thing, bytes, it has before it gets here (admit.c): a request in this
+ * line is pinned.
  */
 #include <linux/jiffies.h>
-#include <linux/lockdep.h>
-#include <linux/math64.h>
 #include <linux/minmax.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <uapi/misc/hv_azure_blob.h>
 
 #include "azb.h"
 #include "trace.h"
 
-/*
- * The host promises an answer within the request's own time-out "plus some
- * delay", and an honest one may have to wait until it can be sure that it writes
- * no more.  This much later the thread is let go; the pages are not.
+/**
+ * azb_queue_finish() - end a request
+ * @queue: the queue
+ * @req: in no line any more
+ * @error: 0, or a negative errno that stands for the answer
+ *
+ * Unless it was abandoned, its owner may free it as soon as the lock is dropped.
+ *
+ * Context: under queue.lock.
  */
-#define AZB_WATCHDOG_GRACE_MS 30000u
-
-static void azb_count(struct azb_queue *queue, enum azb_counter counter)
-{
-	lockdep_assert_held(&queue->lock);
-	queue->counters[counter]++;
-}
-
-/*
- * Ends a request that is on no list any more.  Unless it was abandoned, its
- * thread may free it as soon as the lock is dropped.
- */
-static void azb_queue_finish(struct azb_queue *queue, struct azb_request *req,
-			     int error)
+void azb_queue_finish(struct azb_queue *queue, struct azb_request *req, int error)
 {
 	lockdep_assert_held(&queue->lock);
 	req->state = AZB_REQ_DONE;
 	req->error = error;
 	if (error == -ENODEV)
-		azb_count(queue, AZB_CNT_CUT_OFF);
-	if (!req->abandoned) {
-		complete(&req->done);
-		return;
+		azb_queue_count(queue, AZB_CNT_CUT_OFF);
+	list_del_init(&req->watch);
+	if (req->abandoned) {
+		/* Unpinning can sleep, and this may be a softirq. */
+		queue->nr_abandoned--;
+		list_add_tail(&req->node, &queue->reap);
+		schedule_work(&queue->reap_work);
+	} else if (req->ops) {
+		req->ops->ended(req);
+	} else {
+		wake_up(&req->wake);
 	}
-	/* Unpinning can sleep, and this may be a softirq. */
-	queue->nr_abandoned--;
-	list_add_tail(&req->node, &queue->reap);
-	schedule_work(&queue->reap_work);
+}
+
+/**
+ * azb_queue_abandon() - the owner of a request goes away
+ * @queue: the queue
+ * @req: SENT; it is the queue's from now on
+ *
+ * Context: under queue.lock.
+ */
+void azb_queue_abandon(struct azb_queue *queue, struct azb_request *req)
+{
+	lockdep_assert_held(&queue->lock);
+	list_del_init(&req->watch);
+	trace_hv_azure_blob_abandon(azb_of(queue), req);
+	req->abandoned = true;
+	queue->nr_abandoned++;
 }
 
 /* Takes a request off the list of those that the host owns. */
@@ -85,7 +95,7 @@ static bool azb_queue_room(struct azb_device *azb, u32 bytes)
 
 	if (azb_ring_has_room(azb, bytes))
 		return true;
-	azb_count(queue, AZB_CNT_RING_FULL);
+	azb_queue_count(queue, AZB_CNT_RING_FULL);
 	queue->armed = true;
 	azb_ring_want_room(azb, bytes);
 	/* It may have made room before it saw that. */
@@ -105,7 +115,7 @@ static bool azb_queue_send_head(struct azb_device *azb)
 		return false;
 	req->id = azb_ids_get(&queue->ids, req);
 	if (req->id == AZB_ID_NONE) {
-		azb_count(queue, AZB_CNT_IDS_FULL);
+		azb_queue_count(queue, AZB_CNT_IDS_FULL);
 		return false;
 	}
 
@@ -134,12 +144,18 @@ static bool azb_queue_send_head(struct azb_device *azb)
 	azb_ids_put(&queue->ids, req->id, &owner);
 	azb_queue_unsend(queue, req);
 	req->was_sent = false;
-	azb_count(queue, AZB_CNT_SEND_ERROR);
+	azb_queue_count(queue, AZB_CNT_SEND_ERROR);
 	azb_queue_finish(queue, req, -EIO);
 	return true;
 }
 
-static void azb_queue_pump(struct azb_device *azb)
+/**
+ * azb_queue_pump() - send what can be sent now
+ * @azb: the device
+ *
+ * Context: under queue.lock.
+ */
+void azb_queue_pump(struct azb_device *azb)
 {
 	struct azb_queue *queue = &azb->queue;
 
@@ -165,8 +181,14 @@ void azb_queue_kick(struct azb_device *azb)
 	spin_unlock_bh(&azb->queue.lock);
 }
 
-/* Takes a request out of the line without sending it. */
-static void azb_queue_leave(struct azb_queue *queue, struct azb_request *req)
+/**
+ * azb_queue_leave() - take a request out of the line without sending it
+ * @queue: the queue; whoever stood behind may go now
+ * @req: QUEUED
+ *
+ * Context: under queue.lock.
+ */
+void azb_queue_leave(struct azb_queue *queue, struct azb_request *req)
 {
 	lockdep_assert_held(&queue->lock);
 	list_del(&req->node);
@@ -177,11 +199,12 @@ static void azb_queue_leave(struct azb_queue *queue, struct azb_request *req)
 /**
  * azb_queue_submit() - put a request in line
  * @azb: the device
- * @req: new; on success to be followed by azb_queue_wait(), on failure the
- *	caller's again
+ * @req: admitted and pinned; on success to be followed by azb_queue_wait(),
+ *	unless its ops say more about it; on failure the caller's again
  * @nonblock: rather fail than wait in line
  *
- * Return: 0, -ENODEV when the device has gone, -EAGAIN with @nonblock.
+ * Return: 0, -ENODEV when the device has gone, -ECANCELED when the request was
+ * cancelled before, -EAGAIN with @nonblock.
  */
 int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 		     bool nonblock)
@@ -194,6 +217,11 @@ int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 		ret = -ENODEV;
 		goto out;
 	}
+	if (req->cancelled) {
+		azb_queue_count(queue, AZB_CNT_CANCELLED);
+		ret = -ECANCELED;
+		goto out;
+	}
 	list_add_tail(&req->node, &queue->waiting);
 	queue->nr_waiting++;
 	req->state = AZB_REQ_QUEUED;
@@ -204,115 +232,15 @@ int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 		azb_queue_leave(queue, req);
 		if (list_empty(&queue->waiting))
 			azb_queue_disarm(azb);
-		azb_count(queue, AZB_CNT_WOULD_BLOCK);
+		azb_queue_count(queue, AZB_CNT_WOULD_BLOCK);
 		ret = -EAGAIN;
 		goto out;
 	}
 	queue->max_waiting = max(queue->max_waiting, queue->nr_waiting);
-	azb_count(queue, AZB_CNT_SUBMITTED);
+	azb_queue_count(queue, AZB_CNT_SUBMITTED);
 out:
 	spin_unlock_bh(&queue->lock);
 	return ret;
-}
-
-/* Jiffies until the thread is let go, counted from @since. */
-static unsigned long azb_request_patience(const struct azb_request *req)
-{
-	u64 ms = (u64)req->timeout_ms + AZB_WATCHDOG_GRACE_MS;
-
-	return min_t(u64, div_u64(ms * HZ, MSEC_PER_SEC), MAX_JIFFY_OFFSET);
-}
-
-/* Jiffies left; 0 when it is time to give up. */
-static long azb_request_time_left(const struct azb_request *req)
-{
-	unsigned long patience, gone;
-
-	if (!req->timeout_ms)
-		return MAX_SCHEDULE_TIMEOUT;
-	patience = azb_request_patience(req);
-	gone = jiffies - req->since;
-	return gone < patience ? (long)(patience - gone) : 0;
-}
-
-/*
- * The thread of @req goes away with @error.  True: nobody else has the request,
- * the caller frees it.
- */
-static bool azb_queue_give_up(struct azb_device *azb, struct azb_request *req,
-			      int error)
-{
-	struct azb_queue *queue = &azb->queue;
-
-	lockdep_assert_held(&queue->lock);
-	azb_count(queue, error == -ETIMEDOUT ? AZB_CNT_TIMED_OUT : AZB_CNT_KILLED);
-	if (error == -ETIMEDOUT)
-		trace_hv_azure_blob_timeout(azb, req);
-	if (req->state == AZB_REQ_QUEUED) {
-		azb_queue_leave(queue, req);
-		/* Who stood behind it may fit. */
-		azb_queue_pump(azb);
-		return true;
-	}
-	trace_hv_azure_blob_abandon(azb, req);
-	req->abandoned = true;
-	queue->nr_abandoned++;
-	return false;
-}
-
-/**
- * azb_queue_wait() - wait for the end of a request
- * @azb: the device
- * @req: submitted; must not be touched after the call
- * @answer: filled when the result is 0
- *
- * Return: 0; -EINTR when the thread is being killed and -ETIMEDOUT when the host
- * is overdue, with the pages staying pinned until the host is done; -ENODEV;
- * -EIO when the completion made no sense.
- */
-int azb_queue_wait(struct azb_device *azb, struct azb_request *req,
-		   struct azb_answer *answer)
-{
-	struct azb_queue *queue = &azb->queue;
-	bool mine;
-	long left;
-	int error;
-
-	spin_lock_bh(&queue->lock);
-	left = azb_request_time_left(req);
-	spin_unlock_bh(&queue->lock);
-
-	for (;;) {
-		left = wait_for_completion_killable_timeout(&req->done, left);
-		if (left > 0)
-			break;
-
-		spin_lock_bh(&queue->lock);
-		if (req->state == AZB_REQ_DONE) {
-			spin_unlock_bh(&queue->lock);
-			break;
-		}
-		error = left ? -EINTR : -ETIMEDOUT;
-		if (error == -ETIMEDOUT) {
-			/* The clock starts anew when the host gets it. */
-			left = azb_request_time_left(req);
-			if (left) {
-				spin_unlock_bh(&queue->lock);
-				continue;
-			}
-		}
-		mine = azb_queue_give_up(azb, req, error);
-		spin_unlock_bh(&queue->lock);
-		if (mine)
-			azb_request_free(req);
-		return error;
-	}
-
-	error = req->error;
-	if (!error)
-		*answer = req->answer;
-	azb_request_free(req);
-	return error;
 }
 
 static int azb_answer_counter(enum azb_answer_check check)
@@ -348,7 +276,7 @@ void azb_queue_complete(struct azb_device *azb, u64 id, const void *payload,
 	spin_lock_bh(&queue->lock);
 	state = azb_ids_put(&queue->ids, id, &owner);
 	if (state != AZB_ID_LIVE) {
-		azb_count(queue, state == AZB_ID_STALE ? AZB_CNT_BAD_ID_STALE :
+		azb_queue_count(queue, state == AZB_ID_STALE ? AZB_CNT_BAD_ID_STALE :
 							 AZB_CNT_BAD_ID_UNKNOWN);
 		goto out;
 	}
@@ -356,14 +284,14 @@ void azb_queue_complete(struct azb_device *azb, u64 id, const void *payload,
 	req = owner;
 	azb_queue_unsend(queue, req);
 	if (req->abandoned)
-		azb_count(queue, AZB_CNT_LATE);
+		azb_queue_count(queue, AZB_CNT_LATE);
 	check = azb_wire_parse_completion(payload, len,
 					  req->layout.buf[AZB_RESPONSE].len,
 					  &req->answer);
 	if (check == AZB_ANSWER_OK)
-		azb_count(queue, AZB_CNT_COMPLETED);
+		azb_queue_count(queue, AZB_CNT_COMPLETED);
 	else
-		azb_count(queue, azb_answer_counter(check));
+		azb_queue_count(queue, azb_answer_counter(check));
 	trace_hv_azure_blob_complete(azb, req, check == AZB_ANSWER_OK ? 0 : -EIO);
 	azb_queue_finish(queue, req, check == AZB_ANSWER_OK ? 0 : -EIO);
 out:
@@ -388,7 +316,7 @@ out:
 void azb_queue_bad_packet(struct azb_device *azb, const char *what, u32 value)
 {
 	spin_lock_bh(&azb->queue.lock);
-	azb_count(&azb->queue, AZB_CNT_BAD_PACKET);
+	azb_queue_count(&azb->queue, AZB_CNT_BAD_PACKET);
 	spin_unlock_bh(&azb->queue.lock);
 	dev_warn_ratelimited(&azb->dev, "packet ignored: %s %u\n", what, value);
 }
@@ -448,7 +376,7 @@ void azb_queue_resume(struct azb_device *azb)
  * azb_queue_stop() - accept and send nothing more, for good
  * @azb: the device
  *
- * What waits in line ends with ENODEV; what the host owns goes on.
+ * What waits in either line ends with ENODEV; what the host owns goes on.
  */
 void azb_queue_stop(struct azb_device *azb)
 {
@@ -462,6 +390,7 @@ void azb_queue_stop(struct azb_device *azb)
 		azb_queue_leave(queue, req);
 		azb_queue_finish(queue, req, -ENODEV);
 	}
+	azb_queue_refuse_all(queue);
 	spin_unlock_bh(&queue->lock);
 }
 
@@ -493,6 +422,7 @@ void azb_queue_cut_off(struct azb_device *azb)
 static void azb_queue_reap(struct work_struct *work)
 {
 	struct azb_queue *queue = container_of(work, struct azb_queue, reap_work);
+	struct azb_device *azb = azb_of(queue);
 	struct azb_request *req, *next;
 	LIST_HEAD(reap);
 
@@ -500,7 +430,7 @@ static void azb_queue_reap(struct work_struct *work)
 	list_splice_init(&queue->reap, &reap);
 	spin_unlock_bh(&queue->lock);
 	list_for_each_entry_safe(req, next, &reap, node)
-		azb_request_free(req);
+		azb_queue_forget(azb, req);
 }
 
 /**
@@ -524,6 +454,8 @@ int azb_queue_init(struct azb_queue *queue)
 	INIT_LIST_HEAD(&queue->reap);
 	init_waitqueue_head(&queue->drained);
 	INIT_WORK(&queue->reap_work, azb_queue_reap);
+	azb_admit_init(&queue->budget);
+	azb_watchdog_init(queue);
 	return 0;
 }
 
@@ -533,5 +465,6 @@ int azb_queue_init(struct azb_queue *queue)
  */
 void azb_queue_destroy(struct azb_queue *queue)
 {
+	azb_watchdog_stop(queue);
 	kvfree(queue->ids.slots);
 }

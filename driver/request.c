@@ -2,7 +2,6 @@
 /*
  * One request: its pinned pages and its packet.
  */
-#include <linux/err.h>
 #include <linux/hyperv.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
@@ -10,19 +9,29 @@
 
 #include "azb.h"
 
-/* Unpins what azb_request_pin() has pinned. */
+/* Lets go of what azb_request_pin() holds. */
 static void azb_request_unpin(struct azb_request *req)
 {
 	struct page **pages = req->pages;
 	unsigned int i;
 	bool dirty;
+	u32 k;
 
 	for (i = 0; i < AZB_NR_BUFS; i++) {
+		u32 count = req->nr_pages[i];
+
 		dirty = req->was_sent && azb_layout_host_writes(&req->layout, i);
-		if (req->nr_pinned[i])
-			unpin_user_pages_dirty_lock(pages, req->nr_pinned[i], dirty);
-		pages += req->nr_pinned[i];
-		req->nr_pinned[i] = 0;
+		if (i == AZB_DATA && req->fixed_data) {
+			for (k = 0; k < count; k++) {
+				if (dirty)
+					set_page_dirty_lock(pages[k]);
+				put_page(pages[k]);
+			}
+		} else if (count) {
+			unpin_user_pages_dirty_lock(pages, count, dirty);
+		}
+		pages += count;
+		req->nr_pages[i] = 0;
 	}
 }
 
@@ -32,15 +41,15 @@ static void azb_request_unpin(struct azb_request *req)
  * well be read-only.  Not FOLL_LONGTERM: like direct I/O, this lasts as long as
  * the request, and must work with what cannot be migrated.
  */
-static int azb_request_pin(struct azb_request *req, enum azb_buf_id id,
-			   struct page **pages)
+static int azb_request_pin_buf(struct azb_request *req, enum azb_buf_id id,
+			       struct page **pages)
 {
 	const struct azb_buf *buf = &req->layout.buf[id];
 	unsigned int flags = azb_layout_host_writes(&req->layout, id) ?
 				     FOLL_WRITE : 0;
 	unsigned long start = buf->addr & PAGE_MASK;
 	u32 want = azb_buf_kernel_pages(buf, PAGE_SHIFT);
-	u32 *have = &req->nr_pinned[id];
+	u32 *have = &req->nr_pages[id];
 	int ret;
 
 	while (*have < want) {
@@ -72,18 +81,17 @@ static void azb_request_list_pages(struct azb_request *req)
 			page = azb_buf_kernel_page(buf, k, PAGE_SHIFT, &sub);
 			*pfn++ = page_to_hvpfn(pages[page]) + sub;
 		}
-		pages += req->nr_pinned[i];
+		pages += req->nr_pages[i];
 	}
 }
 
 /**
- * azb_request_create() - pin the pages of a request and pack it
- * @layout: a validated request of the calling process
+ * azb_request_create() - a new request, with nothing pinned yet
+ * @layout: a validated request
  * @timeout_ms: for the host; 0 is for ever
  * @guid: 16 bytes for the host's log
  *
- * Return: the request, the caller's until azb_queue_submit(); or an ERR_PTR of
- * -ENOMEM, -EFAULT, or -EINTR when the process is being killed.
+ * Return: the request, or NULL when there is no memory.
  *
  * Context: may sleep.
  */
@@ -91,19 +99,37 @@ struct azb_request *azb_request_create(const struct azb_layout *layout,
 				       u32 timeout_ms, const u8 *guid)
 {
 	struct azb_request *req;
-	struct page **pages;
-	u32 count = 0;
-	unsigned int i;
-	int ret = -ENOMEM;
 
 	req = kzalloc(sizeof(*req), GFP_KERNEL_ACCOUNT);
 	if (!req)
-		return ERR_PTR(-ENOMEM);
+		return NULL;
 	req->layout = *layout;
 	req->timeout_ms = timeout_ms;
 	req->state = AZB_REQ_NEW;
 	INIT_LIST_HEAD(&req->node);
-	init_completion(&req->done);
+	INIT_LIST_HEAD(&req->watch);
+	init_waitqueue_head(&req->wake);
+	azb_wire_pack_request(&req->wire, layout, timeout_ms, guid);
+	return req;
+}
+
+/**
+ * azb_request_pin() - pin the pages of a request and list them in its packet
+ * @req: of the calling process, charged for its bytes
+ * @fixed: where the pages of the data buffer are, in place of its address; or NULL
+ *
+ * Return: 0; -ENOMEM, -EFAULT, or -EINTR when the process is being killed.  What
+ * was pinned until then azb_request_free() unpins.
+ *
+ * Context: may sleep.
+ */
+int azb_request_pin(struct azb_request *req, struct iov_iter *fixed)
+{
+	const struct azb_layout *layout = &req->layout;
+	struct page **pages;
+	u32 count = 0;
+	unsigned int i;
+	int ret;
 
 	for (i = 0; i < AZB_NR_BUFS; i++)
 		count += azb_buf_kernel_pages(&layout->buf[i], PAGE_SHIFT);
@@ -111,28 +137,29 @@ struct azb_request *azb_request_create(const struct azb_layout *layout,
 	req->pages = kvmalloc_array(count, sizeof(*req->pages), GFP_KERNEL_ACCOUNT);
 	req->desc = kvmalloc(azb_wire_desc_size(layout->pages), GFP_KERNEL_ACCOUNT);
 	if (!req->pages || !req->desc)
-		goto fail;
+		return -ENOMEM;
 
 	pages = req->pages;
 	for (i = 0; i < AZB_NR_BUFS; i++) {
-		ret = azb_request_pin(req, i, pages);
+		if (i == AZB_DATA && fixed) {
+			req->fixed_data = true;
+			ret = azb_uring_take_pages(fixed, &layout->buf[i], pages,
+						   &req->nr_pages[i]);
+		} else {
+			ret = azb_request_pin_buf(req, i, pages);
+		}
 		if (ret)
-			goto fail;
-		pages += req->nr_pinned[i];
+			return ret;
+		pages += req->nr_pages[i];
 	}
 
 	azb_wire_pack_desc(req->desc, layout->pages);
 	azb_request_list_pages(req);
-	azb_wire_pack_request(&req->wire, layout, timeout_ms, guid);
-	return req;
-
-fail:
-	azb_request_free(req);
-	return ERR_PTR(ret);
+	return 0;
 }
 
 /**
- * azb_request_free() - unpin the pages of a request and free it
+ * azb_request_free() - let go of the pages of a request and free it
  * @req: the host is done with it, or has never seen it
  *
  * Pages that the host may have written to are marked dirty.

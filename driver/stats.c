@@ -12,9 +12,11 @@ const char *const azb_counter_names[AZB_NR_COUNTERS] = {
 	[AZB_CNT_COMPLETED] = "completed",
 	[AZB_CNT_WOULD_BLOCK] = "would_block",
 	[AZB_CNT_KILLED] = "killed",
+	[AZB_CNT_CANCELLED] = "cancelled",
 	[AZB_CNT_TIMED_OUT] = "timed_out",
 	[AZB_CNT_CUT_OFF] = "cut_off",
 	[AZB_CNT_LATE] = "late",
+	[AZB_CNT_OVER_BUDGET] = "over_budget",
 	[AZB_CNT_RING_FULL] = "ring_full",
 	[AZB_CNT_IDS_FULL] = "ids_full",
 	[AZB_CNT_SEND_ERROR] = "send_error",
@@ -32,6 +34,9 @@ const char *const azb_gauge_names[AZB_NR_GAUGES] = {
 	[AZB_GAUGE_ABANDONED] = "abandoned",
 	[AZB_GAUGE_MAX_QUEUED] = "max_queued",
 	[AZB_GAUGE_MAX_OUTSTANDING] = "max_outstanding",
+	[AZB_GAUGE_QUEUED_FOR_BYTES] = "queued_for_bytes",
+	[AZB_GAUGE_BYTES] = "bytes",
+	[AZB_GAUGE_MAX_BYTES] = "max_bytes",
 };
 
 /**
@@ -49,6 +54,9 @@ void azb_stats_get(struct azb_queue *queue, struct azb_stats *stats)
 	stats->gauges[AZB_GAUGE_ABANDONED] = queue->nr_abandoned;
 	stats->gauges[AZB_GAUGE_MAX_QUEUED] = queue->max_waiting;
 	stats->gauges[AZB_GAUGE_MAX_OUTSTANDING] = queue->max_sent;
+	stats->gauges[AZB_GAUGE_QUEUED_FOR_BYTES] = queue->budget.nr_waiting;
+	stats->gauges[AZB_GAUGE_BYTES] = queue->budget.used;
+	stats->gauges[AZB_GAUGE_MAX_BYTES] = queue->budget.max_used;
 	memcpy(stats->counters, queue->counters, sizeof(stats->counters));
 	spin_unlock_bh(&queue->lock);
 }

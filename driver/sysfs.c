@@ -5,6 +5,7 @@
  * each; what is there stays there.
  */
 #include <linux/device.h>
+#include <linux/kernel.h>
 #include <linux/sysfs.h>
 #include <uapi/misc/hv_azure_blob.h>
 
@@ -26,7 +27,7 @@ static ssize_t azb_gauge_show(struct device *dev, struct device_attribute *attr,
 	struct azb_stats stats;
 
 	azb_stats_get(&to_azb(dev)->queue, &stats);
-	return sysfs_emit(buf, "%u\n", stats.gauges[to_stat(attr)->index]);
+	return sysfs_emit(buf, "%llu\n", stats.gauges[to_stat(attr)->index]);
 }
 
 static ssize_t azb_counter_show(struct device *dev, struct device_attribute *attr,
@@ -52,13 +53,18 @@ AZB_GAUGE(outstanding, OUTSTANDING);
 AZB_GAUGE(abandoned, ABANDONED);
 AZB_GAUGE(max_queued, MAX_QUEUED);
 AZB_GAUGE(max_outstanding, MAX_OUTSTANDING);
+AZB_GAUGE(queued_for_bytes, QUEUED_FOR_BYTES);
+AZB_GAUGE(bytes, BYTES);
+AZB_GAUGE(max_bytes, MAX_BYTES);
 AZB_COUNTER(submitted, SUBMITTED);
 AZB_COUNTER(completed, COMPLETED);
 AZB_COUNTER(would_block, WOULD_BLOCK);
 AZB_COUNTER(killed, KILLED);
+AZB_COUNTER(cancelled, CANCELLED);
 AZB_COUNTER(timed_out, TIMED_OUT);
 AZB_COUNTER(cut_off, CUT_OFF);
 AZB_COUNTER(late, LATE);
+AZB_COUNTER(over_budget, OVER_BUDGET);
 AZB_COUNTER(ring_full, RING_FULL);
 AZB_COUNTER(ids_full, IDS_FULL);
 AZB_COUNTER(send_error, SEND_ERROR);
@@ -84,13 +90,18 @@ static struct attribute *azb_statistics[] = {
 	&azb_stat_abandoned.attr.attr,
 	&azb_stat_max_queued.attr.attr,
 	&azb_stat_max_outstanding.attr.attr,
+	&azb_stat_queued_for_bytes.attr.attr,
+	&azb_stat_bytes.attr.attr,
+	&azb_stat_max_bytes.attr.attr,
 	&azb_stat_submitted.attr.attr,
 	&azb_stat_completed.attr.attr,
 	&azb_stat_would_block.attr.attr,
 	&azb_stat_killed.attr.attr,
+	&azb_stat_cancelled.attr.attr,
 	&azb_stat_timed_out.attr.attr,
 	&azb_stat_cut_off.attr.attr,
 	&azb_stat_late.attr.attr,
+	&azb_stat_over_budget.attr.attr,
 	&azb_stat_ring_full.attr.attr,
 	&azb_stat_ids_full.attr.attr,
 	&azb_stat_send_error.attr.attr,
@@ -124,10 +135,60 @@ static ssize_t host_requests_show(struct device *dev, struct device_attribute *a
 }
 static DEVICE_ATTR_RO(host_requests);
 
+static int azb_limit_parse(const char *buf, u64 *limit)
+{
+	int ret = kstrtou64(buf, 0, limit);
+
+	if (ret)
+		return ret;
+	return *limit < AZB_BYTES_MIN ? -EINVAL : 0;
+}
+
+static ssize_t inflight_bytes_show(struct device *dev, struct device_attribute *attr,
+				   char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", READ_ONCE(to_azb(dev)->queue.budget.limit));
+}
+
+static ssize_t inflight_bytes_store(struct device *dev, struct device_attribute *attr,
+				    const char *buf, size_t count)
+{
+	u64 limit;
+	int ret = azb_limit_parse(buf, &limit);
+
+	if (ret)
+		return ret;
+	azb_queue_set_limits(to_azb(dev), &limit, NULL);
+	return count;
+}
+static DEVICE_ATTR_RW(inflight_bytes);
+
+static ssize_t user_inflight_bytes_show(struct device *dev,
+					struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", READ_ONCE(to_azb(dev)->queue.budget.user_limit));
+}
+
+static ssize_t user_inflight_bytes_store(struct device *dev,
+					 struct device_attribute *attr,
+					 const char *buf, size_t count)
+{
+	u64 limit;
+	int ret = azb_limit_parse(buf, &limit);
+
+	if (ret)
+		return ret;
+	azb_queue_set_limits(to_azb(dev), NULL, &limit);
+	return count;
+}
+static DEVICE_ATTR_RW(user_inflight_bytes);
+
 static struct attribute *azb_limits[] = {
 	&dev_attr_max_pages.attr,
 	&dev_attr_page_size.attr,
 	&dev_attr_host_requests.attr,
+	&dev_attr_inflight_bytes.attr,
+	&dev_attr_user_inflight_bytes.attr,
 	NULL
 };
 

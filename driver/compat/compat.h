@@ -28,4 +28,71 @@
 #define AZB_COMPAT_HV_REMOVE(fn) fn##_returning
 #endif
 
+/* What sleeps could not be frozen where it was; it was left out of the count. */
+#ifdef HAVE_TASK_FREEZABLE
+#define azb_compat_freezable_begin() do { } while (0)
+#define azb_compat_freezable_end() do { } while (0)
+#else
+#define TASK_FREEZABLE 0
+#define azb_compat_freezable_begin() freezer_do_not_count()
+#define azb_compat_freezable_end() freezer_count()
+#endif
+
+#ifdef HAVE_URING_CMD
+#define AZB_COMPAT_URING
+
+/* Everything was in linux/io_uring.h. */
+#ifndef HAVE_URING_CMD_H
+#define AZB_COMPAT_URING_NO_CMD_H
+#endif
+
+/* Where the payload of a command is, as an array of @type. */
+#ifdef HAVE_URING_SQE
+#define azb_compat_uring_payload(ioucmd, type) ((const type *)(ioucmd)->sqe->cmd)
+#else
+#define azb_compat_uring_payload(ioucmd, type) ((const type *)(ioucmd)->cmd)
+#endif
+
+#ifdef HAVE_URING_DONE32
+#define azb_compat_uring_done(ioucmd, ret, res2, flags) \
+	io_uring_cmd_done32(ioucmd, ret, res2, flags)
+#else
+#define azb_compat_uring_done(ioucmd, ret, res2, flags) \
+	io_uring_cmd_done(ioucmd, ret, res2, flags)
+#endif
+
+/* Task work that runs @fn; the types of its arguments differ. */
+#ifdef HAVE_URING_TW_REQ
+#define azb_compat_uring_tw(fn)                                      \
+	static void fn##_tw(struct io_tw_req tw_req, io_tw_token_t tw) \
+	{                                                            \
+		fn(io_uring_cmd_from_tw(tw_req),                     \
+		   IO_URING_CMD_TASK_WORK_ISSUE_FLAGS);              \
+	}
+#define AZB_COMPAT_URING_TW(fn) fn##_tw
+#else
+#define azb_compat_uring_tw(fn)
+#define AZB_COMPAT_URING_TW(fn) fn
+#endif
+
+#ifdef HAVE_URING_IMPORT_FLAGS
+#define azb_compat_uring_import(addr, len, rw, iter, ioucmd, flags) \
+	io_uring_cmd_import_fixed(addr, len, rw, iter, ioucmd, flags)
+#else
+#define azb_compat_uring_import(addr, len, rw, iter, ioucmd, flags) \
+	io_uring_cmd_import_fixed(addr, len, rw, iter, ioucmd)
+#endif
+
+#ifdef HAVE_URING_CANCEL
+#define azb_compat_uring_mark_cancelable(ioucmd, flags) \
+	io_uring_cmd_mark_cancelable(ioucmd, flags)
+#define azb_compat_uring_is_cancel(flags) ((flags) & IO_URING_F_CANCEL)
+#define AZB_COMPAT_URING_CANCEL_FEATURE AZ_BLOB_FEATURE_URING_CANCEL
+#else
+#define azb_compat_uring_mark_cancelable(ioucmd, flags) do { } while (0)
+#define azb_compat_uring_is_cancel(flags) false
+#define AZB_COMPAT_URING_CANCEL_FEATURE 0
+#endif
+#endif /* HAVE_URING_CMD */
+
 #endif /* AZB_COMPAT_H */

@@ -4,5 +4,7 @@
  * of its own: queue_test.c stands in for the real ones.
  */
 #define azb_request_create azb_real_request_create
+#define azb_request_pin azb_real_request_pin
 #define azb_request_free azb_real_request_free
+#define azb_uring_take_pages azb_fake_uring_take_pages
 #include "../request.c"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The real functions of request.c, beside the ones that queue_test.c provides. */
+/*
+ * The real functions of request.c, beside the ones that queue_test.c provides, and
+ * where their fixed buffers come from.
+ */
 #ifndef AZB_PURE_REQUEST_H
 #define AZB_PURE_REQUEST_H
 
@@ -7,6 +10,9 @@
 
 struct azb_request *azb_real_request_create(const struct azb_layout *layout,
 					    u32 timeout_ms, const u8 *guid);
+int azb_real_request_pin(struct azb_request *req, struct iov_iter *fixed);
+int azb_fake_uring_take_pages(struct iov_iter *iter, const struct azb_buf *buf,
+			      struct page **pages, u32 *have);
 void azb_real_request_free(struct azb_request *req);
 
 #endif /* AZB_PURE_REQUEST_H */

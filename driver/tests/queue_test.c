@@ -13,128 +13,15 @@
 #include <linux/sched/task.h>
 #include <uapi/misc/hv_azure_blob.h>
 
-#include "../azb.h"
-
-/* What the module does for real in other files. */
-struct fake {
-	struct azb_device azb;
-	u32 room;		/* bytes free on the ring */
-	u32 wanted;		/* last wish for room */
-	int send_error;		/* what sending returns instead of taking it */
-	u32 nr_sent;
-	u64 sent_ids[VSP_WIRE_MAX_OUTSTANDING + 8];
-	u32 sent_tags[VSP_WIRE_MAX_OUTSTANDING + 8];
-	atomic_t freed;
-};
-
-static struct fake *fake_of(struct azb_device *azb)
-{
-	return container_of(azb, struct fake, azb);
-}
-
-bool azb_ring_has_room(struct azb_device *azb, u32 bytes)
-{
-	return fake_of(azb)->room > bytes;
-}
-
-void azb_ring_want_room(struct azb_device *azb, u32 bytes)
-{
-	fake_of(azb)->wanted = bytes;
-}
-
-int azb_ring_send(struct azb_device *azb, struct azb_request *req)
-{
-	struct fake *fake = fake_of(azb);
-
-	if (fake->send_error)
-		return fake->send_error;
-	fake->sent_ids[fake->nr_sent] = req->id;
-	fake->sent_tags[fake->nr_sent] = le32_to_cpu(req->wire.version);
-	fake->nr_sent++;
-	fake->room -= azb_wire_ring_bytes(req->layout.pages);
-	return 0;
-}
-
-static struct fake *the_fake;
-
-void azb_request_free(struct azb_request *req)
-{
-	kfree(req);
-	atomic_inc(&the_fake->freed);
-}
-
-static int queue_test_init(struct kunit *test)
-{
-	struct fake *fake = kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
-	int ret;
-
-	if (!fake)
-		return -ENOMEM;
-	ret = azb_queue_init(&fake->azb.queue);
-	if (ret)
-		return ret;
-	fake->room = VSP_WIRE_RING_SIZE - VSP_WIRE_PAGE_SIZE;
-	fake->azb.dev.init_name = "azure_blob_test";
-	the_fake = fake;
-	test->priv = fake;
-	azb_queue_resume(&fake->azb);
-	return 0;
-}
-
-static void queue_test_exit(struct kunit *test)
-{
-	struct fake *fake = test->priv;
-
-	if (!fake)
-		return;
-	azb_queue_stop(&fake->azb);
-	azb_queue_cut_off(&fake->azb);
-	azb_queue_destroy(&fake->azb.queue);
-}
-
-/* @tag finds the request again; where it is kept does not matter to the queue. */
-static struct azb_request *make_request(struct kunit *test, u32 tag, u32 pages,
-					u32 timeout_ms)
-{
-	struct azb_request *req = kzalloc(sizeof(*req), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, req);
-	req->layout.pages = pages;
-	req->layout.buf[AZB_RESPONSE].len = 100;
-	req->wire.version = cpu_to_le32(tag);
-	req->timeout_ms = timeout_ms;
-	init_completion(&req->done);
-	return req;
-}
+#include "fake.h"
 
 static struct azb_request *submit(struct kunit *test, u32 tag, u32 pages)
 {
 	struct fake *fake = test->priv;
-	struct azb_request *req = make_request(test, tag, pages, 0);
+	struct azb_request *req = azb_fake_request(test, tag, pages, 0);
 
 	KUNIT_ASSERT_EQ(test, azb_queue_submit(&fake->azb, req, false), 0);
 	return req;
-}
-
-static void complete_id(struct fake *fake, u64 id, u32 status, u32 response_len)
-{
-	struct vsp_wire_completion wire = {
-		.length = cpu_to_le32(sizeof(wire)),
-		.error = cpu_to_le32(status),
-		.response_length = cpu_to_le32(response_len),
-	};
-
-	azb_queue_complete(&fake->azb, id, &wire, sizeof(wire));
-}
-
-static u64 count_of(struct fake *fake, enum azb_counter counter)
-{
-	u64 count;
-
-	spin_lock_bh(&fake->azb.queue.lock);
-	count = fake->azb.queue.counters[counter];
-	spin_unlock_bh(&fake->azb.queue.lock);
-	return count;
 }
 
 /* Waits for a request that is known to be done. */
@@ -210,11 +97,11 @@ static void queue_answers_in_any_order(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, fake->nr_sent, 2u);
 	KUNIT_EXPECT_EQ(test, fake->sent_tags[0], 1u);
 	KUNIT_EXPECT_EQ(test, fake->sent_tags[1], 2u);
-	complete_id(fake, fake->sent_ids[1], 0, 7);
-	complete_id(fake, fake->sent_ids[0], AZ_BLOB_STATUS_TIMEOUT, 0);
+	azb_fake_complete(fake, fake->sent_ids[1], 0, 7);
+	azb_fake_complete(fake, fake->sent_ids[0], AZ_BLOB_STATUS_TIMEOUT, 0);
 	expect_result(test, a, 0, AZ_BLOB_STATUS_TIMEOUT, 0);
 	expect_result(test, b, 0, 0, 7);
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_COMPLETED), 2ull);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_COMPLETED), 2ull);
 	KUNIT_EXPECT_EQ(test, azb_queue_nr_sent(&fake->azb.queue), 0u);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->freed), 2);
 }
@@ -232,7 +119,7 @@ static void queue_lets_nobody_pass_the_head(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, fake->nr_sent, 1u);
 	KUNIT_EXPECT_EQ(test, fake->wanted, big);
 	KUNIT_EXPECT_EQ(test, fake->azb.queue.nr_waiting, 2u);
-	KUNIT_EXPECT_GT(test, count_of(fake, AZB_CNT_RING_FULL), 0ull);
+	KUNIT_EXPECT_GT(test, azb_fake_count(fake, AZB_CNT_RING_FULL), 0ull);
 
 	/* Exactly as much as it needs is not enough: the ring would look empty. */
 	fake->room = big;
@@ -249,9 +136,9 @@ static void queue_lets_nobody_pass_the_head(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, fake->nr_sent, 3u);
 	KUNIT_EXPECT_EQ(test, fake->wanted, 0u);
 
-	complete_id(fake, fake->sent_ids[0], 0, 0);
-	complete_id(fake, fake->sent_ids[1], 0, 0);
-	complete_id(fake, fake->sent_ids[2], 0, 0);
+	azb_fake_complete(fake, fake->sent_ids[0], 0, 0);
+	azb_fake_complete(fake, fake->sent_ids[1], 0, 0);
+	azb_fake_complete(fake, fake->sent_ids[2], 0, 0);
 	expect_result(test, big1, 0, 0, 0);
 	expect_result(test, big2, 0, 0, 0);
 	expect_result(test, small, 0, 0, 0);
@@ -270,12 +157,12 @@ static void queue_stops_at_the_last_id(struct kunit *test)
 		reqs[i] = submit(test, i, 2);
 	KUNIT_EXPECT_EQ(test, fake->nr_sent, VSP_WIRE_MAX_OUTSTANDING);
 	KUNIT_EXPECT_EQ(test, fake->azb.queue.nr_waiting, 2u);
-	KUNIT_EXPECT_GT(test, count_of(fake, AZB_CNT_IDS_FULL), 0ull);
+	KUNIT_EXPECT_GT(test, azb_fake_count(fake, AZB_CNT_IDS_FULL), 0ull);
 
 	for (i = 0; i < n; i++) {
 		KUNIT_ASSERT_LT(test, i, fake->nr_sent);
 		KUNIT_EXPECT_EQ(test, fake->sent_tags[i], i);
-		complete_id(fake, fake->sent_ids[i], 0, i % 100);
+		azb_fake_complete(fake, fake->sent_ids[i], 0, i % 100);
 		azb_queue_kick(&fake->azb);
 		expect_result(test, reqs[i], 0, 0, i % 100);
 	}
@@ -288,11 +175,11 @@ static void queue_refuses_to_block(struct kunit *test)
 	struct azb_request *req, *first, *line;
 
 	/* With room it goes through. */
-	first = make_request(test, 1, 2, 0);
+	first = azb_fake_request(test, 1, 2, 0);
 	KUNIT_EXPECT_EQ(test, azb_queue_submit(&fake->azb, first, true), 0);
 
 	fake->room = 0;
-	req = make_request(test, 2, 2, 0);
+	req = azb_fake_request(test, 2, 2, 0);
 	KUNIT_EXPECT_EQ(test, azb_queue_submit(&fake->azb, req, true), -EAGAIN);
 	KUNIT_EXPECT_EQ(test, fake->wanted, 0u);
 
@@ -301,11 +188,11 @@ static void queue_refuses_to_block(struct kunit *test)
 	fake->room = 1000;
 	KUNIT_EXPECT_EQ(test, azb_queue_submit(&fake->azb, req, true), -EAGAIN);
 	KUNIT_EXPECT_EQ(test, fake->wanted, azb_wire_ring_bytes(AZ_BLOB_MAX_PAGES));
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_WOULD_BLOCK), 2ull);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_WOULD_BLOCK), 2ull);
 	KUNIT_EXPECT_EQ(test, fake->nr_sent, 1u);
 	azb_request_free(req);
 
-	complete_id(fake, fake->sent_ids[0], 0, 0);
+	azb_fake_complete(fake, fake->sent_ids[0], 0, 0);
 	expect_result(test, first, 0, 0, 0);
 	azb_queue_stop(&fake->azb);
 	expect_result(test, line, -ENODEV, 0, 0);
@@ -317,15 +204,15 @@ static void queue_ignores_what_makes_no_sense(struct kunit *test)
 	struct azb_request *a = submit(test, 1, 2);
 	u64 id = fake->sent_ids[0];
 
-	complete_id(fake, 0, 0, 0);
-	complete_id(fake, id + 1, 0, 0);
-	complete_id(fake, U64_MAX, 0, 0);
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_BAD_ID_UNKNOWN), 3ull);
-	KUNIT_EXPECT_FALSE(test, completion_done(&a->done));
+	azb_fake_complete(fake, 0, 0, 0);
+	azb_fake_complete(fake, id + 1, 0, 0);
+	azb_fake_complete(fake, U64_MAX, 0, 0);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_BAD_ID_UNKNOWN), 3ull);
+	KUNIT_EXPECT_EQ(test, a->state, AZB_REQ_SENT);
 
-	complete_id(fake, id, 0, 100);
-	complete_id(fake, id, 0, 1);
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_BAD_ID_STALE), 1ull);
+	azb_fake_complete(fake, id, 0, 100);
+	azb_fake_complete(fake, id, 0, 1);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_BAD_ID_STALE), 1ull);
 	expect_result(test, a, 0, 0, 100);
 }
 
@@ -339,14 +226,14 @@ static void queue_gives_eio_for_bad_completions(struct kunit *test)
 
 	azb_queue_complete(&fake->azb, fake->sent_ids[0], zeros, 8);
 	azb_queue_complete(&fake->azb, fake->sent_ids[1], zeros, 16);
-	complete_id(fake, fake->sent_ids[2], 0, 101);
+	azb_fake_complete(fake, fake->sent_ids[2], 0, 101);
 	expect_result(test, a, -EIO, 0, 0);
 	expect_result(test, b, -EIO, 0, 0);
 	expect_result(test, c, -EIO, 0, 0);
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_BAD_SHORT), 1ull);
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_BAD_LENGTH), 1ull);
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_BAD_RESPONSE_LEN), 1ull);
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_COMPLETED), 0ull);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_BAD_SHORT), 1ull);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_BAD_LENGTH), 1ull);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_BAD_RESPONSE_LEN), 1ull);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_COMPLETED), 0ull);
 }
 
 static void queue_survives_a_ring_that_refuses(struct kunit *test)
@@ -385,8 +272,8 @@ static void queue_waiter_killed_in_line(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->freed), 1);
 	KUNIT_ASSERT_EQ(test, fake->nr_sent, 1u);
 	KUNIT_EXPECT_EQ(test, fake->sent_tags[0], 2u);
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_KILLED), 1ull);
-	complete_id(fake, fake->sent_ids[0], 0, 0);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_KILLED), 1ull);
+	azb_fake_complete(fake, fake->sent_ids[0], 0, 0);
 	expect_result(test, small, 0, 0, 0);
 }
 
@@ -403,15 +290,15 @@ static void queue_keeps_pages_of_the_killed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fake->azb.queue.nr_abandoned, 1u);
 	KUNIT_EXPECT_EQ(test, azb_queue_nr_sent(&fake->azb.queue), 1u);
 
-	complete_id(fake, fake->sent_ids[0], 0, 5);
+	azb_fake_complete(fake, fake->sent_ids[0], 0, 5);
 	flush_work(&fake->azb.queue.reap_work);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->freed), 1);
 	KUNIT_EXPECT_EQ(test, fake->azb.queue.nr_abandoned, 0u);
 	KUNIT_EXPECT_EQ(test, azb_queue_nr_sent(&fake->azb.queue), 0u);
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_LATE), 1ull);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_LATE), 1ull);
 
-	complete_id(fake, fake->sent_ids[0], 0, 5);
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_BAD_ID_STALE), 1ull);
+	azb_fake_complete(fake, fake->sent_ids[0], 0, 5);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_BAD_ID_STALE), 1ull);
 }
 
 /* As if it had been on its way for an hour. */
@@ -425,16 +312,16 @@ static void set_back(struct fake *fake, struct azb_request *req)
 static void queue_watchdog_lets_go(struct kunit *test)
 {
 	struct fake *fake = test->priv;
-	struct azb_request *req = make_request(test, 1, 2, 1000);
+	struct azb_request *req = azb_fake_request(test, 1, 2, 1000);
 	struct azb_answer answer;
 
 	KUNIT_ASSERT_EQ(test, azb_queue_submit(&fake->azb, req, false), 0);
 	set_back(fake, req);
 	KUNIT_EXPECT_EQ(test, azb_queue_wait(&fake->azb, req, &answer), -ETIMEDOUT);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->freed), 0);
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_TIMED_OUT), 1ull);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_TIMED_OUT), 1ull);
 	KUNIT_EXPECT_EQ(test, fake->azb.queue.nr_abandoned, 1u);
-	complete_id(fake, fake->sent_ids[0], 0, 0);
+	azb_fake_complete(fake, fake->sent_ids[0], 0, 0);
 	flush_work(&fake->azb.queue.reap_work);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->freed), 1);
 }
@@ -442,7 +329,7 @@ static void queue_watchdog_lets_go(struct kunit *test)
 static void queue_watchdog_in_line(struct kunit *test)
 {
 	struct fake *fake = test->priv;
-	struct azb_request *req = make_request(test, 1, 2, 1000);
+	struct azb_request *req = azb_fake_request(test, 1, 2, 1000);
 	struct azb_answer answer;
 
 	fake->room = 0;
@@ -458,7 +345,7 @@ static void queue_has_endless_patience_when_told(struct kunit *test)
 {
 	struct fake *fake = test->priv;
 	struct azb_request *forever = submit(test, 1, 2);
-	struct azb_request *longest = make_request(test, 2, 2, U32_MAX);
+	struct azb_request *longest = azb_fake_request(test, 2, 2, U32_MAX);
 	struct waiter *w1, *w2;
 
 	KUNIT_ASSERT_EQ(test, azb_queue_submit(&fake->azb, longest, false), 0);
@@ -466,11 +353,11 @@ static void queue_has_endless_patience_when_told(struct kunit *test)
 	set_back(fake, longest);
 	w1 = start_waiter(test, forever);
 	w2 = start_waiter(test, longest);
-	complete_id(fake, fake->sent_ids[0], 0, 0);
-	complete_id(fake, fake->sent_ids[1], 0, 0);
+	azb_fake_complete(fake, fake->sent_ids[0], 0, 0);
+	azb_fake_complete(fake, fake->sent_ids[1], 0, 0);
 	expect_end(test, w1, 0);
 	expect_end(test, w2, 0);
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_TIMED_OUT), 0ull);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_TIMED_OUT), 0ull);
 }
 
 static void queue_cuts_off_everybody(struct kunit *test)
@@ -492,7 +379,7 @@ static void queue_cuts_off_everybody(struct kunit *test)
 	azb_queue_stop(&fake->azb);
 	KUNIT_EXPECT_TRUE(test, azb_queue_is_gone(&fake->azb.queue));
 	expect_end(test, w3, -ENODEV);
-	late = make_request(test, 4, 2, 0);
+	late = azb_fake_request(test, 4, 2, 0);
 	KUNIT_EXPECT_EQ(test, azb_queue_submit(&fake->azb, late, false), -ENODEV);
 	KUNIT_EXPECT_EQ(test, azb_queue_submit(&fake->azb, late, true), -ENODEV);
 	azb_request_free(late);
@@ -516,7 +403,7 @@ static void queue_completes_during_removal(struct kunit *test)
 	struct waiter *w = start_waiter(test, a);
 
 	azb_queue_stop(&fake->azb);
-	complete_id(fake, fake->sent_ids[0], 0, 9);
+	azb_fake_complete(fake, fake->sent_ids[0], 0, 9);
 	expect_end(test, w, 0);
 	KUNIT_EXPECT_EQ(test, azb_queue_nr_sent(&fake->azb.queue), 0u);
 }
@@ -539,8 +426,8 @@ static void queue_pauses_and_goes_on(struct kunit *test)
 
 	azb_queue_resume(&fake->azb);
 	KUNIT_ASSERT_EQ(test, fake->nr_sent, 2u);
-	complete_id(fake, fake->sent_ids[0], 0, 0);
-	complete_id(fake, fake->sent_ids[1], 0, 0);
+	azb_fake_complete(fake, fake->sent_ids[0], 0, 0);
+	azb_fake_complete(fake, fake->sent_ids[1], 0, 0);
 	expect_result(test, big, 0, 0, 0);
 	expect_result(test, a, 0, 0, 0);
 }
@@ -558,9 +445,9 @@ static void queue_kill_races_completion(struct kunit *test)
 
 		if (round & 1) {
 			send_sig(SIGKILL, w->task, 1);
-			complete_id(fake, id, 0, 0);
+			azb_fake_complete(fake, id, 0, 0);
 		} else {
-			complete_id(fake, id, 0, 0);
+			azb_fake_complete(fake, id, 0, 0);
 			send_sig(SIGKILL, w->task, 1);
 		}
 		KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&w->ended, 60 * HZ), 0);
@@ -572,8 +459,8 @@ static void queue_kill_races_completion(struct kunit *test)
 	flush_work(&fake->azb.queue.reap_work);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->freed), 200);
 	KUNIT_EXPECT_EQ(test, fake->azb.queue.nr_abandoned, 0u);
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_COMPLETED), 200ull);
-	KUNIT_EXPECT_EQ(test, count_of(fake, AZB_CNT_LATE), 200ull - ended);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_COMPLETED), 200ull);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_LATE), 200ull - ended);
 }
 
 static struct kunit_case queue_cases[] = {
@@ -598,8 +485,8 @@ static struct kunit_case queue_cases[] = {
 
 static struct kunit_suite queue_suite = {
 	.name = "hv_azure_blob_queue",
-	.init = queue_test_init,
-	.exit = queue_test_exit,
+	.init = azb_fake_init,
+	.exit = azb_fake_exit,
 	.test_cases = queue_cases,
 };
 

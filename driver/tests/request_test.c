@@ -40,9 +40,17 @@ static struct azb_request *create(struct kunit *test,
 				  const struct az_blob_request_sync *in)
 {
 	struct azb_layout layout;
+	struct azb_request *req;
+	int ret;
 
 	KUNIT_ASSERT_EQ(test, azb_layout_init(&layout, in, AZB_FORM_CURRENT), 0);
-	return azb_real_request_create(&layout, in->timeout, guid);
+	req = azb_real_request_create(&layout, in->timeout, guid);
+	KUNIT_ASSERT_NOT_NULL(test, req);
+	ret = azb_real_request_pin(req, NULL);
+	if (!ret)
+		return req;
+	azb_real_request_free(req);
+	return ERR_PTR(ret);
 }
 
 static struct azb_request *create_good(struct kunit *test,
@@ -307,6 +315,62 @@ static void request_marks_written_pages_dirty(struct kunit *test)
 	}
 }
 
+/* Stands in for io_uring: the pages of memory that the test itself has pinned. */
+static struct page *fixed_pages[4];
+
+int azb_fake_uring_take_pages(struct iov_iter *iter, const struct azb_buf *buf,
+			      struct page **pages, u32 *have)
+{
+	u32 want = azb_buf_kernel_pages(buf, PAGE_SHIFT);
+
+	for (*have = 0; *have < want; (*have)++) {
+		pages[*have] = fixed_pages[*have];
+		get_page(pages[*have]);
+	}
+	return 0;
+}
+
+/* The driver's own references: they outlast io_uring's, and end with the request. */
+static void request_holds_pages_of_a_fixed_buffer(struct kunit *test)
+{
+	unsigned long mem = map(test, 6, RW);
+	struct az_blob_request_sync in = {
+		.request_len = 1,
+		.response_len = 1,
+		.data_len = 3 * PAGE_SIZE,
+		.data_buffer = mem + 77,
+		.request_buffer = mem + 4 * PAGE_SIZE,
+		.response_buffer = mem + 5 * PAGE_SIZE,
+	};
+	struct azb_layout layout;
+	struct azb_request *req;
+	int before[4], i;
+
+	fill(test, mem, 6 * PAGE_SIZE, 9);
+	KUNIT_ASSERT_EQ(test, 4, pin_user_pages_fast(mem, 4, FOLL_WRITE, fixed_pages));
+	for (i = 0; i < 4; i++)
+		before[i] = page_count(fixed_pages[i]);
+	KUNIT_ASSERT_EQ(test, azb_layout_init(&layout, &in, AZB_FORM_CURRENT), 0);
+	req = azb_real_request_create(&layout, 0, guid);
+	KUNIT_ASSERT_NOT_NULL(test, req);
+	/* Never looked into: the stand-in knows the pages. */
+	KUNIT_ASSERT_EQ(test, azb_real_request_pin(req, (struct iov_iter *)&in), 0);
+	KUNIT_EXPECT_EQ(test, req->nr_pages[AZB_DATA], 4u);
+	expect_same(test, req, req->wire.data_offset, in.data_buffer, in.data_len);
+	expect_same(test, req, req->wire.response_offset, in.response_buffer, 1);
+	for (i = 0; i < 4; i++) {
+		KUNIT_EXPECT_EQ(test, page_count(fixed_pages[i]), before[i] + 1);
+		folio_clear_dirty(page_folio(fixed_pages[i]));
+	}
+	req->was_sent = true;
+	azb_real_request_free(req);
+	for (i = 0; i < 4; i++) {
+		KUNIT_EXPECT_EQ(test, page_count(fixed_pages[i]), before[i]);
+		KUNIT_EXPECT_TRUE(test, folio_test_dirty(page_folio(fixed_pages[i])));
+	}
+	unpin_user_pages(fixed_pages, 4);
+}
+
 static struct kunit_case request_cases[] = {
 	KUNIT_CASE(request_names_what_is_mapped),
 	KUNIT_CASE(request_may_name_a_page_three_times),
@@ -315,6 +379,7 @@ static struct kunit_case request_cases[] = {
 	KUNIT_CASE(request_refuses_holes),
 	KUNIT_CASE(request_of_the_largest_size),
 	KUNIT_CASE(request_marks_written_pages_dirty),
+	KUNIT_CASE(request_holds_pages_of_a_fixed_buffer),
 	{}
 };
 

@@ -137,7 +137,8 @@ static struct azb_request *sent_request(struct kunit *test)
 	struct azb_request *req = kunit_kzalloc(test, sizeof(*req), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, req);
-	init_completion(&req->done);
+	INIT_LIST_HEAD(&req->watch);
+	init_waitqueue_head(&req->wake);
 	req->layout.buf[AZB_RESPONSE].len = 100;
 	spin_lock_bh(&queue->lock);
 	req->id = azb_ids_get(&queue->ids, req);
@@ -197,8 +198,8 @@ static void ring_delivers_completions(struct kunit *test)
 	add_packet(test, b->id);
 	add_packet(test, a->id);
 	interrupt(test);
-	KUNIT_EXPECT_TRUE(test, completion_done(&a->done));
-	KUNIT_EXPECT_TRUE(test, completion_done(&b->done));
+	KUNIT_EXPECT_TRUE(test, a->state == AZB_REQ_DONE);
+	KUNIT_EXPECT_TRUE(test, b->state == AZB_REQ_DONE);
 	KUNIT_EXPECT_EQ(test, a->error, 0);
 	KUNIT_EXPECT_EQ(test, a->answer.status, 7u);
 	KUNIT_EXPECT_EQ(test, a->answer.response_len, 9u);
@@ -217,11 +218,11 @@ static void ring_ignores_other_types(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(types); i++)
 		add_packet(test, a->id)->desc.type = types[i];
 	interrupt(test);
-	KUNIT_EXPECT_FALSE(test, completion_done(&a->done));
+	KUNIT_EXPECT_FALSE(test, a->state == AZB_REQ_DONE);
 	KUNIT_EXPECT_EQ(test, bad_packets(test), (u64)ARRAY_SIZE(types));
 	add_packet(test, a->id);
 	interrupt(test);
-	KUNIT_EXPECT_TRUE(test, completion_done(&a->done));
+	KUNIT_EXPECT_TRUE(test, a->state == AZB_REQ_DONE);
 }
 
 static void ring_ignores_impossible_offsets(struct kunit *test)
@@ -233,7 +234,7 @@ static void ring_ignores_impossible_offsets(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(offsets); i++)
 		add_packet(test, a->id)->desc.offset8 = offsets[i];
 	interrupt(test);
-	KUNIT_EXPECT_FALSE(test, completion_done(&a->done));
+	KUNIT_EXPECT_FALSE(test, a->state == AZB_REQ_DONE);
 	KUNIT_EXPECT_EQ(test, bad_packets(test), (u64)ARRAY_SIZE(offsets));
 }
 
@@ -245,8 +246,8 @@ static void ring_gives_eio_for_short_ones(struct kunit *test)
 	add_packet(test, a->id)->desc.len8 = 3;	   /* 8 bytes of payload */
 	add_packet(test, b->id)->desc.offset8 = 4; /* none at all */
 	interrupt(test);
-	KUNIT_ASSERT_TRUE(test, completion_done(&a->done));
-	KUNIT_ASSERT_TRUE(test, completion_done(&b->done));
+	KUNIT_ASSERT_TRUE(test, a->state == AZB_REQ_DONE);
+	KUNIT_ASSERT_TRUE(test, b->state == AZB_REQ_DONE);
 	KUNIT_EXPECT_EQ(test, a->error, -EIO);
 	KUNIT_EXPECT_EQ(test, b->error, -EIO);
 }
@@ -267,7 +268,7 @@ static void ring_stops_where_it_makes_no_sense(struct kunit *test)
 		interrupt(test);
 		interrupt(test);
 		KUNIT_EXPECT_EQ(test, bus->at, at);
-		KUNIT_EXPECT_FALSE(test, completion_done(&a->done));
+		KUNIT_EXPECT_FALSE(test, a->state == AZB_REQ_DONE);
 		KUNIT_EXPECT_EQ(test, bad_packets(test), i + 1ull);
 
 		/* A new channel is a new beginning. */
@@ -324,7 +325,7 @@ static void ring_drains_after_a_rescind(struct kunit *test)
 	bus->dry_reads = 3;
 	bus->channel->rescind = true;
 	azb_real_ring_drain(&bus->azb, 60000);
-	KUNIT_EXPECT_TRUE(test, completion_done(&a->done));
+	KUNIT_EXPECT_TRUE(test, a->state == AZB_REQ_DONE);
 	KUNIT_EXPECT_EQ(test, a->error, 0);
 }
 
@@ -334,7 +335,7 @@ static void ring_drain_ends_without_answers(struct kunit *test)
 	struct bus *bus = test->priv;
 
 	azb_real_ring_drain(&bus->azb, 1);
-	KUNIT_EXPECT_FALSE(test, completion_done(&a->done));
+	KUNIT_EXPECT_FALSE(test, a->state == AZB_REQ_DONE);
 	/* While the bus still calls back, nobody else may read. */
 	add_packet(test, a->id);
 	azb_real_ring_drain(&bus->azb, 1);
@@ -343,7 +344,7 @@ static void ring_drain_ends_without_answers(struct kunit *test)
 	bus->at = bus->nr;
 	bus->channel->rescind = true;
 	azb_real_ring_drain(&bus->azb, 60000);
-	KUNIT_EXPECT_FALSE(test, completion_done(&a->done));
+	KUNIT_EXPECT_FALSE(test, a->state == AZB_REQ_DONE);
 }
 
 static void ring_sends_what_the_wire_says(struct kunit *test)

@@ -66,7 +66,7 @@ struct az_blob_request_sync_response {
  *	      the pages until the host is done with them: it may write to buffers
  *	      that are still mapped;
  *  EAGAIN    the node was opened with O_NONBLOCK and there is no room for the
- *	      request right now; nothing was sent;
+ *	      request right now, or too much memory is pinned; nothing was sent;
  *  EIO       the host's answer made no sense; the outcome is unknown;
  *  ENOMEM    no memory for the request; nothing was sent;
  *  ENOTTY    unknown ioctl number.
@@ -104,6 +104,89 @@ struct xs_fastpath_request_sync {
 	struct az_blob_request_sync_response response;
 };
 
+/**
+ * struct az_blob_request - one request, as an io_uring command or an ioctl
+ *
+ * The fields up to @response are those of struct az_blob_request_sync, and mean the
+ * same.
+ * @flags: must be zero.
+ * @response: filled when the ioctl returns 0; neither read nor written by a command.
+ * @buffer_id: must be zero.
+ * @reserved: must be zero.
+ *
+ * As the ioctl %IOCTL_AZ_BLOB_REQUEST it does what
+ * %IOCTL_AZ_BLOB_DRIVER_USER_REQUEST does.
+ *
+ * As a command it does not block: IORING_OP_URING_CMD with the number of the ioctl
+ * in cmd_op and this structure inline in the entry, from its byte 48 on.  The ring
+ * needs IORING_SETUP_SQE128 and IORING_SETUP_CQE32; any other one gets EOPNOTSUPP.
+ * The completion's res is 0 or a negative errno, as the ioctl's, and the first word
+ * behind it (big_cqe[0]) holds what is in @response otherwise: the status in its
+ * lower half, the length in its upper half.  All errnos of the ioctl are possible
+ * but EAGAIN and EINTR: a command waits in the driver's line, also on a node that
+ * was opened with O_NONBLOCK.  Besides these:
+ *  EOPNOTSUPP  the ring is not of the kind above;
+ *  ECANCELED   the ring or its task went away; the outcome is unknown.
+ *
+ * With IORING_URING_CMD_FIXED the data buffer has to be inside of the buffer that
+ * was registered with io_uring under buf_index, else the result is EFAULT.
+ */
+struct az_blob_request {
+	__u8 guid[16];
+	__u32 timeout;
+	__u32 request_len;
+	__u32 response_len;
+	__u32 data_len;
+	__u32 data_valid;
+	__u32 flags;
+	__aligned_u64 request_buffer;
+	__aligned_u64 response_buffer;
+	__aligned_u64 data_buffer;
+	struct az_blob_request_sync_response response;
+	__u32 buffer_id;
+	__u32 reserved;
+};
+
+/* struct az_blob_info, features */
+/* io_uring commands work. */
+#define AZ_BLOB_FEATURE_URING 0x1ull
+/* So do buffers registered with io_uring. */
+#define AZ_BLOB_FEATURE_URING_FIXED 0x2ull
+/* Commands end when their ring or task does, whatever the host is doing. */
+#define AZ_BLOB_FEATURE_URING_CANCEL 0x4ull
+
+/**
+ * struct az_blob_info - what a device can do
+ * @size: bytes of this structure as the caller knows it, at least
+ *	%AZ_BLOB_INFO_SIZE_1 and at most a page; filled with what the driver knows.
+ *	Of the rest only what both know is filled, and what the driver does not
+ *	know is zeroed.
+ * @flags: must be zero.
+ * @features: %AZ_BLOB_FEATURE_URING and the like.
+ * @protocol: that is spoken with the host.
+ * @page_size: that pages are counted in, %AZ_BLOB_PAGE_SIZE.
+ * @max_pages: of one request, %AZ_BLOB_MAX_PAGES.
+ * @max_outstanding: requests that the host takes at a time; more wait in the driver.
+ * @inflight_bytes: bytes of memory that all requests may have pinned at a time; more
+ *	wait in the driver.
+ * @user_inflight_bytes: the same for the requests of one user.
+ *
+ * Errnos are EFAULT; EINVAL for a wrong size or flags; ENODEV.
+ */
+struct az_blob_info {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 features;
+	__u32 protocol;
+	__u32 page_size;
+	__u32 max_pages;
+	__u32 max_outstanding;
+	__aligned_u64 inflight_bytes;
+	__aligned_u64 user_inflight_bytes;
+};
+
+#define AZ_BLOB_INFO_SIZE_1 48u
+
 /* 'R' F0-FF was asked for in 2021; 'R' 10 is what a shipped kernel used. */
 #define AZ_BLOB_MAGIC_NUMBER 'R'
 
@@ -113,6 +196,10 @@ struct xs_fastpath_request_sync {
 	_IOWR(AZ_BLOB_MAGIC_NUMBER, 10, struct az_blob_request_sync)
 #define IOCTL_XS_FASTPATH_DRIVER_USER_REQUEST \
 	_IOWR(AZ_BLOB_MAGIC_NUMBER, 10, struct xs_fastpath_request_sync)
+/* No size in the number: the structure says its own. */
+#define IOCTL_AZ_BLOB_INFO _IO(AZ_BLOB_MAGIC_NUMBER, 0xf1)
+#define IOCTL_AZ_BLOB_REQUEST \
+	_IOWR(AZ_BLOB_MAGIC_NUMBER, 0xf4, struct az_blob_request)
 
 /* Pages are the hypervisor's, whatever the kernel's page size is. */
 #define AZ_BLOB_PAGE_SIZE 4096u

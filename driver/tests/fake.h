@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A device whose ring is an array and whose requests have no pages.
+ */
+#ifndef AZB_FAKE_H
+#define AZB_FAKE_H
+
+#include <kunit/test.h>
+
+#include "../azb.h"
+
+/* What the module does for real in other files. */
+struct fake {
+	struct azb_device azb;
+	u32 room;		/* bytes free on the ring */
+	u32 wanted;		/* last wish for room */
+	int send_error;		/* what sending returns instead of taking it */
+	u32 nr_sent;
+	u64 sent_ids[VSP_WIRE_MAX_OUTSTANDING + 8];
+	u32 sent_tags[VSP_WIRE_MAX_OUTSTANDING + 8];
+	atomic_t freed;
+};
+
+static inline struct fake *fake_of(struct azb_device *azb)
+{
+	return container_of(azb, struct fake, azb);
+}
+
+/* The one of the test that runs. */
+extern struct fake *the_fake;
+
+int azb_fake_init(struct kunit *test);
+void azb_fake_exit(struct kunit *test);
+struct azb_request *azb_fake_request(struct kunit *test, u32 tag, u32 pages,
+				     u32 timeout_ms);
+void azb_fake_complete(struct fake *fake, u64 id, u32 status, u32 response_len);
+u64 azb_fake_count(struct fake *fake, enum azb_counter counter);
+
+#endif /* AZB_FAKE_H */
