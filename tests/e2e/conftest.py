@@ -27,6 +27,7 @@ from azvm.backend import Backend  # noqa: E402
 from azvm.guest import Guest, GuestError  # noqa: E402
 
 RESULTS = ROOT / "test-results"
+LIMITS = "/sys/class/azure_blob/azure_blob/limits"
 # No test may take longer, whatever hangs: then the process is ended with all its children.
 TEST_LIMIT = 900
 
@@ -273,3 +274,17 @@ def container(guest, request):
 def target(container):
     """Path of a blob name in the test's container, for request lines."""
     return lambda blob: f"/{sharedkey.ACCOUNT}/{container}/{blob}"
+
+
+@pytest.fixture
+def limits(guest):
+    """Sets the limits of the device; they are put back."""
+    names = ("inflight_bytes", "user_inflight_bytes")
+    before = {name: guest.run(["cat", f"{LIMITS}/{name}"]).text.strip() for name in names}
+
+    def change(**values):
+        for name, value in values.items():
+            guest.sh(f"echo {value} >{LIMITS}/{name}")
+
+    yield change
+    change(**before)

@@ -63,8 +63,10 @@ def test_ring_full_of_large_packets_makes_callers_wait(guest, container, target)
     assert counters["queued"] == counters["outstanding"] == counters["abandoned"] == 0
 
 
-def test_ring_full_while_the_host_does_not_answer(guest, container, target):
+def test_ring_full_while_the_host_does_not_answer(guest, container, target, limits):
     """What does not fit waits in the driver, and all of it is answered in the end."""
+    # It is the ring that has to be full, not the budget.
+    limits(inflight_bytes=1 << 30, user_inflight_bytes=1 << 30)
     size = 256 << 10
     guest.backend.put_blob(f"{container}/quarter", pattern(size, 44))
     guest.backend.pause()

@@ -3,6 +3,7 @@
 
 import functools
 import json
+import struct
 import subprocess
 from dataclasses import dataclass
 
@@ -88,6 +89,43 @@ def load_result(result):
     out["outcomes"] = {tuple(int(x, 0) for x in key.split("/")): n
                        for key, n in out["outcomes"].items()}
     return out
+
+
+def uring_argv(**options):
+    return ["vspuring"] + [f"{n.replace('__', '.')}={v}" for n, v in options.items()]
+
+
+def uring(machine, head, **options):
+    """Runs vspuring in the guest; outcomes as {(result, status, http): n}."""
+    return load_result(machine.run(uring_argv(**options), stdin=head))
+
+
+# include/uapi: struct az_blob_info
+INFO = 0x52F1
+INFO_SIZE = 48
+FEATURE_URING = 1
+FEATURE_URING_FIXED = 2
+FEATURE_URING_CANCEL = 4
+
+
+@dataclass
+class Info:
+    size: int
+    flags: int
+    features: int
+    protocol: int
+    page_size: int
+    max_pages: int
+    max_outstanding: int
+    inflight_bytes: int
+    user_inflight_bytes: int
+
+
+def info(machine):
+    """What the device says about itself."""
+    answer = call(machine, b"x", nr=hex(INFO), guid=struct.pack("<IIQ", INFO_SIZE, 0, 0).hex())
+    assert (answer.result, answer.errno) == (0, 0)
+    return Info(*struct.unpack_from("<IIQIIIIQQ", answer.struct))
 
 
 def word(seed, index):

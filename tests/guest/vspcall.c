@@ -6,10 +6,12 @@
  *
  *   dev=PATH                /dev/azure_blob
  *   open=rdwr|rdonly|wronly, nonblock=1
- *   nr=f0|legacy|v1|NUMBER
+ *   nr=f0|legacy|v1|f4|NUMBER
  *   guid=32 hex digits
- *   timeout, request_len, response_len, data_len, data_valid, reserved=NUMBER
- *                           the field; otherwise what the buffers are
+ *   timeout, request_len, response_len, data_len, data_valid, reserved=NUMBER,
+ *   buffer_id, reserved_2=NUMBER
+ *                           the field (f4 calls the first of them flags, and only
+ *                           f4 has the last two); otherwise what the buffers are
  *   argp=ADDRESS            in place of the address of the structure
  *   request, response, data=BUFFER, where BUFFER is SIZE[@OFFSET][:KIND[:ARG]]
  *   seed=N                  the data buffer starts as the pattern with this seed
@@ -77,7 +79,7 @@ static struct buffer buffers[BUFFERS];
 struct outcome {
 	long result;
 	int error;
-	unsigned char raw[RAW_SIZE];
+	unsigned char raw[RAW_LARGEST];
 	bool guards[BUFFERS];
 	bool request_intact;
 	long data_wrong; /* -1: as expected */
@@ -273,7 +275,7 @@ static void call(int argc, char **argv, const char *head, size_t head_length, st
 	void *argp = out->raw;
 	int fd;
 
-	memset(out->raw, 0, RAW_SIZE);
+	memset(out->raw, 0, RAW_LARGEST);
 	for (int i = 0; guid && i < 16 && guid[2 * i] && guid[2 * i + 1]; i++) {
 		unsigned int byte = 0;
 
@@ -287,6 +289,8 @@ static void call(int argc, char **argv, const char *head, size_t head_length, st
 	raw_set(out->raw, nr, RAW_DATA_LEN, number(argc, argv, "data_len", buffers[DATA].size));
 	raw_set(out->raw, nr, RAW_DATA_VALID, number(argc, argv, "data_valid", 0));
 	raw_set(out->raw, nr, RAW_RESERVED, number(argc, argv, "reserved", 0));
+	raw_set(out->raw, nr, RAW_BUFFER_ID, number(argc, argv, "buffer_id", 0));
+	raw_set(out->raw, nr, RAW_RESERVED_2, number(argc, argv, "reserved_2", 0));
 	raw_set(out->raw, nr, RAW_STATUS, 0x0ace0ace);
 	raw_set(out->raw, nr, RAW_RESPONSE_OUT, 0x0ace0ace);
 	raw_set(out->raw, nr, RAW_REQUEST_BUFFER, (uintptr_t)buffers[REQUEST].start);
@@ -354,7 +358,7 @@ static void print(const struct outcome *out, uint32_t nr, bool parent_intact)
 	printf(", \"request_intact\": %s, \"parent_intact\": %s, \"data_wrong\": %ld",
 	       out->request_intact ? "true" : "false", parent_intact ? "true" : "false",
 	       out->data_wrong);
-	print_hex("struct", out->raw, RAW_SIZE);
+	print_hex("struct", out->raw, nr == NR_F4 ? RAW_LARGEST : RAW_SIZE);
 	print_hex("response", out->response, out->response_shown);
 	printf("}\n");
 }

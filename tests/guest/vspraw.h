@@ -14,7 +14,10 @@
 #define NR_LEGACY 0xc048520au /* _IOWR('R', 10), 72 bytes */
 #define NR_V1 0xc040520au     /* _IOWR('R', 10), 64 bytes, no data_valid */
 
+#define NR_F4 0xc05052f4u     /* _IOWR('R', 0xf4), 80 bytes */
+
 #define RAW_SIZE 72
+#define RAW_LARGEST 80
 
 enum raw_field {
 	RAW_TIMEOUT,
@@ -28,6 +31,8 @@ enum raw_field {
 	RAW_REQUEST_BUFFER,
 	RAW_RESPONSE_BUFFER,
 	RAW_DATA_BUFFER,
+	RAW_BUFFER_ID,
+	RAW_RESERVED_2,
 	RAW_FIELDS,
 };
 
@@ -38,7 +43,8 @@ static const int raw_offset[RAW_FIELDS][2] = {
 	[RAW_DATA_VALID] = { 32, -1 },     [RAW_RESERVED] = { 36, -1 },
 	[RAW_STATUS] = { 64, 56 },         [RAW_RESPONSE_OUT] = { 68, 60 },
 	[RAW_REQUEST_BUFFER] = { 40, 32 }, [RAW_RESPONSE_BUFFER] = { 48, 40 },
-	[RAW_DATA_BUFFER] = { 56, 48 },
+	[RAW_DATA_BUFFER] = { 56, 48 },    [RAW_BUFFER_ID] = { 72, -1 },
+	[RAW_RESERVED_2] = { 76, -1 },
 };
 
 static inline int raw_is_short(uint32_t nr)
@@ -49,9 +55,12 @@ static inline int raw_is_short(uint32_t nr)
 static inline void raw_set(unsigned char *raw, uint32_t nr, enum raw_field field, uint64_t value)
 {
 	int at = raw_offset[field][raw_is_short(nr)];
+	int is_address = field >= RAW_REQUEST_BUFFER && field <= RAW_DATA_BUFFER;
 
+	if (at >= RAW_SIZE && nr != NR_F4)
+		return;
 	if (at >= 0)
-		memcpy(raw + at, &value, field >= RAW_REQUEST_BUFFER ? 8 : 4);
+		memcpy(raw + at, &value, is_address ? 8 : 4);
 }
 
 static inline uint32_t raw_get(const unsigned char *raw, uint32_t nr, enum raw_field field)
@@ -62,7 +71,7 @@ static inline uint32_t raw_get(const unsigned char *raw, uint32_t nr, enum raw_f
 	return value;
 }
 
-/* "f0", "legacy", "v1" or a number. */
+/* "f0", "legacy", "v1", "f4" or a number. */
 static inline uint32_t raw_number(const char *text)
 {
 	if (!strcmp(text, "f0"))
@@ -71,6 +80,8 @@ static inline uint32_t raw_number(const char *text)
 		return NR_LEGACY;
 	if (!strcmp(text, "v1"))
 		return NR_V1;
+	if (!strcmp(text, "f4"))
+		return NR_F4;
 	return (uint32_t)strtoul(text, NULL, 0);
 }
 
