@@ -151,9 +151,9 @@ def hold(event, then):
 class Fake:
     """The server; one thread for each connection."""
 
-    def __init__(self, certificates=None):
+    def __init__(self, certificates=None, port=0):
         self.context = certificates.server() if certificates else None
-        self.server = listener()
+        self.server = listener(port)
         self.port = self.server.getsockname()[1]
         self.lock = threading.Lock()
         self.script = []
@@ -208,4 +208,6 @@ class Fake:
         return requests
 
     def stop(self):
+        # a close alone would leave the socket to the accept() that is under way
+        self.server.shutdown(socket.SHUT_RDWR)
         self.server.close()

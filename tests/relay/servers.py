@@ -18,6 +18,11 @@ sys.path.insert(0, str(ROOT / "tests" / "http"))
 from blobclient import ACCOUNT, KEY  # noqa: E402
 from daemon import binary  # noqa: E402
 
+def build_folder():
+    """Of the daemon that the tests use."""
+    return Path(binary()).parents[1]
+
+
 AZURITE_VERSION = "3.37.0"
 
 
@@ -64,10 +69,10 @@ class Certificates:
         return context
 
 
-def listener():
+def listener(port=0):
     server = socket.socket()
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind(("127.0.0.1", 0))
+    server.bind(("127.0.0.1", port))
     server.listen(64)
     return server
 

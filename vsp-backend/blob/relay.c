@@ -103,12 +103,10 @@ struct svc_answer *relay_start(struct rq *rq, struct svc_upload **upload)
 		answer = auth_check(rq);
 		if (!answer)
 			answer = permit_check(rq);
-		/* these would be ours to see to, and the other server would know nothing of them */
-		if (!answer && rq->auth.create_only)
-			answer = rq_unsupported(rq, "sp: c without w");
 		if (answer)
 			return answer;
 		request.checked = true;
+		request.create_only = rq->auth.create_only;
 		break;
 	}
 	got = rest_of(rq->svc)->request(rq->svc->store, &request, &rest, &error);
@@ -151,6 +149,8 @@ int relay_finish(struct svc_upload *upload, const struct svc_caller *caller,
 	upload->rest = NULL;
 	if (got) {
 		*answer = answer_of_rest(got, &upload->to);
+		if (upload->create_only)
+			*answer = err_overwrite(&upload->to, *answer);
 		keep(upload->svc, caller, *answer);
 	} else {
 		*answer = fail(&upload->to, &error);

@@ -38,6 +38,7 @@ enum rest_auth {
  * @head: as the client sent it.
  * @target: what its target names.
  * @checked: the service has found the caller's credentials right: the store may use its own.
+ * @create_only: the caller's credentials allow to create a blob, but not to replace one.
  * @link: came over the VSP link.
  * @resent: may have run before, and its answer is not known.
  * @body_room: as in struct svc_caller.
@@ -48,6 +49,7 @@ struct rest_request {
 	const struct head *head;
 	const struct target *target;
 	bool checked;
+	bool create_only;
 	bool link;
 	bool resent;
 	size_t body_room;

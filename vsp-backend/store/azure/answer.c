@@ -472,17 +472,8 @@ static void note_range(struct az_answer *a, struct up_call *call)
 
 static void take_headers(struct az_answer *a, struct up_call *call)
 {
-	const char *at = a->plan->override.data;
-	const char *end = at + a->plan->override.length;
-
 	a->pub.headers = *up_headers(call);
 	memset(up_headers(call), 0, sizeof(struct azb_buf));
-	while (at && at < end && a->pub.status < 300) {
-		const char *value = at + strlen(at) + 1;
-
-		set_header(&a->pub.headers, at, value);
-		at = value + strlen(value) + 1;
-	}
 }
 
 /* A body that came in chunks has a length now. */

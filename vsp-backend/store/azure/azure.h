@@ -120,7 +120,6 @@ struct az_field {
  * @fixed: nothing may be added: the caller's signature is over headers and target.
  * @resource: the path without prefix and account, as the client encoded it.
  * @query: without what was for the relay only; "" for none.
- * @override: name, zero, value, zero: headers that a checked SAS sets in the answer.
  * @ranged: a read of blob bytes, of which pieces may be asked for.
  */
 struct az_plan {
@@ -133,7 +132,6 @@ struct az_plan {
 	struct az_field *field;
 	size_t field_count;
 	int64_t body_length;
-	struct azb_buf override;
 };
 
 /* NULL: @error is set. */

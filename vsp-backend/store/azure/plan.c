@@ -67,8 +67,8 @@ static bool keep_field(struct az_plan *plan, const struct head_field *field)
 
 static bool keep_fields(struct az_plan *plan, const struct head *head)
 {
-	/* two more: x-ms-proposed-lease-id, x-ms-version */
-	plan->field = calloc(head->field_count + 2, sizeof(*plan->field));
+	/* more: x-ms-proposed-lease-id, x-ms-version, If-None-Match */
+	plan->field = calloc(head->field_count + 3, sizeof(*plan->field));
 	if (!plan->field)
 		return false;
 	for (size_t i = 0; i < head->field_count; i++) {
@@ -134,25 +134,6 @@ static bool copy_query(struct az_plan *plan, const struct head_str *query, bool 
 	return plan->query != NULL;
 }
 
-/* What a SAS that was checked here wants the answer to say, as upstream will not know of it. */
-static void note_overrides(struct az_plan *plan, const struct target *target)
-{
-	static const char *const names[][2] = { { "rscc", "Cache-Control" },
-						{ "rscd", "Content-Disposition" },
-						{ "rsce", "Content-Encoding" },
-						{ "rscl", "Content-Language" },
-						{ "rsct", "Content-Type" } };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		const char *value = target_param(target, names[i][0]);
-
-		if (!value || strpbrk(value, "\r\n"))
-			continue;
-		azb_buf_add(&plan->override, names[i][1], strlen(names[i][1]) + 1);
-		azb_buf_add(&plan->override, value, strlen(value) + 1);
-	}
-}
-
 static bool make_guid(char text[37])
 {
 	uint8_t r[16];
@@ -175,6 +156,22 @@ static bool propose_lease(struct az_plan *plan)
 		return true;
 	plan->repeats = true;
 	return make_guid(guid) && add_field(plan, "x-ms-proposed-lease-id", guid);
+}
+
+/* The caller may create and not replace: so does the request, whatever it said itself. */
+static bool only_create(struct az_plan *plan)
+{
+	struct az_field *field = find_field(plan, "If-None-Match");
+	char *any;
+
+	if (!field)
+		return add_field(plan, "If-None-Match", "*");
+	any = strdup("*");
+	if (!any)
+		return false;
+	free(field->value);
+	field->value = any;
+	return true;
 }
 
 static bool starts_with(const struct head_str *text, const char *prefix)
@@ -224,7 +221,6 @@ static bool fill(struct az_plan *plan, const struct rest_request *request)
 	const struct target *target = request->target;
 	const char *path = target->path.at;
 	size_t length = target->path.length;
-	bool sas = plan->own && target_param(target, "sig");
 
 	if (target->path_style) {
 		const char *slash = memchr(path + 1, '/', length - 1);
@@ -233,10 +229,10 @@ static bool fill(struct az_plan *plan, const struct rest_request *request)
 		path = slash ? slash : "";
 	}
 	plan->resource = strndup(path, length);
-	if (sas)
-		note_overrides(plan, target);
 	if (!plan->resource || !copy_query(plan, &target->query, plan->own) ||
 	    !keep_fields(plan, request->head) || !propose_lease(plan))
+		return false;
+	if (request->create_only && !only_create(plan))
 		return false;
 	return !plan->own || find_field(plan, "x-ms-version") ||
 	       add_field(plan, "x-ms-version", DEFAULT_VERSION);
@@ -257,7 +253,7 @@ struct az_plan *az_plan_make(struct az *az, const struct rest_request *request,
 	snprintf(plan->method, sizeof(plan->method), "%.*s", (int)head->method.length,
 		 head->method.at);
 	plan->operation = az_operation_find(head, request->target);
-	plan->repeats = az_operation_repeats(plan->operation, head);
+	plan->repeats = request->create_only || az_operation_repeats(plan->operation, head);
 	plan->resent = request->resent;
 	plan->secondary = request->target->secondary;
 	plan->is_head = head_str_is(&head->method, "HEAD");
@@ -303,7 +299,6 @@ void az_plan_free(struct az_plan *plan)
 	free(plan->field);
 	free(plan->resource);
 	free(plan->query);
-	azb_buf_free(&plan->override);
 	free(plan);
 }
 
