@@ -74,6 +74,13 @@ relay-test: build-asan ## the azure store, with Azurite from npm as the other si
 e2e: build emulator driver ## the end-to-end suite in a stock guest
 	$(Q)/usr/bin/python3 -m pytest tests/e2e
 
+.PHONY: matrix dkms-test
+matrix: build emulator ## the driver on every kernel: built for each, the suite or a smoke test on each, arm64
+	$(Q)tests/matrix/run
+
+dkms-test: ## dkms add, build, install and remove, in a Debian of its own
+	$(Q)tests/dkms/run
+
 kunit: ## the driver's KUnit tests in the debug kernel; prints KTAP
 	$(Q)tests/kunit/run
 

@@ -72,7 +72,7 @@ struct azb_device *azb_device_create(struct hv_device *hdev)
 	struct azb_device *azb;
 	int ret;
 
-	azb = kzalloc(sizeof(*azb), GFP_KERNEL);
+	azb = kzalloc_obj(*azb, GFP_KERNEL);
 	if (!azb)
 		return ERR_PTR(-ENOMEM);
 	ret = azb_queue_init(&azb->queue);

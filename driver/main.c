@@ -95,9 +95,7 @@ static int azb_resume(struct hv_device *hdev)
 }
 
 static const struct hv_vmbus_device_id azb_id_table[] = {
-	/* 0590b792-db64-45cc-81db-b8d70c577c9e */
-	{ .guid = GUID_INIT(0x0590b792, 0xdb64, 0x45cc, 0x81, 0xdb,
-			    0xb8, 0xd7, 0x0c, 0x57, 0x7c, 0x9e) },
+	{ HV_AZURE_BLOB_GUID, },
 	{ },
 };
 MODULE_DEVICE_TABLE(vmbus, azb_id_table);

@@ -100,7 +100,7 @@ struct azb_request *azb_request_create(const struct azb_layout *layout,
 {
 	struct azb_request *req;
 
-	req = kzalloc(sizeof(*req), GFP_KERNEL_ACCOUNT);
+	req = kzalloc_obj(*req, GFP_KERNEL_ACCOUNT);
 	if (!req)
 		return NULL;
 	req->layout = *layout;

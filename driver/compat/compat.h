@@ -14,6 +14,18 @@
 
 #include "config.h"
 
+/* No kernel has a name for the device yet. */
+#ifndef HAVE_AZURE_BLOB_GUID
+#define HV_AZURE_BLOB_GUID                                              \
+	.guid = GUID_INIT(0x0590b792, 0xdb64, 0x45cc, 0x81, 0xdb, 0xb8, \
+			  0xd7, 0x0c, 0x57, 0x7c, 0x9e)
+#endif
+
+/* Memory for an object by the object's type. */
+#ifndef HAVE_KZALLOC_OBJ
+#define kzalloc_obj(obj, gfp) kzalloc(sizeof(obj), gfp)
+#endif
+
 /* hv_driver.remove returned an int that nobody looked at. */
 #ifdef HAVE_HV_REMOVE_VOID
 #define azb_compat_hv_remove(fn)
