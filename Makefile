@@ -10,7 +10,8 @@ Q := $(if $(V),,@)
 export KERNEL
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build build-asan emulator emulator-lint emulator-test driver driver-kernels driver-lint demo vm check unit relay-test e2e kunit lint bench \
+.PHONY: help deps build build-asan emulator emulator-lint emulator-test driver driver-kernels driver-lint demo vm check \
+	unit relay-test e2e kunit lint bench conformance \
 	fresh-check install clean
 
 help:
@@ -86,6 +87,10 @@ kunit: ## the driver's KUnit tests in the debug kernel; prints KTAP
 
 lint: ## style and static analysis of everything but the driver
 	$(Q)ci/lint
+
+conformance: build ## real SDKs and tools, unmodified, against the daemon
+	$(Q)scripts/install-deps conformance && \
+		AZBLOB_VSPD=$(CURDIR)/build/vsp-backend/azblob-vspd /usr/bin/python3 -m pytest -q tests/conformance
 
 bench: build emulator driver ## measure beside the peers: all, or "make bench P6 P7" (BENCHFLAGS=--help for more)
 	$(Q)scripts/install-deps bench && tests/bench/bench $(BENCHFLAGS) $(filter P%,$(MAKECMDGOALS))

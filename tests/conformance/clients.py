@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""The clients: what is installed for each, how it is run, and what its library cannot do."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "scripts"))
+
+from azvm import paths  # noqa: E402  pylint: disable=wrong-import-position
+
+
+class NotHad(Exception):
+    """A client that cannot be had here, and why. It was not run."""
+
+
+def _run(what, command, **more):
+    result = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **more)
+    if result.returncode:
+        raise NotHad(f"{what}: {' '.join(map(str, command))} failed:\n{result.stdout[-2000:]}")
+
+
+def home(name, *inputs):
+    """A folder in the cache for what a client needs, and whether it still has to be filled.
+
+    Its name changes with the files that say what is needed.
+    """
+    digest = hashlib.sha256()
+    for path in inputs:
+        digest.update(Path(path).read_bytes())
+    folder = paths.cache() / "conformance" / f"{name}-{digest.hexdigest()[:16]}"
+    return folder, not (folder / "done").exists()
+
+
+def fill(folder):
+    """An empty folder to install into; call finished() after."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def finished(folder):
+    (folder / "done").touch()
+
+
+@dataclass
+class Client:
+    """One library or program.
+
+    prepare() returns the command that runs the workload, the connection string and a prefix for
+    containers to be added to it.  lacks: {step: why}, for steps its library has no call for; quiet:
+    {step: fields that it does not tell}.
+    """
+    name: str
+    what: str
+    prepare: object
+    lacks: dict = field(default_factory=dict)
+    quiet: dict = field(default_factory=dict)
+
+
+def python():
+    folder, empty = home("python", HERE / "python" / "requirements.txt")
+    interpreter = folder / "bin" / "python"
+    if empty:
+        fill(folder)
+        _run("Python", ["/usr/bin/python3", "-m", "venv", folder])
+        _run("Python", [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                        "-r", HERE / "python" / "requirements.txt"])
+        finished(folder)
+    return [interpreter, HERE / "python" / "client.py"]
+
+
+CLIENTS = [
+    Client("python", "azure-storage-blob (PyPI)", python),
+]
+
+
+def environment():
+    """Nothing of the caller's that a client could take for its settings."""
+    return {name: value for name, value in os.environ.items()
+            if not name.startswith(("AZURE_", "AZCOPY_", "RCLONE_", "HTTP_PROXY", "http_proxy"))}
