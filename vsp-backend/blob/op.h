@@ -46,6 +46,14 @@ op_run op_blob_properties;
 op_run op_delete_blob;
 op_run op_set_metadata;
 op_run op_set_properties;
+/* op_append.c */
+op_run op_append_seal;
+/* op_page.c */
+op_run op_get_page_ranges;
+/* Put Page with x-ms-page-write: clear. */
+struct svc_answer *page_clear(struct rq *rq);
+/* The range of a Put Page, in whole pages. */
+struct svc_answer *page_range(const struct rq *rq, uint64_t *offset, uint64_t *length);
 /* op_snapshot.c */
 op_run op_snapshot_blob;
 op_run op_undelete_blob;
@@ -53,6 +61,8 @@ op_run op_undelete_blob;
 op_run op_put_blob;
 op_run op_put_block;
 op_run op_put_block_list;
+op_run op_append_block;
+op_run op_put_page;
 
 /* op_service.c */
 op_run op_service_properties;

@@ -89,6 +89,13 @@ static void add_info(struct answer *a, const struct store_blob_info *info)
 	answer_add_id(a, "x-ms-version-id", info->version);
 	if (info->version && info->current)
 		answer_add(a, "x-ms-is-current-version", "true");
+	if (info->type == STORE_PAGE_BLOB)
+		answer_add_u64(a, "x-ms-blob-sequence-number", info->sequence);
+	if (info->type == STORE_APPEND_BLOB) {
+		answer_add_u64(a, "x-ms-blob-committed-block-count", info->block_count);
+		if (info->sealed)
+			answer_add(a, "x-ms-blob-sealed", "true");
+	}
 	lease_add_headers(a, &info->lease);
 	add_copy(a, info);
 	if (info->tags.length)

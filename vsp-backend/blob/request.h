@@ -36,6 +36,7 @@ struct accounts *svc_accounts(struct svc *svc);
 #define VERSION_OLDEST "2018-11-09"
 #define VERSION_CRC64 "2019-02-02"     /* x-ms-content-crc64 in answers */
 #define VERSION_LARGE "2019-12-12"     /* Put Blob 5,000 MiB, Put Block 4,000 MiB */
+#define VERSION_APPEND "2022-11-02"    /* Append Block 100 MiB */
 #define VERSION_CHALLENGE "2019-12-12" /* 401 for who should say who they are */
 
 /**

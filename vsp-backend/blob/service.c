@@ -42,6 +42,11 @@ enum {
 	H_SOURCE = 1 << 14,  /* x-ms-copy-source: it makes another operation of it */
 	H_COPYING = 1 << 15, /* what only copies of whole blobs have */
 	H_ABORT = 1 << 16,
+	H_APPEND = 1 << 17,
+	H_PAGE = 1 << 18,
+	H_SIZE = 1 << 19,
+	H_SEQUENCE = 1 << 20,
+	H_SUM = 1 << 21,
 	/* not headers: the parameters snapshot and versionid */
 	P_SNAPSHOT = 1 << 24,
 	P_VERSION = 1 << 25,
@@ -70,8 +75,15 @@ static const struct header_rule header_rules[] = {
 	{ "x-ms-blob-type", H_TYPE },
 	{ "x-ms-content-crc64", H_CRC64 },
 	{ "x-ms-range", H_RANGE },
-	{ "x-ms-range-get-content-md5", H_RANGE },
-	{ "x-ms-range-get-content-crc64", H_RANGE },
+	{ "x-ms-range-get-content-md5", H_SUM },
+	{ "x-ms-range-get-content-crc64", H_SUM },
+	{ "x-ms-blob-condition-appendpos", H_APPEND },
+	{ "x-ms-blob-condition-maxsize", H_APPEND },
+	{ "x-ms-page-write", H_PAGE },
+	{ "x-ms-if-sequence-number-le", H_PAGE },
+	{ "x-ms-if-sequence-number-lt", H_PAGE },
+	{ "x-ms-if-sequence-number-eq", H_PAGE },
+	{ "x-ms-sequence-number-action", H_SEQUENCE },
 	{ "x-ms-lease-id", H_LEASE },
 	{ "x-ms-lease-action", H_LEASING },
 	{ "x-ms-lease-duration", H_LEASING },
@@ -80,8 +92,8 @@ static const struct header_rule header_rules[] = {
 	{ "x-ms-delete-snapshots", H_SNAPSHOTS },
 	{ "x-ms-blob-public-access", H_PUBLIC },
 	{ "x-ms-access-tier", H_TIER },
-	{ "x-ms-blob-content-length", 0 },
-	{ "x-ms-blob-sequence-number", 0 },
+	{ "x-ms-blob-content-length", H_SIZE },
+	{ "x-ms-blob-sequence-number", H_SIZE },
 	{ "x-ms-copy-action", H_ABORT },
 	{ "x-ms-copy-source", H_SOURCE },
 	{ "x-ms-copy-source-authorization", H_SOURCE },
@@ -148,8 +160,8 @@ static const struct op ops[] = {
 	  true },
 	{ "GET", CONTAINER, "container", "list", op_list_blobs, 0, false },
 	{ "PUT", CONTAINER, "container", "lease", op_lease, H_LEASE | H_LEASING, true },
-	{ "HEAD", BLOB, NULL, NULL, op_blob_properties, H_GUARD | H_RANGE | P_PAST, false },
-	{ "GET", BLOB, NULL, NULL, op_get_blob, H_RANGE | H_GUARD | P_PAST, false },
+	{ "HEAD", BLOB, NULL, NULL, op_blob_properties, H_GUARD | H_RANGE | H_SUM | P_PAST, false },
+	{ "GET", BLOB, NULL, NULL, op_get_blob, H_RANGE | H_SUM | H_GUARD | P_PAST, false },
 	{ "GET", BLOB, NULL, "metadata", op_blob_properties, H_GUARD | P_PAST, false },
 	{ "GET", BLOB, NULL, "blocklist", op_get_block_list, H_GUARD | P_PAST, false },
 	{ "GET", BLOB, NULL, "tags", op_get_tags, H_GUARD | P_PAST, false },
@@ -160,18 +172,23 @@ static const struct op ops[] = {
 	{ "PUT", BLOB, NULL, "copy", op_abort_copy, H_LEASE | H_ABORT, true },
 	{ "PUT", BLOB, NULL, "block", op_put_block_from_url, H_LEASE | H_SOURCE, true },
 	{ "PUT", BLOB, NULL, NULL, op_put_blob,
-	  H_META | H_CONTENT | H_TYPE | H_CRC64 | H_GUARD | H_TAGS | H_TIER, true },
+	  H_META | H_CONTENT | H_TYPE | H_CRC64 | H_GUARD | H_TAGS | H_TIER | H_SIZE, true },
 	{ "PUT", BLOB, NULL, "block", op_put_block, H_CRC64 | H_LEASE, true },
 	{ "PUT", BLOB, NULL, "blocklist", op_put_block_list,
 	  H_META | H_CONTENT | H_CRC64 | H_GUARD | H_TAGS | H_TIER, true },
 	{ "PUT", BLOB, NULL, "metadata", op_set_metadata, H_META | H_GUARD, true },
-	{ "PUT", BLOB, NULL, "properties", op_set_properties, H_CONTENT | H_GUARD, true },
+	{ "PUT", BLOB, NULL, "properties", op_set_properties,
+	  H_CONTENT | H_GUARD | H_SIZE | H_SEQUENCE, true },
 	{ "PUT", BLOB, NULL, "tags", op_set_tags, H_CRC64 | H_GUARD, true },
 	{ "PUT", BLOB, NULL, "tier", op_set_tier, H_TIER | H_REHYDRATE | H_GUARD, true },
 	{ "PUT", BLOB, NULL, "lease", op_lease, H_GUARD | H_LEASING, true },
 	{ "DELETE", BLOB, NULL, NULL, op_delete_blob, H_GUARD | H_SNAPSHOTS | P_PAST, true },
 	{ "PUT", BLOB, NULL, "snapshot", op_snapshot_blob, H_META | H_GUARD, true },
 	{ "PUT", BLOB, NULL, "undelete", op_undelete_blob, 0, true },
+	{ "PUT", BLOB, NULL, "appendblock", op_append_block, H_APPEND | H_CRC64 | H_GUARD, true },
+	{ "PUT", BLOB, NULL, "seal", op_append_seal, H_APPEND | H_GUARD, true },
+	{ "PUT", BLOB, NULL, "page", op_put_page, H_PAGE | H_RANGE | H_CRC64 | H_GUARD, true },
+	{ "GET", BLOB, NULL, "pagelist", op_get_page_ranges, H_RANGE | H_GUARD | P_PAST, false },
 };
 
 static bool same(const char *a, const char *b)
@@ -351,13 +368,10 @@ static struct svc_answer *check_past(struct rq *rq, const struct op *op)
 	return NULL;
 }
 
-static struct svc_answer *check_params(const struct rq *rq)
+static struct svc_answer *check_params(const struct rq *rq, const struct op *op)
 {
-	static const char *const unsupported[] = { "prevsnapshot" };
-
-	for (size_t i = 0; i < sizeof(unsupported) / sizeof(*unsupported); i++)
-		if (target_param(&rq->target, unsupported[i]))
-			return rq_unsupported(rq, unsupported[i]);
+	if (op->run != op_get_page_ranges && target_param(&rq->target, "prevsnapshot"))
+		return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "prevsnapshot");
 	return NULL;
 }
 
@@ -451,7 +465,7 @@ static struct svc_answer *run(struct rq *rq, struct svc_upload **upload)
 		return no_such_op(rq);
 	if (op->write && rq->target.secondary)
 		return rq_fail(rq, ERR_INSUFFICIENT_PERMISSIONS);
-	answer = check_params(rq);
+	answer = check_params(rq, op);
 	if (!answer)
 		answer = check_past(rq, op);
 	if (!answer)

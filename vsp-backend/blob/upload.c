@@ -254,7 +254,14 @@ static struct svc_answer *created(const struct answer_to *to, const struct store
 	if (f->upload->kind != STORE_PUT_BLOCK) {
 		answer_add_etag(a, result->etag);
 		answer_add_time(a, "Last-Modified", result->modified_ns);
+		answer_add_id(a, "x-ms-version-id", result->version);
 	}
+	if (f->upload->kind == STORE_APPEND) {
+		answer_add_u64(a, "x-ms-blob-append-offset", result->offset);
+		answer_add_u64(a, "x-ms-blob-committed-block-count", result->block_count);
+	}
+	if (f->upload->kind == STORE_PAGES_WRITE)
+		answer_add_u64(a, "x-ms-blob-sequence-number", result->sequence);
 	answer_add(a, "x-ms-request-server-encrypted", "false");
 	return answer_done(a, to);
 }
@@ -289,6 +296,8 @@ static struct svc_answer *commit(struct svc_upload *u, const struct svc_caller *
 		.headers = &u->headers.store,
 		.meta = { u->meta.data, u->meta.length },
 		.block = u->block,
+		.place = &u->place,
+		.offset = u->offset,
 		.tags = { u->tags.data, u->tags.length },
 		.tier = u->tier,
 		.conditions = &u->conditions.store,

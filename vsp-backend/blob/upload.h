@@ -26,6 +26,7 @@ typedef struct svc_answer *upload_end(struct svc_upload *upload, const struct sv
  * struct svc_upload - what svc_start() read from the head, and where the bytes go
  * @kind: PUT_BLOB, PUT_BLOCK or PUT_BLOCK_LIST.
  * @store: data of a blob or block; NULL for a block list, whose body is in @memory.
+ * @place, @offset: of Append Block and Put Page.
  * @end: of an operation whose body is in memory, other than Put Block List.
  * @lock: protects @part and @part_count (of @memory).
  * @rest: a body that is relayed (relay.c); everything below is unused then.
@@ -60,6 +61,8 @@ struct svc_upload {
 	struct tagexpr *if_tags;
 	struct checksums sums;
 	struct store_block_id block;
+	struct store_place place;
+	uint64_t offset;
 	enum store_public public_access;
 	struct store_upload *store;
 	uint8_t *memory;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Put Blob, Put Block and Put Block List up to the point where their body is wanted. */
+/* Operations that store a body, up to the point where the body is wanted. */
 #include "upload.h"
 
 #include <stdio.h>
@@ -8,6 +8,7 @@
 
 #include "blocklist.h"
 #include "op.h"
+#include "place.h"
 #include "tags.h"
 #include "tier.h"
 
@@ -26,6 +27,10 @@ static uint64_t limit(const struct rq *rq, enum store_change_kind kind)
 		return (large ? 5000 : 256) * MIB;
 	case STORE_PUT_BLOCK:
 		return (large ? 4000 : 100) * MIB;
+	case STORE_APPEND:
+		return (rq_since(rq, VERSION_APPEND) ? 100 : 4) * MIB;
+	case STORE_PAGES_WRITE:
+		return 4 * MIB;
 	default:
 		return BLOCKLIST_MAX_BYTES;
 	}
@@ -191,16 +196,23 @@ static struct svc_answer *done(struct rq *rq, struct svc_upload *u, struct svc_a
 
 struct svc_answer *op_put_blob(struct rq *rq, struct svc_upload **upload)
 {
+	static const char *const of_pages[] = { "x-ms-blob-content-length",
+						"x-ms-blob-sequence-number" };
 	const struct head_str *type = head_get(rq->head, "x-ms-blob-type");
 	struct svc_answer *answer;
 	struct svc_upload *u;
 
 	if (!type)
 		return rq_fail_header(rq, ERR_MISSING_REQUIRED_HEADER, "x-ms-blob-type");
-	if (head_str_is(type, "PageBlob") || head_str_is(type, "AppendBlob"))
-		return rq_unsupported(rq, "x-ms-blob-type: only BlockBlob");
+	if (head_str_is(type, "PageBlob"))
+		return place_create(rq, STORE_PAGE_BLOB);
+	if (head_str_is(type, "AppendBlob"))
+		return place_create(rq, STORE_APPEND_BLOB);
 	if (!head_str_is(type, "BlockBlob"))
 		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-blob-type");
+	for (size_t i = 0; i < 2; i++)
+		if (head_get(rq->head, of_pages[i]))
+			return rq_fail_header(rq, ERR_UNSUPPORTED_HEADER, of_pages[i]);
 	u = begin(rq, STORE_PUT_BLOB, limit(rq, STORE_PUT_BLOB), &answer);
 	if (!u)
 		return answer;
@@ -256,5 +268,57 @@ struct svc_answer *op_put_block_list(struct rq *rq, struct svc_upload **upload)
 		answer = precheck(rq, u);
 	if (!answer)
 		answer = take_memory(rq, u);
+	return done(rq, u, answer, upload);
+}
+
+/* Append Block and Put Page: a body at a place of a blob that is there. */
+static struct svc_answer *begin_place(struct rq *rq, struct svc_upload *u)
+{
+	struct svc_answer *answer = NULL;
+
+	u->want_md5 = u->sums.has_md5 || !rq_since(rq, VERSION_CRC64);
+	u->want_crc64 = !u->want_md5;
+	if (!u->length)
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "Content-Length");
+	answer = conditions_parse(rq, &u->conditions);
+	if (!answer)
+		answer = place_parse(rq, &u->place);
+	if (!answer)
+		answer = precheck(rq, u);
+	return answer ? answer : open_store(rq, u, u->want_md5);
+}
+
+struct svc_answer *op_append_block(struct rq *rq, struct svc_upload **upload)
+{
+	struct svc_answer *answer;
+	struct svc_upload *u;
+
+	u = begin(rq, STORE_APPEND, limit(rq, STORE_APPEND), &answer);
+	if (!u)
+		return answer;
+	return done(rq, u, begin_place(rq, u), upload);
+}
+
+struct svc_answer *op_put_page(struct rq *rq, struct svc_upload **upload)
+{
+	const struct head_str *action = head_get(rq->head, "x-ms-page-write");
+	struct svc_answer *answer;
+	struct svc_upload *u;
+	uint64_t length;
+
+	if (!action)
+		return rq_fail_header(rq, ERR_MISSING_REQUIRED_HEADER, "x-ms-page-write");
+	if (head_str_is_nocase(action, "clear"))
+		return page_clear(rq);
+	if (!head_str_is_nocase(action, "update"))
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-page-write");
+	u = begin(rq, STORE_PAGES_WRITE, limit(rq, STORE_PAGES_WRITE), &answer);
+	if (!u)
+		return answer;
+	answer = page_range(rq, &u->offset, &length);
+	if (!answer && length != u->length)
+		answer = rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "Content-Length");
+	if (!answer)
+		answer = begin_place(rq, u);
 	return done(rq, u, answer, upload);
 }

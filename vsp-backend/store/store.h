@@ -452,6 +452,7 @@ struct store_digest {
  * @lease_left_s: LEASE with BREAK: until it is broken.
  * @rehydrating: SET_TIER: the new tier is not in effect yet.
  * @offset, @block_count: APPEND: where it went, and how many there are now.
+ * @type: BLOB_UPDATE: of the blob.
  * @sequence: PAGES_*, BLOB_UPDATE: of a page blob now.
  * @has_crc64, @has_md5, @md5: COPY_BLOB: what is known of the bytes.
  */
@@ -468,6 +469,7 @@ struct store_result {
 	bool rehydrating;
 	uint64_t offset;
 	uint32_t block_count;
+	enum store_blob_type type;
 	uint64_t sequence;
 	bool has_crc64;
 	bool has_md5;
@@ -737,6 +739,20 @@ typedef bool store_block_cb(void *context, const struct store_block_id *id, uint
 			    bool committed);
 
 /**
+ * struct store_pages - which pages are asked for
+ * @offset, @end: the range, in bytes; what is beyond the blob's end is not there.
+ * @before: not 0: a snapshot of the blob; only what changed since then.
+ */
+struct store_pages {
+	uint64_t offset;
+	uint64_t end;
+	int64_t before;
+};
+
+/* Pages in a row that are there, or with struct store_pages.before: were written or cleared. */
+typedef bool store_pages_cb(void *context, uint64_t offset, uint64_t length, bool written);
+
+/**
  * struct store_ops - the verbs; call them by the functions below
  */
 struct store_ops {
@@ -770,6 +786,11 @@ struct store_ops {
 				       bool committed, bool uncommitted,
 				       struct store_blob_info *info, store_block_cb *cb,
 				       void *context);
+
+	enum store_error (*page_list)(struct store *store, const struct store_ref *ref,
+				      const struct store_conditions *conditions,
+				      const struct store_pages *pages, struct store_blob_info *info,
+				      store_pages_cb *cb, void *context, uint64_t *next);
 
 	enum store_error (*read_open)(struct store *store, const struct store_ref *ref,
 				      const struct store_conditions *conditions,
@@ -898,6 +919,19 @@ static inline enum store_error store_block_list(struct store *store, const struc
 						void *context)
 {
 	return store->ops->block_list(store, ref, committed, uncommitted, info, cb, context);
+}
+
+/*
+ * Pages of a page blob, in order.  @info receives length, ETag, time and lease alone, and
+ * nothing to free.  @next: where the callback found no room, or UINT64_MAX.
+ */
+static inline enum store_error store_page_list(struct store *store, const struct store_ref *ref,
+					       const struct store_conditions *conditions,
+					       const struct store_pages *pages,
+					       struct store_blob_info *info, store_pages_cb *cb,
+					       void *context, uint64_t *next)
+{
+	return store->ops->page_list(store, ref, conditions, pages, info, cb, context, next);
 }
 
 /**

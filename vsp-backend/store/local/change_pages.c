@@ -108,6 +108,7 @@ enum store_error change_pages_update(struct local *local, struct change_job *job
 	struct db *db = &local->writer.db;
 	enum store_error error = STORE_OK;
 
+	job->result.type = old->type;
 	if (old->type != STORE_PAGE_BLOB)
 		return change->set & (STORE_SET_SIZE | STORE_SET_SEQUENCE) ? STORE_WRONG_BLOB_TYPE
 									   : STORE_OK;

@@ -596,6 +596,10 @@ enum store_error local_tags_find(struct store *store, const struct store_ref *re
 enum store_error local_block_list(struct store *store, const struct store_ref *ref, bool committed,
 				  bool uncommitted, struct store_blob_info *info,
 				  store_block_cb *cb, void *context);
+enum store_error local_page_list(struct store *store, const struct store_ref *ref,
+				 const struct store_conditions *conditions,
+				 const struct store_pages *pages, struct store_blob_info *info,
+				 store_pages_cb *cb, void *context, uint64_t *next);
 enum store_error local_read_open(struct store *store, const struct store_ref *ref,
 				 const struct store_conditions *conditions,
 				 struct store_blob_info *info, struct store_read **read);

@@ -103,7 +103,7 @@ static enum store_error find(struct local_read *r, struct db *db, uint64_t offse
 	enum store_error error;
 	bool more;
 
-	runs_walk(&walk, db, r->content, r->at, offset, end);
+	runs_walk(&walk, db, r->content, r->at, offset, end, false);
 	while (!(error = runs_next(&walk, &more)) && more) {
 		uint64_t stop = walk.run.offset + walk.run.length;
 

@@ -134,19 +134,20 @@ enum store_error runs_cut(struct local *local, int64_t content, int64_t tick, ui
 	return error;
 }
 
+#define SEEN_IN_RANGE                                                                            \
+	"SELECT r.offset, r.length, r.born, r.written, r.chunk, r.chunk_offset FROM runs r"      \
+	" WHERE r.content = ?1 AND r.born <= ?4 AND r.died > ?4 AND r.offset < ?3"               \
+	" AND r.offset >= coalesce((SELECT q.offset FROM runs q WHERE q.content = ?1"            \
+	"  AND q.offset <= ?2 AND q.born <= ?4 AND q.died > ?4 ORDER BY q.offset DESC LIMIT 1)," \
+	" ?2) AND r.offset + r.length > ?2 ORDER BY r.offset"
+
 void runs_walk(struct run_walk *walk, struct db *db, int64_t content, int64_t at, uint64_t offset,
-	       uint64_t end)
+	       uint64_t end, bool second)
 {
 	walk->db = db;
-	walk->s = db_bind(DB_SQL(db, "SELECT r.offset, r.length, r.born, r.written, r.chunk,"
-				     " r.chunk_offset FROM runs r WHERE r.content = ?1"
-				     " AND r.born <= ?4 AND r.died > ?4 AND r.offset < ?3"
-				     " AND r.offset >= coalesce((SELECT q.offset FROM runs q"
-				     "  WHERE q.content = ?1 AND q.offset <= ?2"
-				     "  AND q.born <= ?4 AND q.died > ?4"
-				     "  ORDER BY q.offset DESC LIMIT 1), ?2)"
-				     " AND r.offset + r.length > ?2 ORDER BY r.offset"),
-			  "iiii", content, (int64_t)offset, (int64_t)end, at);
+	/* a place of its own in the source is a statement of its own */
+	walk->s = second ? DB_SQL(db, SEEN_IN_RANGE) : DB_SQL(db, SEEN_IN_RANGE);
+	db_bind(walk->s, "iiii", content, (int64_t)offset, (int64_t)end, at);
 }
 
 enum store_error runs_next(struct run_walk *walk, bool *more)
@@ -167,4 +168,41 @@ enum store_error runs_next(struct run_walk *walk, bool *more)
 void runs_stop(struct run_walk *walk)
 {
 	db_reset(walk->s);
+}
+
+enum store_error runs_clone(struct local *local, int64_t from, int64_t at, uint64_t length,
+			    bool append, int64_t tick, int64_t *content)
+{
+	struct db *db = &local->writer.db;
+	enum store_error error = runs_create(local, tick, append, content);
+
+	if (!error)
+		error = db_run(db,
+			       db_bind(DB_SQL(db, "INSERT INTO runs(content, offset, born, died,"
+						  " written, length, chunk, chunk_offset)"
+						  " SELECT ?1, offset, ?5, 9223372036854775807,"
+						  " written, min(length, ?4 - offset), chunk,"
+						  " chunk_offset FROM runs WHERE content = ?2"
+						  " AND born <= ?3 AND died > ?3"
+						  " AND offset < ?4"),
+				       "iiiii", *content, from, at, (int64_t)length, tick));
+	if (!error)
+		error = db_run(db, db_bind(DB_SQL(db, "UPDATE chunks SET refs = refs + n FROM"
+						      " (SELECT chunk AS c, count(*) AS n FROM runs"
+						      "  WHERE content = ?1 GROUP BY chunk)"
+						      " WHERE id = c"),
+					   "i", *content));
+	if (!error)
+		error = db_run(db, db_bind(DB_SQL(db, "INSERT INTO journal(content, offset, born)"
+						      " SELECT r.content, r.offset, r.born"
+						      " FROM runs r JOIN chunks k ON k.id = r.chunk"
+						      " WHERE r.content = ?1 AND k.file IS NULL"),
+					   "i", *content));
+	if (error)
+		return error;
+	return db_run(db,
+		      db_bind(DB_SQL(db, "UPDATE contents SET journal ="
+					 " (SELECT count(*) * ?2 FROM journal WHERE content = ?1)"
+					 " WHERE id = ?1"),
+			      "ii", *content, (int64_t)RUN_WEIGHT));
 }

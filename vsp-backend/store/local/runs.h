@@ -55,6 +55,13 @@ enum store_error runs_cut(struct local *local, int64_t content, int64_t tick, ui
 /* In jobs: a run whose range is empty.  @small: its bytes are in SQLite. */
 enum store_error runs_add(struct local *local, int64_t content, const struct run *run, bool small);
 
+/*
+ * In jobs: a new content, looked at from @tick on, with what is seen of another at @at up
+ * to byte @length.  The data is shared; the cost is that of the runs.
+ */
+enum store_error runs_clone(struct local *local, int64_t from, int64_t at, uint64_t length,
+			    bool append, int64_t tick, int64_t *content);
+
 /* Steps through the runs of a content that a look at @at sees, in a reader's transaction. */
 struct run_walk {
 	struct db *db;
@@ -62,9 +69,12 @@ struct run_walk {
 	struct run run;
 };
 
-/* Runs with bytes from @offset on, up to @end. */
+/*
+ * Runs with bytes from @offset on, up to @end.  Two walks may go on at once on one
+ * connection: the second one says so.
+ */
 void runs_walk(struct run_walk *walk, struct db *db, int64_t content, int64_t at, uint64_t offset,
-	       uint64_t end);
+	       uint64_t end, bool second);
 enum store_error runs_next(struct run_walk *walk, bool *more);
 /* For whoever stops before the last one. */
 void runs_stop(struct run_walk *walk);
