@@ -173,6 +173,7 @@ static void damaged_data_is_found_and_named(void **state)
 	int fd;
 
 	ok(put_seed(f->store, "large", 3000000, 2));
+	f->damaged = true;
 	store_close(f->store);
 	snprintf(path, sizeof(path), "%s/extents/00000001", f->path);
 	fd = open(path, O_RDWR);

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "store/local/check.h"
+
 void fixture_directory(struct fixture *f)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -60,14 +62,28 @@ int fixture_setup(void **state)
 	return 0;
 }
 
+static void hear(void *context, bool problem, const char *line)
+{
+	(void)context;
+	if (problem)
+		print_error("check: %s\n", line);
+}
+
 int fixture_teardown(void **state)
 {
 	struct fixture *f = *state;
+	struct check_result result;
+	char error[400] = "";
+	bool checked;
 
 	store_close(f->store);
+	checked = local_check(f->path, true, hear, NULL, &result, error, sizeof(error));
+	if (!checked)
+		print_error("check: %s\n", error);
+	checked = f->damaged || (checked && !result.problems);
 	fixture_remove(f);
 	free(f);
-	return 0;
+	return checked ? 0 : -1;
 }
 
 struct store_ref ref_of(const char *name)

@@ -22,9 +22,13 @@ struct fixture {
 	char dir[64]; /* DIR/store is the store's */
 	char path[80];
 	struct store *store;
+	bool damaged; /* on purpose: the teardown finds nothing wrong with that */
 };
 
-/* cmocka setup and teardown: an open store in a new directory, with container "c" */
+/*
+ * cmocka setup and teardown: an open store in a new directory, with container "c"; what is left
+ * of it is checked at the end, whatever the test was about.
+ */
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 /* Makes or removes only the directory. */

@@ -415,7 +415,7 @@ static void after_a_power_cut_at_any_moment_all_that_was_acknowledged_is_there(v
 	store_close(f.store);
 	end = cut_now();
 	cut_record_end();
-	print_message("%zu writes and syncs\n", end);
+	print_message("# %zu writes and syncs\n", end);
 	look_at_cuts(&f, end, made);
 	cut_free();
 	fixture_remove(&f);

@@ -18,12 +18,13 @@ static void reopen_with(struct fixture *f, const char *options)
 }
 
 /* Turns one bit of the byte that is @at bytes after the first byte of the file's chunks. */
-static void damage(const struct fixture *f, int64_t chunk, uint64_t at)
+static void damage(struct fixture *f, int64_t chunk, uint64_t at)
 {
 	char path[128], sql[128];
 	unsigned char byte;
 	int fd;
 
+	f->damaged = true;
 	snprintf(sql, sizeof(sql), "SELECT file FROM chunks WHERE id = %lld", (long long)chunk);
 	snprintf(path, sizeof(path), "%s/extents/%08x", f->path, (unsigned)query_number(f, sql));
 	snprintf(sql, sizeof(sql), "SELECT offset FROM chunks WHERE id = %lld", (long long)chunk);
@@ -42,6 +43,7 @@ static void alter(struct fixture *f, const char *sql)
 	char path[128];
 	sqlite3 *db;
 
+	f->damaged = true;
 	store_close(f->store);
 	snprintf(path, sizeof(path), "%s/metadata.db", f->path);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
