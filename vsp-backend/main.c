@@ -125,11 +125,30 @@ static bool load_certificate(struct daemon *d)
 	return true;
 }
 
+static bool load_tokens(struct daemon *d)
+{
+	struct tokens *tokens;
+	char error[400];
+
+	if (!options_tokens(&d->options, &tokens, error, sizeof(error))) {
+		azb_log(AZB_LOG_ERROR, "--oauth-keys: %s", error);
+		return false;
+	}
+	svc_set_tokens(d->svc, tokens);
+	if (tokens && !tokens_are_signed(tokens))
+		azb_log(AZB_LOG_WARNING,
+			"--oauth without --oauth-keys: signatures of tokens are not "
+			"checked, so anybody can make one");
+	tokens_put(tokens);
+	return true;
+}
+
 /* SIGHUP: what can't be read stays as it was. */
 static void reload(struct daemon *d)
 {
 	struct accounts *accounts;
 	char error[500] = "";
+	bool good;
 
 	accounts = options_accounts(&d->options, error, sizeof(error));
 	if (accounts) {
@@ -138,7 +157,9 @@ static void reload(struct daemon *d)
 	} else {
 		azb_log(AZB_LOG_ERROR, "the accounts stay as they were: %s", error);
 	}
-	if (load_certificate(d) && accounts)
+	good = load_certificate(d);
+	good &= load_tokens(d);
+	if (good && accounts)
 		azb_log(AZB_LOG_INFO, "keys and certificates were read again");
 }
 
@@ -200,6 +221,8 @@ static bool open_all(struct daemon *d)
 		azb_log(AZB_LOG_ERROR, "out of memory");
 		return false;
 	}
+	if (!load_tokens(d))
+		return false;
 	azb_buf_puts(&d->addresses, "ready");
 	return open_http(d) && open_links(d);
 }

@@ -38,6 +38,9 @@ static const char usage[] =
 	"                           (without any: those of AZURITE_ACCOUNTS, else\n"
 	"                           devstoreaccount1 with its public key)\n"
 	"  --versions NAME          keep versions of this account's blobs; \"*\" for all accounts\n"
+	"  --oauth basic            accept bearer tokens whose claims are right\n"
+	"  --oauth-keys FILE        and that are signed with a key of this JSON key set\n"
+	"  --oauth-issuer ISS, --oauth-audience AUD   in place of Azure's; may be repeated\n"
 	"  --link-address IP        the address of guests, for SAS that are bound to one\n"
 	"  --max-connections N      HTTP connections at once (4096)\n"
 	"  --drain SECONDS          how long requests may go on after SIGTERM (30)\n"
@@ -63,6 +66,10 @@ enum {
 	OPT_PASSWORD,
 	OPT_VERSIONS,
 	OPT_LINK_ADDRESS,
+	OPT_OAUTH,
+	OPT_OAUTH_KEYS,
+	OPT_OAUTH_ISSUER,
+	OPT_OAUTH_AUDIENCE,
 	OPT_HELP,
 	OPT_VERSION,
 	OPT_AZURITE, /* and those of options_azurite.h after it */
@@ -84,6 +91,10 @@ static const struct option longs[] = {
 	{ "pwd", required_argument, NULL, OPT_PASSWORD },
 	{ "versions", required_argument, NULL, OPT_VERSIONS },
 	{ "link-address", required_argument, NULL, OPT_LINK_ADDRESS },
+	{ "oauth", required_argument, NULL, OPT_OAUTH },
+	{ "oauth-keys", required_argument, NULL, OPT_OAUTH_KEYS },
+	{ "oauth-issuer", required_argument, NULL, OPT_OAUTH_ISSUER },
+	{ "oauth-audience", required_argument, NULL, OPT_OAUTH_AUDIENCE },
 	{ "blobHost", required_argument, NULL, OPT_AZURITE + AZURITE_HOST },
 	{ "blobPort", required_argument, NULL, OPT_AZURITE + AZURITE_PORT },
 	{ "blobKeepAliveTimeout", required_argument, NULL, OPT_AZURITE + AZURITE_KEEP_ALIVE },
@@ -215,6 +226,31 @@ struct accounts *options_accounts(const struct options *o, char *error, size_t e
 	return NULL;
 }
 
+bool options_tokens(const struct options *o, struct tokens **tokens, char *error, size_t error_size)
+{
+	bool good = true;
+
+	*tokens = NULL;
+	if (!o->oauth)
+		return true;
+	*tokens = tokens_new();
+	if (!*tokens) {
+		snprintf(error, error_size, "out of memory");
+		return false;
+	}
+	for (unsigned int i = 0; i < o->issuer_count; i++)
+		good &= tokens_add_issuer(*tokens, o->issuer[i]);
+	for (unsigned int i = 0; i < o->audience_count; i++)
+		good &= tokens_add_audience(*tokens, o->audience[i]);
+	if (good && o->oauth_keys)
+		good = tokens_load(*tokens, o->oauth_keys, error, error_size);
+	if (!good) {
+		tokens_put(*tokens);
+		*tokens = NULL;
+	}
+	return good;
+}
+
 static enum options_result take(struct options *o, int option, const char *value)
 {
 	unsigned char address[16];
@@ -269,6 +305,26 @@ static enum options_result take(struct options *o, int option, const char *value
 			return options_bad("--versions: at most %u are accepted",
 					   OPTIONS_MAX_ACCOUNTS);
 		o->versions[o->versions_count++] = value;
+		break;
+	case OPT_OAUTH:
+		if (strcmp(value, "basic") != 0)
+			return options_bad("--oauth: '%s': only basic is accepted", value);
+		o->oauth = true;
+		break;
+	case OPT_OAUTH_KEYS:
+		o->oauth_keys = value;
+		break;
+	case OPT_OAUTH_ISSUER:
+		if (o->issuer_count == OPTIONS_MAX_OAUTH)
+			return options_bad("--oauth-issuer: at most %u are accepted",
+					   OPTIONS_MAX_OAUTH);
+		o->issuer[o->issuer_count++] = value;
+		break;
+	case OPT_OAUTH_AUDIENCE:
+		if (o->audience_count == OPTIONS_MAX_OAUTH)
+			return options_bad("--oauth-audience: at most %u are accepted",
+					   OPTIONS_MAX_OAUTH);
+		o->audience[o->audience_count++] = value;
 		break;
 	case OPT_LINK_ADDRESS:
 		if (inet_pton(AF_INET, value, address) != 1 &&
@@ -347,6 +403,9 @@ enum options_result options_parse(struct options *o, int argc, char **argv)
 		else
 			o->http[o->http_count++] = DEFAULT_HTTP;
 	}
+	if (!o->oauth && (o->oauth_keys || o->issuer_count || o->audience_count))
+		return options_bad(
+			"--oauth basic is missing: the other options of --oauth need it");
 	if (o->cert && !o->https_count)
 		return options_bad("--cert: there is no --https that it would be for");
 	if (!o->account_count)

@@ -5,9 +5,11 @@
 
 #include "base/log.h"
 #include "blob/accounts.h"
+#include "blob/token.h"
 
 #define OPTIONS_MAX_HTTP 16u
 #define OPTIONS_MAX_LINK 16u
+#define OPTIONS_MAX_OAUTH 16u
 
 /* Where accounts come from, in the order given: read again when keys have changed. */
 struct options_account {
@@ -27,6 +29,8 @@ struct options_account {
  * @versions: accounts that keep versions, "*" for all.
  * @accounts: with the development account when none was named.
  * @link_address: whose requests those by the link are, for SAS that are bound to an address.
+ * @oauth: bearer tokens are accepted; @oauth_keys: a file with a key set, or NULL; @issuer,
+ *	@audience: none means Azure's.
  * @idle_ms: 0 for the default.
  * @azurite, @made: while Azurite's options become ours, and what they became.
  * @development: that account is served.
@@ -49,6 +53,12 @@ struct options {
 	const char *versions[OPTIONS_MAX_ACCOUNTS];
 	unsigned int versions_count;
 	const char *link_address;
+	bool oauth;
+	const char *oauth_keys;
+	const char *issuer[OPTIONS_MAX_OAUTH];
+	unsigned int issuer_count;
+	const char *audience[OPTIONS_MAX_OAUTH];
+	unsigned int audience_count;
 	unsigned int idle_ms;
 	struct {
 		const char *host, *port, *location;
@@ -77,6 +87,9 @@ enum options_result options_parse(struct options *options, int argc, char **argv
  * before stays good.
  */
 struct accounts *options_accounts(const struct options *options, char *error, size_t error_size);
+/* The same for bearer tokens.  True with *@tokens NULL: there are none. */
+bool options_tokens(const struct options *options, struct tokens **tokens, char *error,
+		    size_t error_size);
 void options_free(struct options *options);
 
 #endif /* AZBLOB_OPTIONS_H */

@@ -86,6 +86,7 @@ def test_azurites_certificate(tmp_path):
     (["--blobPort", "65536"], "65535"), (["--blobPort", "x"], "65535"),
     (["--blobKeepAliveTimeout", "0"], "seconds"),
     (["--store", "local,path=a", "--location", "b"], "--store"),
+    (["--oauth", "full"], "basic"), (["--oauth-issuer", "x"], "--oauth basic"),
     (["--versions", "nobody"], "nobody"), (["--link-address", "here"], "address")])
 def test_what_is_refused_is_one_clear_line(options, says):
     result = subprocess.run([binary(), *options], stdin=subprocess.DEVNULL, capture_output=True,

@@ -169,12 +169,35 @@ static struct svc_answer *check_key(struct rq *rq, const struct head_str *value)
 	return NULL;
 }
 
+/* "Bearer TOKEN".  False: another scheme. */
+static bool take_token(const struct head_str *value, struct head_str *token)
+{
+	static const char scheme[] = "Bearer ";
+	const size_t n = sizeof(scheme) - 1;
+
+	if (value->length <= n || strncasecmp(value->at, scheme, n) != 0)
+		return false;
+	token->at = value->at + n;
+	token->length = value->length - n;
+	return true;
+}
+
 struct svc_answer *auth_check(struct rq *rq)
 {
 	const struct head_str *value = head_get(rq->head, "Authorization");
+	struct svc_answer *answer;
+	struct head_str token;
 
 	if (head_count(rq->head, "Authorization") > 1)
 		return rq_fail(rq, ERR_INVALID_HEADER_VALUE);
+	if (value && take_token(value, &token)) {
+		/* a SAS that is for one user comes with that user's token */
+		answer = auth_check_token(rq, &token);
+		if (!answer && target_param(&rq->target, "sig") &&
+		    target_param(&rq->target, "sduoid"))
+			answer = auth_check_sas(rq);
+		return answer;
+	}
 	if (value)
 		return check_key(rq, value);
 	if (target_param(&rq->target, "sig"))

@@ -15,6 +15,9 @@
  */
 struct svc_answer *auth_check(struct rq *rq);
 
+/* auth_token.c: the same for a bearer token.  Fills rq->auth's oid and tid. */
+struct svc_answer *auth_check_token(struct rq *rq, const struct head_str *token);
+
 /* auth_sas.c: the same for a request with "sig". */
 struct svc_answer *auth_check_sas(struct rq *rq);
 

@@ -153,6 +153,10 @@ static const struct entry entries[ERR_COUNT] = {
 				       "There is no space left to store the data." },
 	[ERR_INTERNAL] = { 500, "InternalError",
 			   "The server encountered an internal error. Please retry the request." },
+	[ERR_INVALID_AUTHENTICATION_INFO] = { 401, "InvalidAuthenticationInfo",
+					      "Server failed to authenticate the request. Please "
+					      "refer to the information in the www-authenticate "
+					      "header." },
 	[ERR_INVALID_BLOB_OR_BLOCK] = { 400, "InvalidBlobOrBlock",
 					"The specified blob or block content is invalid." },
 	[ERR_INVALID_BLOB_TYPE] = { 409, "InvalidBlobType",

@@ -69,5 +69,7 @@ op_run op_service_properties;
 op_run op_service_set_properties;
 op_run op_service_stats;
 op_run op_account_info;
+/* op_delegation.c */
+op_run op_delegation_key;
 
 #endif /* AZBLOB_BLOB_OP_H */

@@ -20,14 +20,18 @@
 
 /**
  * struct svc - the service
- * @lock: protects @accounts, which is replaced when keys are read again.
+ * @lock: protects @accounts and @tokens, which are replaced when keys are read again.
  */
 struct svc {
 	struct store *store;
 	pthread_mutex_t lock;
 	struct accounts *accounts;
 	struct settings *settings;
+	struct tokens *tokens;
 };
+
+/* The tokens that are accepted, tokens_put() gives them back; or NULL. */
+struct tokens *svc_tokens(struct svc *svc);
 
 /* The accounts of this moment; accounts_put() gives them back. */
 struct accounts *svc_accounts(struct svc *svc);

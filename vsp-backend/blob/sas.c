@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "isotime.h"
+
 /* All strings of one are smaller than a head. */
 #define MAX_NAMES 128u
 
@@ -248,6 +250,19 @@ bool sas_string(const struct sas *sas, const struct target *t, const struct head
 	return true;
 }
 
+/* One moment has one text, whatever the client made of the one it was given. */
+static void time_line(struct azb_buf *out, const char *text)
+{
+	char plain[ISOTIME_ROOM];
+	int64_t ns;
+
+	if (isotime_parse(text, &ns)) {
+		isotime_format(plain, ns);
+		text = plain;
+	}
+	line(out, text);
+}
+
 bool sas_delegation_key(const void *account_key, size_t length, const struct sas *sas,
 			uint8_t key[SAS_DELEGATION_KEY])
 {
@@ -259,8 +274,8 @@ bool sas_delegation_key(const void *account_key, size_t length, const struct sas
 	line(&text, "user-delegation-key");
 	line(&text, sas->skoid);
 	line(&text, sas->sktid);
-	line(&text, sas->skt);
-	line(&text, sas->ske);
+	time_line(&text, sas->skt);
+	time_line(&text, sas->ske);
 	line(&text, sas->sks);
 	line(&text, sas->skv);
 	line(&text, sas->skdutid);

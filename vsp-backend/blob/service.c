@@ -21,6 +21,7 @@
 #include "relay.h"
 #include "request.h"
 #include "settings.h"
+#include "token.h"
 #include "upload.h"
 
 /* Groups of x-ms- headers that operations take. */
@@ -141,6 +142,7 @@ static const struct op ops[] = {
 	{ "GET", ACCOUNT, "service", "properties", op_service_properties, 0, false },
 	{ "PUT", ACCOUNT, "service", "properties", op_service_set_properties, H_CRC64, true },
 	{ "GET", ACCOUNT, "service", "stats", op_service_stats, 0, false },
+	{ "POST", ACCOUNT, "service", "userdelegationkey", op_delegation_key, H_CRC64, false },
 	{ "GET", ACCOUNT, "account", "properties", op_account_info, 0, false },
 	{ "GET", CONTAINER, "account", "properties", op_account_info, 0, false },
 	{ "GET", BLOB, "account", "properties", op_account_info, 0, false },
@@ -655,6 +657,27 @@ void svc_set_accounts(struct svc *svc, struct accounts *accounts)
 	accounts_put(old);
 }
 
+struct tokens *svc_tokens(struct svc *svc)
+{
+	struct tokens *tokens;
+
+	pthread_mutex_lock(&svc->lock);
+	tokens = svc->tokens ? tokens_get(svc->tokens) : NULL;
+	pthread_mutex_unlock(&svc->lock);
+	return tokens;
+}
+
+void svc_set_tokens(struct svc *svc, struct tokens *tokens)
+{
+	struct tokens *old;
+
+	pthread_mutex_lock(&svc->lock);
+	old = svc->tokens;
+	svc->tokens = tokens ? tokens_get(tokens) : NULL;
+	pthread_mutex_unlock(&svc->lock);
+	tokens_put(old);
+}
+
 struct svc *svc_new(struct store *store, struct accounts *accounts)
 {
 	struct svc *svc = calloc(1, sizeof(*svc));
@@ -675,6 +698,7 @@ void svc_free(struct svc *svc)
 {
 	if (!svc)
 		return;
+	tokens_put(svc->tokens);
 	settings_free(svc->settings);
 	accounts_put(svc->accounts);
 	pthread_mutex_destroy(&svc->lock);

@@ -212,4 +212,9 @@ struct svc *svc_new(struct store *store, struct accounts *accounts);
 void svc_set_accounts(struct svc *svc, struct accounts *accounts);
 void svc_free(struct svc *svc);
 
+struct tokens;
+
+/* From now on these bearer tokens are accepted; NULL: none.  It takes a reference.  Any thread. */
+void svc_set_tokens(struct svc *svc, struct tokens *tokens);
+
 #endif /* AZBLOB_BLOB_SERVICE_H */
