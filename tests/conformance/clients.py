@@ -75,7 +75,22 @@ def python():
     return [interpreter, HERE / "python" / "client.py"]
 
 
+def javascript():
+    """With a Node.js of its own, also from npm: the SDK wants a newer one than Debian 12 has."""
+    package = HERE / "js" / "package.json"
+    folder, empty = home("js", package)
+    if empty:
+        fill(folder)
+        shutil.copy(package, folder)
+        _run("JavaScript", ["npm", "install", "--no-audit", "--no-fund", "--prefix", folder], cwd=folder)
+        finished(folder)
+    # Modules are looked for beside the program.
+    shutil.copy(HERE / "js" / "client.js", folder)
+    return [folder / "node_modules" / "node" / "bin" / "node", folder / "client.js"]
+
+
 CLIENTS = [
+    Client("js", "@azure/storage-blob (npm)", javascript),
     Client("python", "azure-storage-blob (PyPI)", python),
 ]
 
