@@ -144,6 +144,21 @@ def test_a_write_without_content_length_is_411(client, raw, container):
     assert raw.answer()[0] == 200
 
 
+@pytest.mark.parametrize("method, query", [
+    ("PUT", "?comp=metadata"), ("PUT", "?comp=snapshot"), ("POST", "?comp=query")])
+def test_a_write_without_a_body_needs_its_length_too(client, raw, container, method, query):
+    assert client.put_blob("/%s/b" % container, b"x").status == 201
+    data = head_bytes(client, method, "/%s/b%s" % (container, query), b"")
+    cut = b"\r\n".join(line for line in data.split(b"\r\n")
+                       if not line.lower().startswith(b"content-length"))
+    assert cut != data
+    raw.send(cut)
+    status, answer, _ = raw.answer()
+    assert (status, answer["x-ms-error-code"]) == (411, "MissingContentLengthHeader")
+    raw.send(data)
+    assert raw.answer()[0] != 411
+
+
 def test_chunked_is_refused(client, raw, container):
     data = head_bytes(client, "GET", "/%s/b" % container, headers={"Transfer-Encoding": "chunked"})
     raw.send(data + b"5\r\nhello\r\n0\r\n\r\n")

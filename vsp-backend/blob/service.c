@@ -416,6 +416,18 @@ static struct svc_answer *read_guards(struct rq *rq)
 	return rq->if_tags ? NULL : err_answer(&rq->to, ERR_INVALID_HEADER_VALUE, details);
 }
 
+/* Those that look at no conditional header: it would be ignored, and somebody relies on it. */
+static struct svc_answer *check_conditions(const struct rq *rq, const struct op *op)
+{
+	static op_run *const none[] = { op_list_containers, op_list_blobs, op_find_blobs,
+					op_batch,	    op_abort_copy, op_get_block_list };
+
+	for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
+		if (op->run == none[i])
+			return conditions_refuse(rq);
+	return NULL;
+}
+
 static struct svc_answer *no_such_op(const struct rq *rq)
 {
 	static const char *const methods[] = { "GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS" };
@@ -472,6 +484,8 @@ static struct svc_answer *run(struct rq *rq, struct svc_upload **upload)
 		answer = check_past(rq, op);
 	if (!answer)
 		answer = check_headers(rq, op);
+	if (!answer)
+		answer = check_conditions(rq, op);
 	if (!answer)
 		answer = check_names(rq);
 	if (!answer)

@@ -147,6 +147,13 @@ static void leave_body(struct http_conn *conn, const struct head *head)
 		conn->keep_alive = false;
 }
 
+/* Azure wants a length of these methods also where there is no body. */
+static bool needs_length(const struct head *head)
+{
+	return head->content_length < 0 &&
+	       (head_str_is(&head->method, "PUT") || head_str_is(&head->method, "POST"));
+}
+
 static enum conn_next start(struct http_conn *conn)
 {
 	const struct head *head = head_parser_head(conn->parser);
@@ -161,6 +168,13 @@ static enum conn_next start(struct http_conn *conn)
 		return refuse(conn, head, 411, "MissingContentLengthHeader",
 			      "Content-Length HTTP header is missing; Transfer-Encoding is not "
 			      "supported.");
+	if (needs_length(head)) {
+		/* by HTTP's rules there is no body, so the next head can be found */
+		conn->body_left = 0;
+		conn_answer(conn, svc_error(door->svc, head, 411, "MissingContentLengthHeader",
+					    "Content-Length HTTP header is missing."));
+		return CONN_AGAIN;
+	}
 	if (svc_start(door->svc, head, &caller, &answer, &conn->upload) == SVC_ANSWER) {
 		leave_body(conn, head);
 		conn_answer(conn, answer);
