@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "store/local/local.h"
+#include "store/local/runs.h"
 #include "store/tagexpr.h"
 
 /* The source as it is in this transaction. */
@@ -39,6 +39,16 @@ static enum store_error find_source(struct local *local, const struct store_chan
 	source->seen = sqlite3_column_int64(s, ROW_PLACE + 6);
 	db_reset(s);
 	return error;
+}
+
+/* The data of a page or append blob goes on to change: the copy gets runs of its own. */
+static enum store_error copy_runs(struct local *local, const struct source *source,
+				  struct new_blob *blob)
+{
+	blob->seen = writer_tick(local);
+	blob->sequence = source->info.sequence;
+	return runs_clone(local, source->content, source->seen, source->info.length,
+			  source->info.type == STORE_APPEND_BLOB, blob->seen, &blob->content);
 }
 
 static enum store_error share(struct local *local, const struct source *source)
@@ -131,7 +141,8 @@ static enum store_error copy_from(struct local *local, struct change_job *job,
 				  const struct blob_row *old, const struct source *source)
 {
 	struct store_change all = complete(job->change, source);
-	struct new_blob blob = { .length = source->info.length,
+	struct new_blob blob = { .type = source->info.type,
+				 .length = source->info.length,
 				 .chunk = source->chunk,
 				 .content = source->content,
 				 .blocks = source->info.block_count,
@@ -140,14 +151,12 @@ static enum store_error copy_from(struct local *local, struct change_job *job,
 	enum store_error error;
 	int64_t rehydrate;
 
-	if (source->info.type != STORE_BLOCK_BLOB || source->seen)
-		return STORE_UNSUPPORTED;
 	error = choose_tier(&all, source, &rehydrate);
 	if (!error && !job->headers)
 		error = info_pack_headers(all.headers, &job->headers, &job->headers_length);
 	/* first: the blob may be copied onto itself */
 	if (!error)
-		error = share(local, source);
+		error = source->seen ? copy_runs(local, source, &blob) : share(local, source);
 	job->change = &all;
 	if (!error)
 		error = change_put_row(local, job, old, &blob);
