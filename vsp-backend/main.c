@@ -229,6 +229,10 @@ static bool open_all(struct daemon *d)
 
 static void close_all(struct daemon *d)
 {
+	/* all at once: together they have the time that one has */
+	http_door_drain(d->http, d->options.drain_ms);
+	for (unsigned int i = 0; i < d->options.link_count; i++)
+		link_door_drain(d->link[i], d->options.drain_ms);
 	http_door_close(d->http, d->options.drain_ms);
 	for (unsigned int i = 0; i < d->options.link_count; i++)
 		link_door_close(d->link[i], d->options.drain_ms);

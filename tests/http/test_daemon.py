@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The daemon itself: its command line, its start and end, what is there after a crash."""
 
+import contextlib
 import os
+import resource
 import socket
 import stat
 import subprocess
+import time
 
 import pytest
 from blobclient import KEY, Client
@@ -236,3 +239,61 @@ def test_no_secret_is_logged(tmp_path):
     assert "secretsignature" not in daemon.logged()
     assert KEY not in daemon.logged()
     assert headers["Authorization"].split(":")[1] not in daemon.logged()
+
+
+def test_links_wait_while_there_is_no_descriptor_left(tmp_path):
+    path = tmp_path / "link.sock"
+    daemon = Daemon(tmp_path / "store", tmp_path / "log", ["--link", str(path)])
+    pid = daemon.process.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    # lowest numbers first, so this many and no more
+    used = max(int(name) for name in os.listdir("/proc/%d/fd" % pid)) + 1
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, limits[1]))
+    start = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        links = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(used)]
+        for link in links:
+            link.settimeout(60)
+            link.connect(str(path))
+            # no beginning of a conversation: whoever is let in is thrown out
+            link.sendall(b"\xff" * 64)
+        wait_for(lambda: daemon.logged().count("link: accept") >= 3)
+        # between two attempts it rests for half a second, so there can't be more than these
+        attempts = daemon.logged().count("link: accept")
+        assert attempts <= 1 + (time.monotonic() - start) / 0.4
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        for link in links:
+            try:
+                while link.recv(4096):
+                    pass
+            except ConnectionResetError:
+                pass
+    daemon.stop()
+
+
+def test_the_doors_have_their_time_together(tmp_path):
+    path = tmp_path / "link.sock"
+    daemon = Daemon(tmp_path / "store", tmp_path / "log",
+                    ["--link", str(path), "--drain", "3600", "--log-level", "debug"])
+    client = Client(daemon.port)
+    client.create_container("kept")
+    # a body that does not come keeps HTTP busy
+    target, headers = client.head("PUT", "/kept/b", b"12345678", {"x-ms-blob-type": "BlockBlob"})
+    client.connection.putrequest("PUT", target)
+    for name, value in headers.items():
+        client.connection.putheader(name, value)
+    client.connection.endheaders()
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(60)
+        link.connect(str(path))
+        daemon.terminate()
+        # and the link ends all the same, before HTTP does
+        try:
+            while link.recv(4096):
+                pass
+        except ConnectionResetError:
+            pass
+    assert daemon.process.poll() is None
+    client.connection.send(b"12345678")
+    assert client.connection.getresponse().status == 201
+    daemon.stop()

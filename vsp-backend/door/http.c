@@ -388,17 +388,24 @@ int http_door_start(struct http_door *door)
 	return 0;
 }
 
-void http_door_close(struct http_door *door, unsigned int grace_ms)
+void http_door_drain(struct http_door *door, unsigned int grace_ms)
 {
 	const uint64_t one = 1;
 
-	if (!door)
+	if (!door || atomic_load(&door->closing))
 		return;
 	atomic_store(&door->cut_off_ms, http_now_ms() + grace_ms);
 	atomic_store(&door->closing, true);
 	for (unsigned int i = 0; door->loop && i < door->loop_count; i++)
 		if (door->loop[i].running)
 			(void)!write(door->loop[i].wake, &one, sizeof(one));
+}
+
+void http_door_close(struct http_door *door, unsigned int grace_ms)
+{
+	if (!door)
+		return;
+	http_door_drain(door, grace_ms);
 	for (unsigned int i = 0; door->loop && i < door->loop_count; i++)
 		if (door->loop[i].running)
 			pthread_join(door->loop[i].thread, NULL);

@@ -58,6 +58,12 @@ void http_door_set_tls(struct http_door *door, struct http_tls *tls);
 int http_door_start(struct http_door *door);
 
 /*
+ * The beginning of http_door_close(), with the same @grace_ms: takes nothing new any more, and does
+ * not wait.  NULL is allowed.
+ */
+void http_door_drain(struct http_door *door, unsigned int grace_ms);
+
+/*
  * Stops listening, lets requests that have begun end for up to @grace_ms, then cuts them off, and
  * frees the door.  Blocks.  NULL is allowed.
  */

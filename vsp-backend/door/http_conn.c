@@ -193,6 +193,11 @@ static enum conn_next start(struct http_conn *conn)
 	return CONN_AGAIN;
 }
 
+static struct link_pool *pool_of(const struct http_conn *conn)
+{
+	return conn->reading ? conn->loop->door->readers : conn->loop->door->writers;
+}
+
 static enum conn_next step(struct http_conn *conn, bool on_worker)
 {
 	switch (conn->state) {
@@ -201,7 +206,8 @@ static enum conn_next step(struct http_conn *conn, bool on_worker)
 	case CONN_HEAD:
 		return read_head(conn);
 	case CONN_START:
-		return on_worker ? start(conn) : CONN_WORKER;
+		/* a request behind another one may need workers of the other kind */
+		return on_worker && conn->pool == pool_of(conn) ? start(conn) : CONN_WORKER;
 	case CONN_BODY:
 		return on_worker ? conn_body(conn) : CONN_WORKER;
 	case CONN_SEND:
@@ -269,9 +275,8 @@ void conn_run(struct http_conn *conn, bool on_worker)
 		case CONN_WORKER:
 			atomic_store_explicit(&conn->busy, true, memory_order_relaxed);
 			conn->job.run = conn_job;
-			link_pool_submit(conn->reading ? conn->loop->door->readers
-						       : conn->loop->door->writers,
-					 &conn->job);
+			conn->pool = pool_of(conn);
+			link_pool_submit(conn->pool, NULL, &conn->job);
 			return;
 		}
 	}

@@ -54,6 +54,7 @@ struct http_loop;
  * @previous, @next: in the loop's list; the loop's alone.
  * @busy: a worker owns it.
  * @reading: the request is a GET or HEAD: it goes to the readers.
+ * @pool: whose worker has it, or had it last.
  * @peer, @address: of the other side, with and without its port.
  * @deadline_ms: of the monotonic clock; after it the loop shuts the socket down.
  * @ssl: NULL without TLS.
@@ -77,6 +78,7 @@ struct http_conn {
 	bool keep_alive;
 	bool head_begun;
 	bool reading;
+	struct link_pool *pool;
 	char peer[HTTP_ADDRESS_ROOM];
 	char address[INET6_ADDRSTRLEN + 16];
 	struct head_parser *parser;

@@ -156,7 +156,7 @@ static void *serve(void *argument)
 		if (now - tick >= tick_ms * 1000000u && !atomic_exchange(&door->expiring, true)) {
 			tick = now;
 			door->expire_job.run = expire_job;
-			link_pool_submit(door->pool, &door->expire_job);
+			link_pool_submit(door->pool, NULL, &door->expire_job);
 		}
 		if (atomic_load(&door->draining)) {
 			if (door->listener >= 0) {
@@ -355,15 +355,22 @@ fail:
 	return error;
 }
 
-void link_door_close(struct link_door *door, unsigned int grace_ms)
+void link_door_drain(struct link_door *door, unsigned int grace_ms)
 {
-	if (!door)
+	if (!door || atomic_load(&door->draining))
 		return;
 	door->grace_ms = grace_ms;
 	/* A new backend may listen at the same path from here on. */
 	unlink(door->config.path);
 	atomic_store(&door->draining, true);
 	link_door_wake(door);
+}
+
+void link_door_close(struct link_door *door, unsigned int grace_ms)
+{
+	if (!door)
+		return;
+	link_door_drain(door, grace_ms);
 	pthread_join(door->thread, NULL);
 	destroy(door);
 }

@@ -42,6 +42,12 @@ struct link_door_config {
  */
 int link_door_open(const struct link_door_config *config, struct svc *svc, struct link_door **door);
 
+/*
+ * The beginning of link_door_close(), with the same @grace_ms: takes nothing new any more, and does
+ * not wait.  NULL is allowed.
+ */
+void link_door_drain(struct link_door *door, unsigned int grace_ms);
+
 /**
  * link_door_close() - end all links and free the door
  * @grace_ms: how long requests that run may go on to their end.  After that they are stopped

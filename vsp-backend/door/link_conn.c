@@ -287,7 +287,7 @@ static void region_leave(struct link_conn *conn, struct link_region *region)
 {
 	conn->busy++;
 	region->job.run = region_job;
-	link_pool_submit(conn->door->pool, &region->job);
+	link_pool_submit(conn->door->pool, &conn->queue, &region->job);
 }
 
 static void on_region_del(struct link_conn *conn, const struct azl_header *header)
@@ -376,7 +376,7 @@ static void on_request(struct link_conn *conn, const struct link_message *messag
 	if (request->deadline_ns && request->deadline_ns < conn->door->due_ns)
 		conn->door->due_ns = request->deadline_ns;
 	request->job.run = link_request_run;
-	link_pool_submit(conn->door->pool, &request->job);
+	link_pool_submit(conn->door->pool, &conn->queue, &request->job);
 }
 
 /*
@@ -561,7 +561,7 @@ static void on_ack(struct link_conn *conn, const struct azl_header *header)
 	conn->busy++;
 	conn->held += sizeof(*ack);
 	pthread_mutex_unlock(&conn->lock);
-	link_pool_submit(conn->door->pool, &ack->job);
+	link_pool_submit(conn->door->pool, &conn->queue, &ack->job);
 }
 
 /* A worker's job: the device is gone for good. */
@@ -697,7 +697,7 @@ static void leave(struct link_conn *conn)
 	arm(conn);
 	/* What the socket took stays readable for the peer after this. */
 	conn->job.run = free_job;
-	link_pool_submit(door->pool, &conn->job);
+	link_pool_submit(door->pool, NULL, &conn->job);
 	for (struct link_conn *c = door->conns; c; c = c->next) {
 		if (c->state == CONN_WAITING) {
 			greet(c);
@@ -726,7 +726,7 @@ bool link_conn_step(struct link_conn *conn)
 		if (!busy && conn->session_over) {
 			conn->session_over = false;
 			conn->job.run = session_job;
-			link_pool_submit(conn->door->pool, &conn->job);
+			link_pool_submit(conn->door->pool, NULL, &conn->job);
 		} else if (!busy) {
 			struct azl_header goodbye = { .length = sizeof(goodbye),
 						      .type = AZL_GOODBYE_BACKEND };

@@ -102,7 +102,8 @@ enum conn_state {
 };
 
 struct link_conn {
-	struct link_job job; /* frees it, or ends its session */
+	struct link_job job;     /* frees it, or ends its session */
+	struct link_queue queue; /* all other jobs of the link */
 	struct link_door *door;
 	struct link_conn *next;
 	unsigned int number; /* for logs */

@@ -13,12 +13,35 @@
 struct link_pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work;
-	struct link_job *first, **last;
+	struct link_queue *first, **last; /* those that have a job */
+	struct link_queue own;
 	unsigned int queued, idle;
 	unsigned int count, max;
 	bool ending;
 	pthread_t threads[];
 };
+
+/* With the lock held: the next job of the queue whose turn it is, which then goes to the end. */
+static struct link_job *take_job(struct link_pool *pool)
+{
+	struct link_queue *queue = pool->first;
+	struct link_job *job;
+
+	if (!queue)
+		return NULL;
+	pool->first = queue->next;
+	if (!pool->first)
+		pool->last = &pool->first;
+	job = queue->first;
+	queue->first = job->next;
+	if (queue->first) {
+		queue->next = NULL;
+		*pool->last = queue;
+		pool->last = &queue->next;
+	}
+	pool->queued--;
+	return job;
+}
 
 static void *worker(void *argument)
 {
@@ -26,7 +49,7 @@ static void *worker(void *argument)
 
 	pthread_mutex_lock(&pool->lock);
 	for (;;) {
-		struct link_job *job = pool->first;
+		struct link_job *job = take_job(pool);
 
 		if (!job) {
 			if (pool->ending)
@@ -36,10 +59,6 @@ static void *worker(void *argument)
 			pool->idle--;
 			continue;
 		}
-		pool->first = job->next;
-		if (!pool->first)
-			pool->last = &pool->first;
-		pool->queued--;
 		pthread_mutex_unlock(&pool->lock);
 		job->run(job);
 		pthread_mutex_lock(&pool->lock);
@@ -88,12 +107,20 @@ struct link_pool *link_pool_new(unsigned int threads)
 	return pool;
 }
 
-void link_pool_submit(struct link_pool *pool, struct link_job *job)
+void link_pool_submit(struct link_pool *pool, struct link_queue *queue, struct link_job *job)
 {
 	job->next = NULL;
 	pthread_mutex_lock(&pool->lock);
-	*pool->last = job;
-	pool->last = &job->next;
+	if (!queue)
+		queue = &pool->own;
+	if (!queue->first) {
+		queue->last = &queue->first;
+		queue->next = NULL;
+		*pool->last = queue;
+		pool->last = &queue->next;
+	}
+	*queue->last = job;
+	queue->last = &job->next;
 	pool->queued++;
 	/* An idle thread may be on its way to an earlier job: compare, don't just look. */
 	if (pool->queued > pool->idle && pool->count < pool->max)

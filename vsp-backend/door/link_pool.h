@@ -13,12 +13,25 @@ struct link_job {
 	void (*run)(struct link_job *job);
 };
 
+/*
+ * Jobs of one party, say one link: first in, first out among themselves.  Parties whose jobs wait
+ * have their turns one after the other, so that many of one don't hold up the few of another.
+ * All zero at the start; one pool's alone; may go when no job of it waits.
+ */
+struct link_queue {
+	struct link_queue *next;
+	struct link_job *first, **last;
+};
+
 struct link_pool;
 
 /* @threads: the most at once, at least 1.  NULL when memory is short. */
 struct link_pool *link_pool_new(unsigned int threads);
-/* First in, first out; any thread.  Never blocks, never fails once a thread exists. */
-void link_pool_submit(struct link_pool *pool, struct link_job *job);
+/*
+ * @queue: NULL for one that is the pool's own.  Any thread.  Never blocks, never fails once a
+ * thread exists.
+ */
+void link_pool_submit(struct link_pool *pool, struct link_queue *queue, struct link_job *job);
 /* Does what is queued, then ends the threads. */
 void link_pool_free(struct link_pool *pool);
 
