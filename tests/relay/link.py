@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 
-HELLO, WELCOME, REQUEST, COMPLETE, REFUSE, ACK, GOODBYE = 1, 2, 7, 8, 10, 11, 13
+HELLO, WELCOME, REQUEST, COMPLETE, CANCEL, ACK = 1, 2, 7, 8, 9, 11
 RESENT, INLINE = 1, 2
 MAGIC = 0x4b4e494c425a41ff
 FEATURE_RESEND = 2
@@ -116,6 +116,10 @@ class Link:
             self.socket.sendall(HEADER.pack(16 + len(payload), REQUEST, INLINE | flags, number)
                                 + payload)
         return number, event, box
+
+    def cancel(self, number):
+        with self.lock:
+            self.socket.sendall(HEADER.pack(16, CANCEL, 0, number))
 
     def call(self, *arguments, **options):
         number, event, box = self.submit(*arguments, **options)

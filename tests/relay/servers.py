@@ -8,7 +8,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -80,14 +79,18 @@ def listener(port=0):
 class Vspd:
     """A running azblob-vspd with both doors."""
 
-    def __init__(self, folder, store, options=(), env=None):
+    def __init__(self, folder, store, options=(), env=None, certificates=None):
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "log"
         self.link = str(folder / "link.sock")
+        doors = ["--http", "127.0.0.1:0"]
+        if certificates:
+            doors += ["--https", "127.0.0.1:0", "--cert", str(certificates.cert),
+                      "--key", str(certificates.key)]
         ready, ready_end = os.pipe()
         with open(self.log, "ab") as stderr:
             self.process = subprocess.Popen(
-                [binary(), "--store", store, "--http", "127.0.0.1:0", "--link", self.link,
+                [binary(), "--store", store, *doors, "--link", self.link,
                  "--log-level", "debug", "--drain", "1", "--ready-fd", str(ready_end), *options],
                 stderr=stderr, stdin=subprocess.DEVNULL, pass_fds=[ready_end],
                 env=env or quiet_environment())
@@ -97,8 +100,13 @@ class Vspd:
         if not words:
             self.process.wait()
             raise RuntimeError("azblob-vspd did not start:\n" + self.logged())
-        url = next(word for word in words if word.startswith("http://"))
-        self.port = int(url.rstrip("/").rsplit(":", 1)[1])
+        self.port = self.port_of(words, "http://")
+        self.tls_port = self.port_of(words, "https://")
+
+    @staticmethod
+    def port_of(words, scheme):
+        return next((int(word.rstrip("/").rsplit(":", 1)[1]) for word in words
+                     if word.startswith(scheme)), None)
 
     def logged(self):
         return self.log.read_text(errors="replace")
@@ -117,67 +125,16 @@ class Vspd:
         assert status == 0, "exit status %d:\n%s" % (status, self.logged())
 
 
-class Front:
-    """TLS in front of a plain server: bytes are carried, nothing is read in them."""
-
-    def __init__(self, certificates, port):
-        self.target = port
-        self.context = certificates.server()
-        self.server = listener()
-        self.port = self.server.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.carry, args=(client,), daemon=True).start()
-
-    def carry(self, client):
-        try:
-            client = self.context.wrap_socket(client, server_side=True)
-            server = socket.create_connection(("127.0.0.1", self.target))
-        except OSError:
-            client.close()
-            return
-        back = threading.Thread(target=self.copy, args=(server, client), daemon=True)
-        back.start()
-        self.copy(client, server)
-        back.join()
-        client.close()
-        server.close()
-
-    @staticmethod
-    def copy(source, target):
-        try:
-            while data := source.recv(65536):
-                target.sendall(data)
-        except OSError:
-            pass
-        for end in (source, target):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def stop(self):
-        self.server.close()
-
-
 class OwnUpstream:
-    """This project's own daemon with its local store, behind TLS."""
+    """This project's own daemon with its local store, by its own TLS."""
 
     name = "vspd"
 
     def __init__(self, folder, certificates):
-        self.vspd = Vspd(folder, "local,path=%s" % (folder / "store"))
-        self.front = Front(certificates, self.vspd.port)
-        self.url = "https://127.0.0.1:%d/%s" % (self.front.port, ACCOUNT)
+        self.vspd = Vspd(folder, "local,path=%s" % (folder / "store"), certificates=certificates)
+        self.url = "https://127.0.0.1:%d/%s" % (self.vspd.tls_port, ACCOUNT)
 
     def stop(self):
-        self.front.stop()
         self.vspd.stop()
 
 

@@ -325,3 +325,33 @@ def test_a_slow_upstream_does_not_stop_others(fake, relay):
     assert waits.wait(60) and box[0].data == b"late"
     fake.take()
     link.close()
+
+
+@pytest.mark.parametrize("method,status", [("GET", 502), ("DELETE", 424)])
+def test_a_cancelled_request_does_not_wait_for_upstream(fake, relay, method, status):
+    """Upstream would have 60 seconds; the emulator gets its pages back at once."""
+    link, client = connect(relay)
+    never = threading.Event()
+    fake.script = [hold(never, answer(200))]
+    number, waits, box = link.submit(head_of(client, method, "/c/b"), room=100)
+    while not fake.requests:
+        assert not waits.wait(0.02)
+    link.cancel(number)
+    assert waits.wait(30)
+    assert box[0].status in (None, status)
+    never.set()
+    assert len(fake.take()) == 1
+    link.close()
+
+
+def test_a_pause_between_attempts_ends_with_its_request(fake, start):
+    relay = start("https://127.0.0.1:%d/devstoreaccount1" % fake.port)
+    link, client = connect(relay)
+    fake.script = [answer(503, {"Retry-After": "60"})]
+    number, waits, _ = link.submit(head_of(client, "GET", "/c/b"), room=100)
+    while not fake.requests:
+        assert not waits.wait(0.02)
+    link.cancel(number)
+    assert waits.wait(30)
+    assert len(fake.take()) == 1
+    link.close()

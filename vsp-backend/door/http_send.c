@@ -210,6 +210,8 @@ static ssize_t read_piece(struct http_conn *conn)
 	got = svc_answer_read(conn->answer, conn->sent, &iov, 1);
 	if (got <= 0)
 		return got ? got : -EIO;
+	/* the wait was not the peer's fault */
+	conn_deadline(conn, conn->loop->door->config.progress_ms);
 	conn->piece[0] =
 		(struct svc_piece){ .fd = -1, .bytes = conn->body, .length = (uint64_t)got };
 	return 1;

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "../base/log.h"
+#include "../base/stop.h"
 #include "azblob/vsp_wire.h"
 #include "head.h"
 #include "link_payload.h"
@@ -595,6 +596,14 @@ static void perform(struct link_request *request)
 	head_parser_free(parser);
 }
 
+/* What waits for another server gives up when nobody wants the answer any more. */
+static void perform_stoppable(struct link_request *request)
+{
+	azb_stop_set(link_request_stopped, request);
+	perform(request);
+	azb_stop_set(NULL, NULL);
+}
+
 void link_request_run(struct link_job *job)
 {
 	struct link_request *request = (struct link_request *)job;
@@ -605,7 +614,7 @@ void link_request_run(struct link_job *job)
 		if (link_request_stopped(request))
 			answer_stopped(request);
 		else
-			perform(request);
+			perform_stoppable(request);
 		if (!link_guard_leave()) {
 			/* The link is cut, and the emulator sends it again where memory is whole.
 			 */

@@ -7,8 +7,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "../../base/stop.h"
+
 /* An idle connection that is older than this may have been closed by a firewall on the way. */
 #define MAX_IDLE_S 90L
+/* How often who waits for a lane looks whether it still should. */
+#define WAIT_STEP_MS 200u
 
 /* --------------------------------------------------------------------- pool */
 
@@ -145,23 +149,38 @@ bool up_reclaim(struct up_pool *pool, struct up_loan *loan)
 	return mine;
 }
 
+static struct timespec after_ms(unsigned int ms)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	at.tv_sec += ms / 1000;
+	at.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (at.tv_nsec >= 1000000000) {
+		at.tv_sec++;
+		at.tv_nsec -= 1000000000;
+	}
+	return at;
+}
+
+static bool is_over(const struct timespec *at)
+{
+	struct timespec now = after_ms(0);
+
+	return now.tv_sec > at->tv_sec || (now.tv_sec == at->tv_sec && now.tv_nsec >= at->tv_nsec);
+}
+
 /* Waits for a lane.  NULL: the time is up, or memory is short (*@error). */
 static struct up_lane *take_lane(struct up_pool *pool, unsigned int wait_ms, int *error)
 {
 	struct up_lane *lane = NULL;
-	struct timespec until;
+	struct timespec until = after_ms(wait_ms);
 	bool make = false;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += wait_ms / 1000;
-	until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	*error = 0;
 	pthread_mutex_lock(&pool->lock);
 	for (;;) {
+		struct timespec step = after_ms(WAIT_STEP_MS);
 		struct up_call *lent = NULL;
 
 		lane = pool->idle;
@@ -182,10 +201,11 @@ static struct up_lane *take_lane(struct up_pool *pool, unsigned int wait_ms, int
 			pthread_mutex_lock(&pool->lock);
 			continue;
 		}
-		if (pthread_cond_timedwait(&pool->room, &pool->lock, &until)) {
+		if (is_over(&until) || azb_stop_asked()) {
 			*error = -EBUSY;
 			break;
 		}
+		pthread_cond_timedwait(&pool->room, &pool->lock, &step);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	if (!make)

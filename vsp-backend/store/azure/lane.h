@@ -50,6 +50,7 @@ struct up_pool {
  * @stash, @stash_at: received bytes that did not fit the caller's memory.
  * @moved: changes whenever something does.
  * @sent: libcurl was allowed to send the request.  @again: it wanted to do so once more.
+ * @timed_out: it is given up; @stopped: because nobody wants it.
  * @done, @result: libcurl has ended it.
  */
 struct up_call {
@@ -65,7 +66,7 @@ struct up_call {
 	bool send_paused, receive_paused;
 
 	unsigned int moved;
-	bool sent, again, timed_out, done;
+	bool sent, again, timed_out, stopped, done;
 	CURLcode result;
 	char error[CURL_ERROR_SIZE];
 

@@ -9,6 +9,10 @@
 #include <time.h>
 
 #include "../../base/log.h"
+#include "../../base/stop.h"
+
+/* How often a pause looks whether it still has a reason. */
+#define STEP_MS 200u
 
 static uint64_t now_ms(void)
 {
@@ -23,12 +27,21 @@ void az_attempts_begin(struct az_attempts *attempts)
 	*attempts = (struct az_attempts){ .began_ms = now_ms() };
 }
 
-static void sleep_ms(uint64_t ms)
+/* False: nobody waits any more. */
+static bool sleep_ms(uint64_t ms)
 {
-	struct timespec left = { (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 };
+	uint64_t end = now_ms() + ms, now;
 
-	while (nanosleep(&left, &left) && errno == EINTR)
-		;
+	while (!azb_stop_asked()) {
+		struct timespec step = { 0 };
+
+		now = now_ms();
+		if (now >= end)
+			return true;
+		step.tv_nsec = (long)(end - now < STEP_MS ? end - now : STEP_MS) * 1000000;
+		nanosleep(&step, NULL);
+	}
+	return false;
 }
 
 /* Between half and one and a half, so that many that failed together don't come back so. */
@@ -77,8 +90,7 @@ bool az_attempts_pause(const struct az_plan *plan, struct az_attempts *attempts,
 		pause = (uint64_t)least_ms;
 	if (now_ms() - attempts->began_ms + pause > c->budget_ms || !take_retry_tokens(plan->az))
 		return false;
-	sleep_ms(pause);
-	return true;
+	return sleep_ms(pause);
 }
 
 /* No status that client libraries repeat by themselves, as every one of 5xx is. */

@@ -9,9 +9,10 @@
 #include <time.h>
 
 #include "../../base/crc64.h"
+#include "../../base/stop.h"
 
-/* How long one wait for the socket lasts before the time is looked at. */
-#define POLL_MS 500
+/* How long one wait for the socket lasts before the time and the caller are asked. */
+#define POLL_MS 200
 
 static uint64_t now_ms(void)
 {
@@ -282,6 +283,10 @@ static bool drive(struct up_call *call, enum want want)
 			call->timed_out = true;
 			return false;
 		}
+		if (azb_stop_asked()) {
+			call->timed_out = call->stopped = true;
+			return false;
+		}
 		curl_multi_poll(call->lane->multi, NULL, 0, POLL_MS, NULL);
 	}
 }
@@ -436,6 +441,8 @@ enum up_progress up_progress(const struct up_call *call)
 
 const char *up_reason(const struct up_call *call)
 {
+	if (call->stopped)
+		return "nobody waits for it any more";
 	if (call->timed_out)
 		return "nothing moved for too long";
 	if (call->head_bad)
