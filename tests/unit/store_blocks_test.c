@@ -144,6 +144,26 @@ static void put_blob_and_delete_drop_uncommitted_blocks(void **state)
 	assert_true(wait_for_disk_below(f, 4096));
 }
 
+static void uncommitted_blocks_of_a_week_ago_are_collected(void **state)
+{
+	struct fixture *f = *state;
+
+	ok(put_block(f->store, "old", "01", 300000, 1));
+	ok(put_block(f->store, "old", "02", 300000, 2));
+	ok(put_block(f->store, "new", "01", 300000, 3));
+	query_number(f, "UPDATE staged SET modified = modified - 7 * 86400 * 1000000000"
+			" WHERE name = 'old' RETURNING 1");
+	query_number(f, "UPDATE staged SET modified = modified - 6 * 86400 * 1000000000"
+			" WHERE name = 'new' RETURNING 1");
+	/* the collector looks when the store is opened, and then every hour */
+	fixture_reopen(f);
+	assert_true(wait_for_number(f, "SELECT count(*) FROM staged", 1));
+	assert_true(wait_for_number(f, "SELECT count(*) FROM chunks", 1));
+	assert_int_equal(put_block_list(f->store, "old", "u01", NULL), STORE_INVALID_BLOCK_LIST);
+	ok(put_block_list(f->store, "new", "u01", NULL));
+	assert_true(has_seed(f->store, "new", 300000, 3));
+}
+
 static void block_ids_of_one_blob_have_one_length(void **state)
 {
 	struct fixture *f = *state;
@@ -215,6 +235,7 @@ int main(void)
 		T(a_list_with_an_unknown_block_changes_nothing),
 		T(an_empty_list_makes_an_empty_blob),
 		T(put_blob_and_delete_drop_uncommitted_blocks),
+		T(uncommitted_blocks_of_a_week_ago_are_collected),
 		T(block_ids_of_one_blob_have_one_length),
 		cmocka_unit_test(the_longest_list_commits_and_one_more_is_refused),
 	};
