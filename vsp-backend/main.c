@@ -217,6 +217,8 @@ static bool open_all(struct daemon *d)
 		return false;
 	}
 	d->svc = svc_new(d->store, d->options.accounts);
+	if (d->svc)
+		svc_retain_containers(d->svc, d->options.container_retention);
 	if (!d->svc) {
 		azb_log(AZB_LOG_ERROR, "out of memory");
 		return false;

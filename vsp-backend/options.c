@@ -17,6 +17,8 @@
 #define DEFAULT_DRAIN_S 30u
 #define MAX_DRAIN_S 3600u
 #define MAX_CONNECTIONS 1000000u
+/* As for Azure's containers and blobs. */
+#define MAX_RETENTION_DAYS 365u
 
 static const char usage[] =
 	"usage: azblob-vspd --store SPEC [--http ADDR:PORT]... [--link SOCKET]... [option]...\n"
@@ -42,6 +44,9 @@ static const char usage[] =
 	"  --oauth-keys FILE        and that are signed with a key of this JSON key set\n"
 	"  --oauth-issuer ISS, --oauth-audience AUD   in place of Azure's; may be repeated\n"
 	"  --link-address IP        the address of guests, for SAS that are bound to one\n"
+	"  --container-retention DAYS\n"
+	"                           deleted containers can be restored for so long (0: not at "
+	"all)\n"
 	"  --max-connections N      HTTP connections at once (4096)\n"
 	"  --drain SECONDS          how long requests may go on after SIGTERM (30)\n"
 	"  --log-level LEVEL        error, warning, info (the default) or debug\n"
@@ -56,6 +61,7 @@ enum {
 	OPT_LINK,
 	OPT_ACCOUNT,
 	OPT_ACCOUNTS_FILE,
+	OPT_CONTAINER_RETENTION,
 	OPT_MAX_CONNECTIONS,
 	OPT_DRAIN,
 	OPT_LOG_LEVEL,
@@ -81,6 +87,7 @@ static const struct option longs[] = {
 	{ "link", required_argument, NULL, OPT_LINK },
 	{ "account", required_argument, NULL, OPT_ACCOUNT },
 	{ "accounts-file", required_argument, NULL, OPT_ACCOUNTS_FILE },
+	{ "container-retention", required_argument, NULL, OPT_CONTAINER_RETENTION },
 	{ "max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS },
 	{ "drain", required_argument, NULL, OPT_DRAIN },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
@@ -333,6 +340,12 @@ static enum options_result take(struct options *o, int option, const char *value
 					   "accepted",
 					   value);
 		o->link_address = value;
+		break;
+	case OPT_CONTAINER_RETENTION:
+		if (!options_number(value, MAX_RETENTION_DAYS, &n))
+			return options_bad("--container-retention: '%s': 0 to %u days are accepted",
+					   value, MAX_RETENTION_DAYS);
+		o->container_retention = (unsigned int)n;
 		break;
 	case OPT_MAX_CONNECTIONS:
 		if (!options_number(value, MAX_CONNECTIONS, &n) || !n)

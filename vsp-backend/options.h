@@ -36,6 +36,7 @@ struct options_account {
  * @development: that account is served.
  * @ready_fd: -1 for none.
  * @drain_ms: how long requests may go on after SIGTERM.
+ * @container_retention: days; 0: deleted containers are gone at once.
  * @max_connections: 0 for the default.
  */
 struct options {
@@ -71,6 +72,7 @@ struct options {
 	enum azb_log_level log_level;
 	int ready_fd;
 	unsigned int drain_ms;
+	unsigned int container_retention;
 	unsigned int max_connections;
 };
 

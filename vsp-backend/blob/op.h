@@ -13,6 +13,7 @@ typedef struct svc_answer *op_run(struct rq *rq, struct svc_upload **upload);
 /* op_container.c */
 op_run op_container_create;
 op_run op_container_delete;
+op_run op_container_restore;
 op_run op_container_properties;
 op_run op_container_set_metadata;
 /* op_acl.c */

@@ -2,6 +2,9 @@
 /* Create, Delete, Get Properties, Get and Set Metadata of a container. */
 #include "op.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "lease.h"
 
 static struct svc_answer *run_change(struct rq *rq, struct store_change *change,
@@ -116,4 +119,35 @@ struct svc_answer *op_container_properties(struct rq *rq, struct svc_upload **up
 	answer_add_meta(a, &info.meta);
 	store_container_info_clear(&info);
 	return answer_done(a, &rq->to);
+}
+
+struct svc_answer *op_container_restore(struct rq *rq, struct svc_upload **upload)
+{
+	static const char name_header[] = "x-ms-deleted-container-name";
+	static const char version_header[] = "x-ms-deleted-container-version";
+	struct store_change change = { .kind = STORE_CONTAINER_RESTORE, .ref = rq_ref(rq) };
+	char name[TARGET_MAX_CONTAINER + 1], version[20], *end;
+	unsigned int status = 201;
+	struct svc_answer *answer;
+	enum store_error error;
+
+	(void)upload;
+	answer = conditions_refuse(rq);
+	if (answer)
+		return answer;
+	if (!head_get(rq->head, name_header))
+		return rq_fail_header(rq, ERR_MISSING_REQUIRED_HEADER, name_header);
+	if (!head_get(rq->head, version_header))
+		return rq_fail_header(rq, ERR_MISSING_REQUIRED_HEADER, version_header);
+	if (!rq_header(rq, name_header, name, sizeof(name)) || !target_container_name_good(name))
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, name_header);
+	if (!rq_header(rq, version_header, version, sizeof(version)) || strlen(version) != 16)
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, version_header);
+	change.container_version = strtoull(version, &end, 16);
+	if (*end || version[strspn(version, "0123456789ABCDEFabcdef")])
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, version_header);
+	change.source.container = name;
+	answer = change_run(rq->svc, &rq->to, rq->caller, &change, change_answer_state, &status,
+			    &error);
+	return answer ? answer : rq_fail_store(rq, error);
 }

@@ -70,7 +70,14 @@ static struct svc_answer *parse_words(const struct rq *rq, const char *at, struc
 
 	while (*at) {
 		size_t n = strcspn(at, ","), i;
+		bool known;
 
+		if (word_is(at, n, "metadata") || word_is(at, n, "deleted"))
+			known = true;
+		else
+			known = word_is(at, n, "system") == !rq->target.container;
+		if (!known)
+			return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "include");
 		for (i = 0; i < sizeof(past) / sizeof(*past); i++)
 			if (word_is(at, n, past[i].word))
 				q->store.past |= past[i].flag;
@@ -120,8 +127,6 @@ static struct svc_answer *list_parse(const struct rq *rq, struct list_query *q)
 	answer = list_max(rq, &q->store.max, &q->has_max);
 	if (answer)
 		return answer;
-	if (target_param(&rq->target, "startfrom"))
-		return rq_unsupported(rq, "startFrom");
 	answer = parse_include(rq, q);
 	if (answer)
 		return answer;
@@ -131,6 +136,9 @@ static struct svc_answer *list_parse(const struct rq *rq, struct list_query *q)
 		if (!q->marker)
 			return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "marker");
 		q->store.marker = q->marker;
+	} else {
+		/* a page that follows starts with its marker, which is not before it */
+		q->store.marker = target_param(&rq->target, "startfrom");
 	}
 	return NULL;
 }
@@ -227,6 +235,14 @@ static struct svc_answer *end_page(const struct rq *rq, struct page *page, const
 	return answer_done(a, &rq->to);
 }
 
+static void add_retention(struct azb_buf *xml, int64_t deleted_ns, int64_t until_ns)
+{
+	int64_t left = until_ns - store_now_ns();
+
+	add_date(xml, "DeletedTime", deleted_ns);
+	xml_element_u64(xml, "RemainingRetentionDays", left > 0 ? (uint64_t)left / DAY_NS : 0);
+}
+
 /* --------------------------------------------------------------- containers */
 
 static bool add_container(void *context, const char *name, const struct store_container_info *info)
@@ -237,12 +253,17 @@ static bool add_container(void *context, const char *name, const struct store_co
 
 	azb_buf_puts(xml, "<Container>");
 	xml_element_z(xml, "Name", name);
+	if (info->deleted_ns)
+		azb_buf_printf(xml, "<Deleted>true</Deleted><Version>%016" PRIX64 "</Version>",
+			       info->version);
 	azb_buf_puts(xml, "<Properties>");
 	add_date(xml, "Last-Modified", info->modified_ns);
 	azb_buf_printf(xml, "<Etag>\"0x%" PRIX64 "\"</Etag>", info->etag);
 	if (info->public_access != STORE_PUBLIC_NONE)
 		xml_element_z(xml, "PublicAccess", public_access_name(info->public_access));
 	lease_add_xml(xml, &info->lease);
+	if (info->deleted_ns)
+		add_retention(xml, info->deleted_ns, info->until_ns);
 	azb_buf_puts(xml, "<HasImmutabilityPolicy>false</HasImmutabilityPolicy>"
 			  "<HasLegalHold>false</HasLegalHold></Properties>");
 	if (page->metadata)
@@ -257,12 +278,14 @@ struct svc_answer *op_list_containers(struct rq *rq, struct svc_upload **upload)
 	struct list_query q;
 	enum store_error error;
 	struct svc_answer *answer;
+	int64_t next_at = 0;
 	char *next = NULL;
 
 	(void)upload;
 	answer = list_parse(rq, &q);
 	if (answer)
 		return answer;
+	q.store.next_at = &next_at;
 	start_page(rq, &page, &q);
 	azb_buf_puts(&page.xml, "<Containers>");
 	error = store_container_list(rq->svc->store, rq->target.account, &q.store, add_container,
@@ -273,7 +296,7 @@ struct svc_answer *op_list_containers(struct rq *rq, struct svc_upload **upload)
 		return rq_fail_store(rq, error);
 	}
 	azb_buf_puts(&page.xml, "</Containers>");
-	answer = end_page(rq, &page, next, 0);
+	answer = end_page(rq, &page, next, next_at);
 	free(next);
 	return answer;
 }
@@ -329,13 +352,8 @@ static void add_properties(const struct page *page, struct azb_buf *xml,
 		azb_buf_puts(xml, "<Sealed>true</Sealed>");
 	azb_buf_printf(xml, "<BlobType>%s</BlobType>", blob_type_name(info->type));
 	tier_add_xml(xml, info);
-	if (info->deleted_ns) {
-		int64_t left = info->until_ns - (int64_t)time(NULL) * 1000000000;
-
-		add_date(xml, "DeletedTime", info->deleted_ns);
-		xml_element_u64(xml, "RemainingRetentionDays",
-				left > 0 ? (uint64_t)left / DAY_NS : 0);
-	}
+	if (info->deleted_ns)
+		add_retention(xml, info->deleted_ns, info->until_ns);
 	lease_add_xml(xml, &info->lease);
 	if (page->copy)
 		add_copy(xml, info);

@@ -508,6 +508,7 @@ static enum store_error account_keep(struct svc *svc, struct store_change *chang
 
 	change->keep.versions = account && account->versions;
 	accounts_put(accounts);
+	change->keep.container_ns = svc->retain_containers_ns;
 	return settings_keep(svc->settings, change->ref.account, &change->keep);
 }
 

@@ -26,6 +26,7 @@ struct svc {
 	struct store *store;
 	pthread_mutex_t lock;
 	struct accounts *accounts;
+	int64_t retain_containers_ns;
 	struct settings *settings;
 	struct tokens *tokens;
 };

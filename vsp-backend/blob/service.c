@@ -48,6 +48,7 @@ enum {
 	H_SIZE = 1 << 19,
 	H_SEQUENCE = 1 << 20,
 	H_SUM = 1 << 21,
+	H_RESTORE = 1 << 22,
 	/* not headers: the parameters snapshot and versionid */
 	P_SNAPSHOT = 1 << 24,
 	P_VERSION = 1 << 25,
@@ -99,6 +100,8 @@ static const struct header_rule header_rules[] = {
 	{ "x-ms-copy-source", H_SOURCE },
 	{ "x-ms-copy-source-authorization", H_SOURCE },
 	{ "x-ms-copy-source-*", H_COPYING },
+	{ "x-ms-deleted-container-name", H_RESTORE },
+	{ "x-ms-deleted-container-version", H_RESTORE },
 	{ "x-ms-default-encryption-scope", 0 },
 	{ "x-ms-deny-encryption-scope-override", 0 },
 	{ "x-ms-encryption-*", 0 },
@@ -151,6 +154,7 @@ static const struct op ops[] = {
 	{ "GET", CONTAINER, "container", "blobs", op_find_blobs, 0, false },
 	{ "POST", ACCOUNT, NULL, "batch", op_batch, 0, false },
 	{ "POST", CONTAINER, "container", "batch", op_batch, 0, false },
+	{ "PUT", CONTAINER, "container", "undelete", op_container_restore, H_RESTORE, true },
 	{ "PUT", CONTAINER, "container", NULL, op_container_create, H_META | H_PUBLIC, true },
 	{ "DELETE", CONTAINER, "container", NULL, op_container_delete, H_LEASE, true },
 	{ "GET", CONTAINER, "container", NULL, op_container_properties, H_LEASE, false },
@@ -706,6 +710,11 @@ struct svc *svc_new(struct store *store, struct accounts *accounts)
 		return svc;
 	svc_free(svc);
 	return NULL;
+}
+
+void svc_retain_containers(struct svc *svc, unsigned int days)
+{
+	svc->retain_containers_ns = (int64_t)days * 24 * 3600 * 1000000000;
 }
 
 void svc_free(struct svc *svc)

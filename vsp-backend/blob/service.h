@@ -207,6 +207,11 @@ struct accounts;
  * @store is borrowed and must outlive the service; of @accounts it takes a reference of its own.
  * NULL when memory is short.
  */
+/*
+ * Deleted containers can be restored for so many days; 0, as at first: not at all.  Before the
+ * doors open.
+ */
+void svc_retain_containers(struct svc *svc, unsigned int days);
 struct svc *svc_new(struct store *store, struct accounts *accounts);
 /* From now on these accounts are served, of which it takes a reference.  Any thread. */
 void svc_set_accounts(struct svc *svc, struct accounts *accounts);

@@ -480,10 +480,12 @@ struct store_result {
  * struct store_keep - what an account keeps of blobs that are replaced or deleted
  * @versions: what is replaced becomes a version.
  * @retain_ns: what is deleted can be restored for so long; 0: not at all.
+ * @container_ns: the same of containers.
  */
 struct store_keep {
 	bool versions;
 	int64_t retain_ns;
+	int64_t container_ns;
 };
 
 /**
@@ -554,7 +556,7 @@ struct store_block_ref {
 enum store_change_kind {
 	/* ref.container; uses: meta, public_access */
 	STORE_CONTAINER_CREATE = 1,
-	/* uses: conditions.  Its blobs are gone at once, their space comes back later. */
+	/* uses: conditions, keep.  Its blobs are gone at once, their space comes back later. */
 	STORE_CONTAINER_DELETE,
 	/* uses: conditions, set, meta, public_access and acl */
 	STORE_CONTAINER_UPDATE,
@@ -608,6 +610,11 @@ enum store_change_kind {
 	 * comes from the change in place of the source.
 	 */
 	STORE_COPY_BLOB,
+	/*
+	 * ref.container: the name it gets; uses: source.container, container_version.  A
+	 * container that was deleted and is kept comes back with all that is in it.
+	 */
+	STORE_CONTAINER_RESTORE,
 	STORE_CHANGE_KINDS, /* how many there are, and none itself */
 };
 
@@ -688,6 +695,7 @@ struct store_change {
 	struct store_ref source;
 	const struct store_conditions *source_conditions;
 	const struct store_copy *copy;
+	uint64_t container_version;
 	const struct store_effect *effect;
 };
 
@@ -707,7 +715,7 @@ struct store_change {
  * @marker_at: with @marker: what the page before gave in *@next_at.
  * @next_at: where within the name of the next marker the next page starts; NULL
  *	without @past.
- * @past: STORE_LIST_*: what to list besides the blobs themselves, blobs only.
+ * @past: STORE_LIST_*: what to list besides what is there; of containers only DELETED.
  * @max: how many blobs and prefixes at most; not 0.
  */
 struct store_list {

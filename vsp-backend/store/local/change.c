@@ -98,6 +98,7 @@ static enum store_error check_container(struct local *local, struct change_job *
 enum store_error change_container_delete(struct local *local, void *context)
 {
 	struct change_job *job = context;
+	int64_t retain = job->change->keep.container_ns;
 	struct db *db = &local->writer.db;
 	enum store_error error = check_container(local, job);
 
@@ -105,9 +106,58 @@ enum store_error change_container_delete(struct local *local, void *context)
 		return error;
 	/* its blobs stay under an id that no name leads to, until they are collected */
 	change_stamp(local, job);
+	if (retain)
+		return db_run(db, db_bind(DB_SQL(db, "UPDATE containers SET deleted = 2, gone = ?2,"
+						     " until = ?3, lease = NULL WHERE id = ?1"),
+					  "iii", job->container, store_now_ns(),
+					  store_now_ns() + retain));
 	error = db_run(db, db_bind(DB_SQL(db, "UPDATE containers SET deleted = 1 WHERE id = ?1"),
 				   "i", job->container));
 	return error ? error : writer_garbage(local, GARBAGE_CONTAINER, job->container);
+}
+
+enum store_error change_container_restore(struct local *local, void *context)
+{
+	struct change_job *job = context;
+	const struct store_change *change = job->change;
+	struct db *db = &local->writer.db;
+	enum store_error error = change_find_container(local, job);
+
+	if (!error)
+		return STORE_CONTAINER_EXISTS;
+	if (error != STORE_CONTAINER_NOT_FOUND)
+		return error;
+	change_stamp(local, job);
+	error = db_run(db,
+		       db_bind(DB_SQL(db, "UPDATE containers SET deleted = 0, gone = 0,"
+					  " until = 0, name = ?4, etag = ?5, modified = ?6"
+					  " WHERE id = ?1 AND account = ?2 AND name = ?3"
+					  " AND deleted = 2 AND until > ?7"),
+			       "itttiii", (int64_t)change->container_version, change->ref.account,
+			       change->source.container, change->ref.container,
+			       (int64_t)job->result.etag, job->result.modified_ns, store_now_ns()));
+	if (error)
+		return error;
+	return sqlite3_changes(db->handle) ? STORE_OK : STORE_CONTAINER_NOT_FOUND;
+}
+
+enum store_error change_containers_expire(struct local *local, void *more)
+{
+	struct db *db = &local->writer.db;
+	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT id FROM containers WHERE deleted = 2"
+					     " AND until <= ?1 ORDER BY until LIMIT 1"),
+				  "i", store_now_ns());
+	enum store_error error;
+	int64_t id;
+
+	error = db_row(db, s, more);
+	if (error || !*(bool *)more)
+		return error;
+	id = sqlite3_column_int64(s, 0);
+	db_reset(s);
+	error = db_run(db, db_bind(DB_SQL(db, "UPDATE containers SET deleted = 1 WHERE id = ?1"),
+				   "i", id));
+	return error ? error : writer_garbage(local, GARBAGE_CONTAINER, id);
 }
 
 enum store_error change_container_update(struct local *local, void *context)
@@ -160,6 +210,7 @@ static enum store_error run(struct local *local, void *context)
 		[STORE_PAGES_WRITE] = change_pages_write,
 		[STORE_PAGES_CLEAR] = change_pages_clear,
 		[STORE_COPY_BLOB] = change_copy_blob,
+		[STORE_CONTAINER_RESTORE] = change_container_restore,
 	};
 	struct change_job *job = context;
 	enum store_error error;

@@ -579,6 +579,10 @@ static void *collector_main(void *context)
 			while (expired && !stopping(&local->collector))
 				if (writer_do(local, history_expire, &expired))
 					break;
+			expired = true;
+			while (expired && !stopping(&local->collector))
+				if (writer_do(local, change_containers_expire, &expired))
+					break;
 		}
 		if (collect(local, step) || fold_journals(local, asked_to_stop))
 			continue;

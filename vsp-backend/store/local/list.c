@@ -19,7 +19,8 @@ static const char *first_name(const struct store_list *list)
 	const char *prefix = text_or_empty(list->prefix);
 	const char *marker = text_or_empty(list->marker);
 
-	return strcmp(marker, prefix) > 0 ? marker : prefix;
+	/* with both the same, the marker may say where within the name */
+	return strcmp(marker, prefix) >= 0 && *marker ? marker : prefix;
 }
 
 static bool has_prefix(const char *name, const char *prefix, size_t length)
@@ -51,6 +52,25 @@ static enum store_error set_next(char **next, const char *name)
 	return *next ? STORE_OK : STORE_NO_MEMORY;
 }
 
+/* Where a page of containers starts, and whether it shows those that were deleted. */
+static sqlite3_stmt *list_containers(struct db *db, const char *account,
+				     const struct store_list *list)
+{
+	const char *first = first_name(list);
+	bool marked = list->marker && first == list->marker;
+
+	if (!(list->past & STORE_LIST_DELETED))
+		return db_bind(DB_SQL(db, "SELECT c.name, " CONTAINER_COLUMNS " FROM containers c"
+					  " WHERE c.account = ?1 AND c.name >= ?2"
+					  " AND c.deleted = 0 ORDER BY c.name"),
+			       "tt", account, first);
+	return db_bind(DB_SQL(db, "SELECT c.name, " CONTAINER_COLUMNS " FROM containers c"
+				  " INDEXED BY containers_kept WHERE c.account = ?1"
+				  " AND (c.name, c.id) >= (?2, ?3) AND c.deleted != 1"
+				  " ORDER BY c.name, c.id"),
+		       "tti", account, first, marked ? list->marker_at : (int64_t)0);
+}
+
 enum store_error local_container_list(struct store *store, const char *account,
 				      const struct store_list *list, store_container_cb *cb,
 				      void *context, char **next)
@@ -66,10 +86,7 @@ enum store_error local_container_list(struct store *store, const char *account,
 	*next = NULL;
 	if (error)
 		return error;
-	s = db_bind(DB_SQL(&reader->db, "SELECT c.name, " CONTAINER_COLUMNS " FROM containers c"
-					" WHERE c.account = ?1 AND c.name >= ?2 AND c.deleted = 0"
-					" ORDER BY c.name"),
-		    "tt", account, first_name(list));
+	s = list_containers(&reader->db, account, list);
 	while (!(error = db_row(&reader->db, s, &row)) && row) {
 		const char *name = (const char *)sqlite3_column_text(s, 0);
 		struct store_container_info info;
@@ -80,6 +97,9 @@ enum store_error local_container_list(struct store *store, const char *account,
 		}
 		container_of_row(s, 1, &info);
 		if (count++ == list->max || !cb(context, name, &info)) {
+			if (list->next_at)
+				*list->next_at =
+					list->past & STORE_LIST_DELETED ? (int64_t)info.version : 0;
 			error = set_next(next, name);
 			db_reset(s);
 			break;

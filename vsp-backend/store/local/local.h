@@ -530,6 +530,9 @@ enum store_error change_put_row(struct local *local, struct change_job *job,
 				const struct blob_row *old, const struct new_blob *blob);
 
 job_fn change_container_create, change_container_delete, change_container_update;
+job_fn change_container_restore;
+/* One container that was kept long enough becomes garbage; *more, a bool: there may be others. */
+job_fn change_containers_expire;
 job_fn change_put_blob, change_blob_update, change_blob_delete;
 job_fn change_put_block, change_put_block_list;
 job_fn change_account_update;

@@ -83,6 +83,9 @@ static const char *const tables[] = {
 	" until INTEGER NOT NULL DEFAULT 0)",
 	/* a deleted one keeps its row until its blobs are gone, but not its name */
 	"CREATE UNIQUE INDEX containers_by_name ON containers(account, name) WHERE deleted = 0",
+	/* for lists that show those which can be restored too */
+	"CREATE INDEX containers_kept ON containers(account, name, id) WHERE deleted != 1",
+	"CREATE INDEX containers_by_end ON containers(until) WHERE deleted = 2",
 
 	"CREATE TABLE blobs("
 	" container INTEGER NOT NULL,"
