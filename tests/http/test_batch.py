@@ -141,3 +141,11 @@ def test_the_batch_itself(client, container):
     assert answer.status == 401
     answer = send(client, b"x" * (4 * 1024 * 1024 + 1))
     assert (answer.status, answer.code) == (413, "RequestBodyTooLarge")
+
+
+def test_an_account_taken_for_a_container(client, blobs):
+    """As the SDK for JavaScript sends it where URLs have the account in their path."""
+    body = body_of([part(0, "DELETE", "/%s/%s/a" % (ACCOUNT, blobs))])
+    answer = client.request("POST", "?restype=container&comp=batch", body, {
+        "Content-Type": "multipart/mixed; boundary=" + BOUNDARY, "Content-Length": str(len(body))})
+    assert answers(answer) == {"0": (202, None)}

@@ -153,6 +153,8 @@ static const struct op ops[] = {
 	{ "GET", ACCOUNT, NULL, "blobs", op_find_blobs, 0, false },
 	{ "GET", CONTAINER, "container", "blobs", op_find_blobs, 0, false },
 	{ "POST", ACCOUNT, NULL, "batch", op_batch, 0, false },
+	/* The SDK for JavaScript takes the account in a path-style URL for a container. */
+	{ "POST", ACCOUNT, "container", "batch", op_batch, 0, false },
 	{ "POST", CONTAINER, "container", "batch", op_batch, 0, false },
 	{ "PUT", CONTAINER, "container", "undelete", op_container_restore, H_RESTORE, true },
 	{ "PUT", CONTAINER, "container", NULL, op_container_create, H_META | H_PUBLIC, true },
