@@ -97,7 +97,7 @@ EXPECTED = {
     "append-from-url": {"sha256": sha(SOURCE[:5000])},
     "append-seal": {"sealed": True, "append": refused(409, "BlobIsSealed")},
     "pages": {"ranges": [[0, 511], [1536, 4095], [65536, 66047]], "sequence": 7, "size": 1 << 20,
-              "sha256": sha(PAGES), "unaligned": 400},
+              "sha256": sha(PAGES), "unaligned": 416},
     "pages-diff": {"written": [[131072, 131583]], "cleared": [[65536, 66047]]},
     "pages-properties": {"size": 2 << 20, "sequence": 8,
                          "condition": refused(412, "SequenceNumberConditionNotMet")},

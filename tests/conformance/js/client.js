@@ -342,7 +342,7 @@ const steps = {
 		await client.clearPages(512, 1024);
 		const ranges = (await client.getPageRanges()).pageRange;
 		const p = await client.getProperties();
-		return { ranges: ranges.map((r) => [r.offset, r.offset + r.count - 1]), sequence: p.blobSequenceNumber,
+		return { ranges: ranges.map((r) => [r.offset, r.offset + r.count]), sequence: p.blobSequenceNumber,
 			size: p.contentLength, sha256: sha(await read(client)),
 			unaligned: (await refusal(() => client.uploadPages(pattern(0, 512), 100, 512))).status };
 	},
@@ -352,7 +352,7 @@ const steps = {
 		await client.uploadPages(pattern(32, 512), 131072, 512);
 		await client.clearPages(65536, 512);
 		const found = await client.getPageRangesDiff(0, 1 << 20, snapshot);
-		const ends = (ranges) => (ranges ?? []).map((r) => [r.offset, r.offset + r.count - 1]);
+		const ends = (ranges) => (ranges ?? []).map((r) => [r.offset, r.offset + r.count]);
 		return { written: ends(found.pageRange), cleared: ends(found.clearRange) };
 	},
 	"pages-properties": async () => {
