@@ -87,13 +87,13 @@ static bool is_loopback(const char *bound)
 	return !strncmp(bound, "127.", 4) || !strncmp(bound, "[::1]", 5);
 }
 
-static bool listen_on(struct daemon *d, const char *address, bool tls)
+static bool listen_on(struct daemon *d, const char *option, const char *address, unsigned int flags)
 {
-	const char *scheme = tls ? "https" : "http";
+	const char *scheme = flags & HTTP_LISTEN_TLS ? "https" : "http";
 	char bound[HTTP_ADDRESS_ROOM], error[400];
 
-	if (http_door_listen(d->http, address, tls, bound, error, sizeof(error))) {
-		azb_log(AZB_LOG_ERROR, "--%s: %s", scheme, error);
+	if (http_door_listen(d->http, address, flags, bound, error, sizeof(error))) {
+		azb_log(AZB_LOG_ERROR, "--%s: %s", option, error);
 		return false;
 	}
 	azb_buf_printf(&d->addresses, " %s://%s", scheme, bound);
@@ -168,7 +168,8 @@ static bool open_http(struct daemon *d)
 	struct http_door_config config = { .max_connections = d->options.max_connections,
 					   .idle_ms = d->options.idle_ms };
 
-	if (!d->options.http_count && !d->options.https_count)
+	if (!d->options.http_count && !d->options.https_count && !d->options.website_count &&
+	    !d->options.website_tls_count)
 		return true;
 	/* its reads wait for the network, not for a processor */
 	if (d->store->ops->rest)
@@ -181,10 +182,17 @@ static bool open_http(struct daemon *d)
 	if (!load_certificate(d))
 		return false;
 	for (unsigned int i = 0; i < d->options.http_count; i++)
-		if (!listen_on(d, d->options.http[i], false))
+		if (!listen_on(d, "http", d->options.http[i], 0))
 			return false;
 	for (unsigned int i = 0; i < d->options.https_count; i++)
-		if (!listen_on(d, d->options.https[i], true))
+		if (!listen_on(d, "https", d->options.https[i], HTTP_LISTEN_TLS))
+			return false;
+	for (unsigned int i = 0; i < d->options.website_count; i++)
+		if (!listen_on(d, "website", d->options.website[i], HTTP_LISTEN_WEBSITE))
+			return false;
+	for (unsigned int i = 0; i < d->options.website_tls_count; i++)
+		if (!listen_on(d, "website-https", d->options.website_tls[i],
+			       HTTP_LISTEN_WEBSITE | HTTP_LISTEN_TLS))
 			return false;
 	errno = -http_door_start(d->http);
 	if (errno)

@@ -32,6 +32,7 @@ static const char usage[] =
 	"one\n"
 	"                           (" DEFAULT_HTTP " when neither --http nor --link is given)\n"
 	"  --https ADDR:PORT        the same with TLS, by --cert and --key\n"
+	"  --website ADDR:PORT      serve static websites there; --website-https with TLS\n"
 	"  --cert FILE, --key FILE  certificate chain and key in PEM form; without --key FILE is\n"
 	"                           PKCS #12, with --pwd PASSWORD\n"
 	"  --link SOCKET            serve emulators on this Unix socket\n"
@@ -67,6 +68,8 @@ enum {
 	OPT_LOG_LEVEL,
 	OPT_READY_FD,
 	OPT_HTTPS,
+	OPT_WEBSITE,
+	OPT_WEBSITE_TLS,
 	OPT_CERT,
 	OPT_KEY,
 	OPT_PASSWORD,
@@ -93,6 +96,8 @@ static const struct option longs[] = {
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "ready-fd", required_argument, NULL, OPT_READY_FD },
 	{ "https", required_argument, NULL, OPT_HTTPS },
+	{ "website", required_argument, NULL, OPT_WEBSITE },
+	{ "website-https", required_argument, NULL, OPT_WEBSITE_TLS },
 	{ "cert", required_argument, NULL, OPT_CERT },
 	{ "key", required_argument, NULL, OPT_KEY },
 	{ "pwd", required_argument, NULL, OPT_PASSWORD },
@@ -153,6 +158,15 @@ static bool log_level(const char *text, enum azb_log_level *level)
 		}
 	}
 	return false;
+}
+
+static enum options_result add_address(const char *option, const char **list, unsigned int *count,
+				       unsigned int max, const char *value)
+{
+	if (*count == max)
+		return options_bad("%s: at most %u are accepted", option, max);
+	list[(*count)++] = value;
+	return OPTIONS_RUN;
 }
 
 static enum options_result add_account(struct options *o, bool file, const char *value)
@@ -280,24 +294,21 @@ static enum options_result take(struct options *o, int option, const char *value
 		o->store = value;
 		break;
 	case OPT_HTTP:
-		if (o->http_count == OPTIONS_MAX_HTTP)
-			return options_bad("--http: at most %u are accepted", OPTIONS_MAX_HTTP);
-		o->http[o->http_count++] = value;
-		break;
+		return add_address("--http", o->http, &o->http_count, OPTIONS_MAX_HTTP, value);
 	case OPT_LINK:
-		if (o->link_count == OPTIONS_MAX_LINK)
-			return options_bad("--link: at most %u are accepted", OPTIONS_MAX_LINK);
-		o->link[o->link_count++] = value;
-		break;
+		return add_address("--link", o->link, &o->link_count, OPTIONS_MAX_LINK, value);
 	case OPT_ACCOUNT:
 		return add_account(o, false, value);
 	case OPT_ACCOUNTS_FILE:
 		return add_account(o, true, value);
 	case OPT_HTTPS:
-		if (o->https_count == OPTIONS_MAX_HTTP)
-			return options_bad("--https: at most %u are accepted", OPTIONS_MAX_HTTP);
-		o->https[o->https_count++] = value;
-		break;
+		return add_address("--https", o->https, &o->https_count, OPTIONS_MAX_HTTP, value);
+	case OPT_WEBSITE:
+		return add_address("--website", o->website, &o->website_count, OPTIONS_MAX_WEBSITE,
+				   value);
+	case OPT_WEBSITE_TLS:
+		return add_address("--website-https", o->website_tls, &o->website_tls_count,
+				   OPTIONS_MAX_WEBSITE, value);
 	case OPT_CERT:
 		o->cert = value;
 		break;
@@ -407,7 +418,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv)
 		return options_bad("'%s': only options are accepted, see --help", argv[optind]);
 	if (!options_azurite_end(o))
 		return OPTIONS_BAD;
-	if (!o->cert && (o->key || o->password || o->https_count))
+	if (!o->cert && (o->key || o->password || o->https_count || o->website_tls_count))
 		return options_bad(
 			"--cert is missing: --https, --key and --pwd need a certificate");
 	if (!o->http_count && !o->https_count && !o->link_count) {
@@ -419,7 +430,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv)
 	if (!o->oauth && (o->oauth_keys || o->issuer_count || o->audience_count))
 		return options_bad(
 			"--oauth basic is missing: the other options of --oauth need it");
-	if (o->cert && !o->https_count)
+	if (o->cert && !o->https_count && !o->website_tls_count)
 		return options_bad("--cert: there is no --https that it would be for");
 	if (!o->account_count)
 		o->azurite_accounts = getenv("AZURITE_ACCOUNTS");

@@ -9,6 +9,7 @@
 
 #define OPTIONS_MAX_HTTP 16u
 #define OPTIONS_MAX_LINK 16u
+#define OPTIONS_MAX_WEBSITE 4u
 #define OPTIONS_MAX_OAUTH 16u
 
 /* Where accounts come from, in the order given: read again when keys have changed. */
@@ -23,6 +24,7 @@ struct options_account {
  * struct options - what was asked for
  * @store: as store_open() takes it.
  * @https: the same with TLS; needs @cert.
+ * @website, @website_tls: addresses for static websites alone.
  * @cert, @key, @password: as http_tls_load() takes them.
  * @account, @account_count: sources; none means @azurite_accounts or the development account.
  * @azurite_accounts: of the environment, or NULL.
@@ -45,6 +47,10 @@ struct options {
 	unsigned int http_count;
 	const char *https[OPTIONS_MAX_HTTP];
 	unsigned int https_count;
+	const char *website[OPTIONS_MAX_WEBSITE];
+	unsigned int website_count;
+	const char *website_tls[OPTIONS_MAX_WEBSITE];
+	unsigned int website_tls_count;
 	const char *cert;
 	const char *key;
 	const char *password;

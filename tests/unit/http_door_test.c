@@ -29,7 +29,7 @@ static int setup(void **state)
 	s = *state;
 	door = http_door_new(&config, s->svc);
 	assert_non_null(door);
-	assert_int_equal(http_door_listen(door, "127.0.0.1:0", false, bound, error, sizeof(error)), 0);
+	assert_int_equal(http_door_listen(door, "127.0.0.1:0", 0, bound, error, sizeof(error)), 0);
 	port = (uint16_t)atoi(strrchr(bound, ':') + 1);
 	assert_int_equal(http_door_start(door), 0);
 	return 0;

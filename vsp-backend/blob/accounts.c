@@ -60,6 +60,11 @@ size_t accounts_count(const struct accounts *accounts)
 	return accounts->count;
 }
 
+const struct account *accounts_only(const struct accounts *accounts)
+{
+	return accounts->count == 1 ? accounts->list : NULL;
+}
+
 const struct account *accounts_find(const struct accounts *accounts, const char *name)
 {
 	for (size_t i = 0; i < accounts->count; i++)

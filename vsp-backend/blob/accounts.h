@@ -46,6 +46,8 @@ bool accounts_load(struct accounts *accounts, const char *path, char *error, siz
 bool accounts_keep_versions(struct accounts *accounts, const char *name);
 
 size_t accounts_count(const struct accounts *accounts);
+/* The one account that there is; NULL when there are others. */
+const struct account *accounts_only(const struct accounts *accounts);
 const struct account *accounts_find(const struct accounts *accounts, const char *name);
 
 #endif /* AZBLOB_BLOB_ACCOUNTS_H */

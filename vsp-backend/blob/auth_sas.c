@@ -74,7 +74,7 @@ static bool merge(const char **value, const char *policy, char text[64])
 		return true;
 	if (**value || strlen(policy) >= 64)
 		return false;
-	strcpy(text, policy);
+	memcpy(text, policy, strlen(policy) + 1);
 	*value = text;
 	return true;
 }

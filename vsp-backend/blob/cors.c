@@ -73,7 +73,7 @@ void cors_begin(struct cors *cors, const struct head *head, struct props *props)
 	if (!cors->rule && !cors->vary)
 		return;
 	cors->props = props_get(props);
-	if (cors->rule)
+	if (cors->rule && origin)
 		cors->origin = strndup(origin->at, origin->length);
 }
 

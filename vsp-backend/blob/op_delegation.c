@@ -81,7 +81,7 @@ static enum err read_body(const struct svc_upload *u, struct wanted *w, const ch
 		err = ERR_INVALID_XML_NODE_VALUE;
 	}
 	if (!err)
-		strcpy(w->user_tid, tid);
+		memcpy(w->user_tid, tid, strlen(tid) + 1);
 	xmltree_free(root);
 	return err;
 }
@@ -163,8 +163,8 @@ struct svc_answer *op_delegation_key(struct rq *rq, struct svc_upload **upload)
 	asker = calloc(1, sizeof(*asker));
 	if (!asker)
 		return rq_fail(rq, ERR_SERVER_BUSY);
-	strcpy(asker->oid, rq->auth.oid);
-	strcpy(asker->tid, rq->auth.tid);
+	memcpy(asker->oid, rq->auth.oid, sizeof(asker->oid));
+	memcpy(asker->tid, rq->auth.tid, sizeof(asker->tid));
 	*upload = upload_memory(rq, KEY_INFO_MAX_BYTES, give_key, &answer);
 	if (*upload)
 		(*upload)->state = asker;

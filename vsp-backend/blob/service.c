@@ -23,6 +23,7 @@
 #include "settings.h"
 #include "token.h"
 #include "upload.h"
+#include "website.h"
 
 /* Groups of x-ms- headers that operations take. */
 enum {
@@ -331,7 +332,7 @@ static struct svc_answer *check_version(struct rq *rq)
 							  : "sv" };
 		return err_answer(&rq->to, ERR_INVALID_QUERY_PARAMETER_VALUE, details);
 	}
-	strcpy(rq->to.version, version);
+	memcpy(rq->to.version, version, strlen(version) + 1);
 	return NULL;
 }
 
@@ -426,7 +427,7 @@ static struct svc_answer *read_guards(struct rq *rq)
 static struct svc_answer *check_conditions(const struct rq *rq, const struct op *op)
 {
 	static op_run *const none[] = { op_list_containers, op_list_blobs, op_find_blobs,
-					op_batch,	    op_abort_copy, op_get_block_list };
+					op_batch,           op_abort_copy, op_get_block_list };
 
 	for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
 		if (op->run == none[i])
@@ -540,7 +541,7 @@ static enum svc_next finish_start(struct rq *rq, struct svc_answer **answer,
 	if (*answer) {
 		*answer = adjust(rq, *answer);
 		cors_end(&rq->cors);
-	} else {
+	} else if (*upload) {
 		(*upload)->create_only = rq->auth.create_only;
 		(*upload)->cors = rq->cors;
 	}
@@ -564,6 +565,12 @@ enum svc_next svc_start(struct svc *svc, const struct head *head, const struct s
 		return SVC_ANSWER;
 	if (head->minor >= 1 && !head_get(head, "Host")) {
 		*answer = rq_fail_header(&rq, ERR_MISSING_REQUIRED_HEADER, "Host");
+		return SVC_ANSWER;
+	}
+	if (caller->website && !svc->store->ops->rest) {
+		rq.accounts = svc_accounts(svc);
+		*answer = website_answer(&rq);
+		accounts_put(rq.accounts);
 		return SVC_ANSWER;
 	}
 	status = target_parse(&rq.target, head);

@@ -32,6 +32,7 @@ struct svc_upload;
  * @link: the VSP link: counts as https, "Azblob-" headers were checked and handled by
  *	the door and are skipped here.  Otherwise they are refused here.
  * @secure: the transport is TLS (or the link).
+ * @website: it came to the address of static websites, and means nothing else.
  * @peer: a name for logs; never NULL.
  * @address: where it came from, as a numeric IPv4 or IPv6 address, for SAS that are bound to
  *	one; NULL when that is not known: they are refused then.
@@ -45,6 +46,7 @@ struct svc_upload;
 struct svc_caller {
 	bool link;
 	bool secure;
+	bool website;
 	const char *peer;
 	const char *address;
 	const uint8_t *session;

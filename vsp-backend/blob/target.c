@@ -291,6 +291,58 @@ enum target_status target_parse(struct target *t, const struct head *head)
 	return status;
 }
 
+/* "ACCOUNT.web." or "ACCOUNT.z1.web." at the start of the host.  0: it is another name. */
+static size_t account_of_website(const struct head_str *host)
+{
+	const char *end, *dot, *zone;
+
+	if (!host)
+		return 0;
+	end = host->at + host->length;
+	dot = memchr(host->at, '.', host->length);
+	if (!dot || dot == host->at)
+		return 0;
+	zone = memchr(dot + 1, '.', (size_t)(end - dot - 1));
+	if (end - dot > 5 && !strncasecmp(dot, ".web.", 5))
+		return (size_t)(dot - host->at);
+	if (zone && end - zone > 5 && !strncasecmp(zone, ".web.", 5))
+		return (size_t)(dot - host->at);
+	return 0;
+}
+
+enum target_status target_parse_web(struct target *t, const struct head *head)
+{
+	const struct head_str *host = head_get(head, "Host");
+	size_t account_length = account_of_website(host), length;
+	const char *question = memchr(head->target.at, '?', head->target.length);
+	char *room, *account;
+
+	memset(t, 0, sizeof(*t));
+	if (head->target.at[0] != '/')
+		return TARGET_INVALID_URI;
+	t->path = head->target;
+	if (question)
+		t->path.length = (size_t)(question - head->target.at);
+	t->room = malloc(t->path.length + account_length + 2);
+	if (!t->room)
+		return TARGET_NO_MEMORY;
+	room = t->room;
+	t->blob = decode(t->path.at + 1, t->path.length - 1, &room, &t->blob_length);
+	if (t->blob && account_length) {
+		account = decode(host->at, account_length, &room, &length);
+		for (char *c = account; c && *c; c++)
+			if (*c >= 'A' && *c <= 'Z')
+				*c = (char)(*c + ('a' - 'A'));
+		if (account)
+			drop_secondary(t, account);
+		t->account = account;
+	}
+	if (t->blob && (!account_length || t->account))
+		return TARGET_OK;
+	target_free(t);
+	return TARGET_INVALID_URI;
+}
+
 void target_free(struct target *t)
 {
 	free(t->room);

@@ -54,6 +54,12 @@ enum target_status {
 
 /* @head must live as long as @target.  After TARGET_OK: target_free(). */
 enum target_status target_parse(struct target *target, const struct head *head);
+/*
+ * The same for a static website: the whole path is the blob's name, which may be empty; the account
+ * is the host's (ACCOUNT.web.ANYTHING, also with a zone before "web") or NULL; the container is
+ * NULL, and there are no parameters.
+ */
+enum target_status target_parse_web(struct target *target, const struct head *head);
 void target_free(struct target *target);
 
 /* A parameter by its lower-case name, or NULL.  Only "include" may be there more than once. */

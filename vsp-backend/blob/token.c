@@ -179,7 +179,7 @@ static bool copy(char out[AUTH_MAX_ID + 1], const char *text)
 	for (const char *c = text; *c; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			return false;
-	strcpy(out, text);
+	memcpy(out, text, strlen(text) + 1);
 	return true;
 }
 

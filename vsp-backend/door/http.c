@@ -107,7 +107,7 @@ static int open_listener(const struct addrinfo *info)
 	return fd;
 }
 
-int http_door_listen(struct http_door *door, const char *address, bool tls,
+int http_door_listen(struct http_door *door, const char *address, unsigned int flags,
 		     char bound[HTTP_ADDRESS_ROOM], char *error, size_t error_size)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
@@ -139,7 +139,7 @@ int http_door_listen(struct http_door *door, const char *address, bool tls,
 	}
 	getsockname(fd, (struct sockaddr *)&name, &length);
 	show_address(&name, length, bound);
-	door->listener[door->listener_count++] = (struct http_listener){ fd, tls };
+	door->listener[door->listener_count++] = (struct http_listener){ fd, flags };
 	return 0;
 }
 
@@ -169,7 +169,7 @@ static void listen_on(struct http_loop *loop, bool on)
 	}
 }
 
-static void add_conn(struct http_loop *loop, int fd, bool tls,
+static void add_conn(struct http_loop *loop, int fd, unsigned int flags,
 		     const struct sockaddr_storage *address, socklen_t length)
 {
 	struct http_door *door = loop->door;
@@ -181,11 +181,12 @@ static void add_conn(struct http_loop *loop, int fd, bool tls,
 		conn->loop = loop;
 		conn->fd = fd;
 		conn->state = CONN_HEAD;
+		conn->website = flags & HTTP_LISTEN_WEBSITE;
 		/* a handshake is short work, as reads are */
 		conn->reading = true;
 		conn->parser = head_parser_new();
 	}
-	if (!conn || !conn->parser || (tls && !conn_tls_begin(conn))) {
+	if (!conn || !conn->parser || (flags & HTTP_LISTEN_TLS && !conn_tls_begin(conn))) {
 		if (conn)
 			head_parser_free(conn->parser);
 		free(conn);
@@ -234,12 +235,12 @@ static void accept_some(struct http_loop *loop, const struct http_listener *list
 			return;
 		}
 		if (atomic_load(&door->connections) >= door->config.max_connections) {
-			if (!listener->tls)
+			if (!(listener->flags & HTTP_LISTEN_TLS))
 				(void)!send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL);
 			close(fd);
 			continue;
 		}
-		add_conn(loop, fd, listener->tls, &address, length);
+		add_conn(loop, fd, listener->flags, &address, length);
 	}
 }
 

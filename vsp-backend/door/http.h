@@ -39,16 +39,18 @@ struct http_door_config {
 /* @svc is borrowed and outlives the door.  NULL when memory is short. */
 struct http_door *http_door_new(const struct http_door_config *config, struct svc *svc);
 
+#define HTTP_LISTEN_TLS (1u << 0)     /* encrypted; there has to be a certificate then */
+#define HTTP_LISTEN_WEBSITE (1u << 1) /* static websites, and nothing else */
+
 /* Room for the text of a bound address: "[IPv6]:port". */
 #define HTTP_ADDRESS_ROOM 72u
 
 /*
  * Listens on "ADDR:PORT" ("[ADDR]:PORT" for IPv6, a host name is looked up; port 0 takes a free
- * one).  Any number of times, before http_door_start().  @tls: connections there are encrypted;
- * there has to be a certificate then.  Returns 0 with the bound address in
+ * one).  Any number of times, before http_door_start().  Returns 0 with the bound address in
  * @bound; or -errno and one line in @error.
  */
-int http_door_listen(struct http_door *door, const char *address, bool tls,
+int http_door_listen(struct http_door *door, const char *address, unsigned int flags,
 		     char bound[HTTP_ADDRESS_ROOM], char *error, size_t error_size);
 
 /* For connections that come from now on; it takes a reference.  Any thread. */

@@ -24,6 +24,7 @@ static enum conn_next finish(struct http_conn *conn)
 {
 	struct svc_caller caller = { .peer = conn->peer,
 				     .address = conn->address,
+				     .website = conn->website,
 				     .secure = conn->ssl != NULL };
 	struct svc_answer *answer = NULL;
 

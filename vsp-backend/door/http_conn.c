@@ -160,6 +160,7 @@ static enum conn_next start(struct http_conn *conn)
 	struct http_door *door = conn->loop->door;
 	struct svc_caller caller = { .peer = conn->peer,
 				     .address = conn->address,
+				     .website = conn->website,
 				     .secure = conn->ssl != NULL };
 	struct svc_answer *answer;
 

@@ -57,6 +57,7 @@ struct http_loop;
  * @pool: whose worker has it, or had it last.
  * @peer, @address: of the other side, with and without its port.
  * @deadline_ms: of the monotonic clock; after it the loop shuts the socket down.
+ * @website: it came to an address for static websites.
  * @ssl: NULL without TLS.
  * @tls_wants: EPOLLIN or EPOLLOUT: what TLS waits for, whatever we do; 0: what we wait for.
  * @in, @in_at, @in_length: bytes that were received and not used, from in_at on.
@@ -82,6 +83,7 @@ struct http_conn {
 	char peer[HTTP_ADDRESS_ROOM];
 	char address[INET6_ADDRSTRLEN + 16];
 	struct head_parser *parser;
+	bool website;
 	struct ssl_st *ssl;
 	unsigned int tls_wants;
 
@@ -123,7 +125,7 @@ struct http_loop {
 
 struct http_listener {
 	int fd;
-	bool tls;
+	unsigned int flags; /* HTTP_LISTEN_* */
 };
 
 /* @tls_lock: protects @tls, which is replaced when the certificate is read again. */
