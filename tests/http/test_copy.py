@@ -266,3 +266,50 @@ def test_abort(client, container):
     assert said(client.put(target + "?comp=copy", headers={"x-ms-copy-action": "abort"})) == (
         400, "MissingRequiredQueryParameter")
     assert client.get(target).body == b"x"
+
+
+def test_append_block_from_url(client, container):
+    path, target = "/%s/source" % container, "/%s/target" % container
+    assert client.put_blob(path, BIG).status == 201
+    assert client.put(target, headers={"x-ms-blob-type": "AppendBlob"}).status == 201
+    append = target + "?comp=appendblock"
+    answer = copy(client, append, path, x_ms_source_range="bytes=0-9")
+    assert (answer.status, answer["x-ms-blob-append-offset"]) == (201, "0")
+    assert answer["x-ms-content-crc64"] == crc64(BIG[:10])
+    answer = copy(client, append, path, x_ms_source_content_md5=md5(BIG),
+                  x_ms_blob_condition_appendpos="10")
+    assert (answer.status, answer["x-ms-blob-append-offset"]) == (201, "10")
+    assert answer["x-ms-blob-committed-block-count"] == "2"
+    seen = client.get(target)
+    assert (seen.body, seen["ETag"]) == (BIG[:10] + BIG, answer["ETag"])
+    assert said(copy(client, append, path, x_ms_blob_condition_appendpos="10")) == (
+        412, "AppendPositionConditionNotMet")
+    assert said(copy(client, append, path, x_ms_source_if_match='"0x1"')) == (
+        412, "SourceConditionNotMet")
+    assert said(copy(client, append, "/%s/none" % container)) == (404, "CannotVerifyCopySource")
+    assert client.get(target).body == BIG[:10] + BIG
+
+
+def test_put_page_from_url(client, container):
+    path, target = "/%s/source" % container, "/%s/target" % container
+    assert client.put_blob(path, BIG).status == 201
+    assert client.put(target, headers={"x-ms-blob-type": "PageBlob",
+                                       "x-ms-blob-content-length": "4096"}).status == 201
+
+    def put(**headers):
+        return copy(client, target + "?comp=page", path, **headers)
+
+    answer = put(x_ms_page_write="update", x_ms_range="bytes=512-1535",
+                 x_ms_source_range="bytes=100-1123")
+    assert answer.status == 201, answer
+    assert answer["x-ms-blob-sequence-number"] == "0"
+    seen = client.get(target)
+    assert seen.body == bytes(512) + BIG[100:1124] + bytes(2560)
+    assert seen["ETag"] == answer["ETag"]
+    assert said(put(x_ms_page_write="update", x_ms_range="bytes=0-511",
+                    x_ms_source_range="bytes=0-1023")) == (400, "InvalidHeaderValue")
+    assert said(put(x_ms_page_write="update", x_ms_range="bytes=0-511")) == (
+        400, "MissingRequiredHeader")
+    assert said(put(x_ms_page_write="clear", x_ms_range="bytes=0-511",
+                    x_ms_source_range="bytes=0-511")) == (400, "InvalidHeaderValue")
+    assert client.get(target).body == seen.body

@@ -26,6 +26,8 @@ op_run op_copy_blob; /* and its synchronous kin: by headers */
 op_run op_abort_copy;
 /* op_from_url.c */
 op_run op_put_block_from_url;
+op_run op_append_from_url;
+op_run op_put_page_from_url;
 /* op_find.c: in an account and in a container */
 op_run op_find_blobs;
 /* op_lease.c: of blobs and of containers */

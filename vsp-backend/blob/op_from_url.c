@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Put Block From URL: a range of a source becomes data of a blob. */
+/* Put Block, Append Block and Put Page From URL: a range of a source becomes data of a blob. */
 #include "op.h"
 
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 
 #include "../base/crc64.h"
 #include "blocklist.h"
+#include "place.h"
 #include "source.h"
 
 #define MIB (1024ull * 1024ull)
@@ -16,9 +17,12 @@
 
 /**
  * struct fetched - a range of a source, copied
+ * @length: that it must have; 0: any.
  * @store: the bytes, for a change.
  */
 struct fetched {
+	enum store_change_kind kind;
+	uint64_t length;
 	struct checksums want;
 	struct store_digest have;
 	struct store_upload *store;
@@ -106,6 +110,8 @@ static struct svc_answer *fetch(struct rq *rq, uint64_t max, struct fetched *fet
 		answer = read_range(rq, read->info.length, &range);
 	if (!answer && range.last - range.first >= max)
 		answer = too_large(rq);
+	if (!answer && fetched->length && range.last - range.first + 1 != fetched->length)
+		answer = rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-source-range");
 	if (!answer) {
 		error = copy_range(rq->svc->store, read, range.first, range.last - range.first + 1,
 				   fetched);
@@ -121,45 +127,43 @@ static struct svc_answer *fetch(struct rq *rq, uint64_t max, struct fetched *fet
 	return answer;
 }
 
-static struct svc_answer *block_put(const struct answer_to *to, const struct store_result *result,
-				    void *context)
+static struct svc_answer *written(const struct answer_to *to, const struct store_result *result,
+				  void *context)
 {
 	const struct fetched *fetched = context;
 	struct answer *a = answer_new(to, 201);
 
-	(void)result;
 	if (fetched->want.has_md5)
 		answer_add_md5(a, "Content-MD5", fetched->have.md5);
 	else
 		answer_add_crc64(a, "x-ms-content-crc64", fetched->have.crc64);
+	/* a block alone changes nothing that could have an ETag */
+	if (fetched->kind != STORE_PUT_BLOCK) {
+		answer_add_etag(a, result->etag);
+		answer_add_time(a, "Last-Modified", result->modified_ns);
+	}
+	if (fetched->kind == STORE_APPEND) {
+		answer_add_u64(a, "x-ms-blob-append-offset", result->offset);
+		answer_add_u64(a, "x-ms-blob-committed-block-count", result->block_count);
+	}
+	if (fetched->kind == STORE_PAGES_WRITE)
+		answer_add_u64(a, "x-ms-blob-sequence-number", result->sequence);
 	answer_add(a, "x-ms-request-server-encrypted", "false");
 	return answer_done(a, to);
 }
 
-struct svc_answer *op_put_block_from_url(struct rq *rq, struct svc_upload **upload)
+/* Fetches the range and does the change with it. */
+static struct svc_answer *run_fetch(struct rq *rq, struct store_change *change, uint64_t max)
 {
-	const char *id = target_param(&rq->target, "blockid");
-	struct store_change change = { .kind = STORE_PUT_BLOCK, .ref = rq_ref(rq) };
-	uint64_t max = (rq_since(rq, VERSION_LARGE) ? 4000 : 100) * MIB;
-	struct conditions conditions = { 0 };
-	struct fetched fetched = { .store = NULL };
+	struct fetched fetched = { .kind = change->kind, .length = change->size };
 	enum store_error error;
 	struct svc_answer *answer;
 
-	(void)upload;
-	if (!id)
-		return rq_fail_param(rq, ERR_MISSING_REQUIRED_QUERY_PARAMETER, "blockid");
-	if (!blocklist_id(id, strlen(id), &change.block))
-		return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "blockid");
-	answer = conditions_refuse(rq);
-	if (!answer)
-		answer = fetch(rq, max, &fetched);
+	answer = fetch(rq, max, &fetched);
 	if (!answer) {
-		conditions_lease(rq, &conditions);
-		change.conditions = &conditions.store;
-		change.upload = fetched.store;
-		answer = change_run(rq->svc, &rq->to, rq->caller, &change, block_put, &fetched,
-				    &error);
+		change->upload = fetched.store;
+		answer =
+			change_run(rq->svc, &rq->to, rq->caller, change, written, &fetched, &error);
 		if (answer)
 			fetched.store = NULL;
 		else
@@ -168,4 +172,69 @@ struct svc_answer *op_put_block_from_url(struct rq *rq, struct svc_upload **uplo
 	if (fetched.store)
 		store_upload_abort(fetched.store);
 	return answer;
+}
+
+struct svc_answer *op_put_block_from_url(struct rq *rq, struct svc_upload **upload)
+{
+	const char *id = target_param(&rq->target, "blockid");
+	struct store_change change = { .kind = STORE_PUT_BLOCK, .ref = rq_ref(rq) };
+	struct conditions conditions = { 0 };
+	struct svc_answer *answer;
+
+	(void)upload;
+	if (!id)
+		return rq_fail_param(rq, ERR_MISSING_REQUIRED_QUERY_PARAMETER, "blockid");
+	if (!blocklist_id(id, strlen(id), &change.block))
+		return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "blockid");
+	answer = conditions_refuse(rq);
+	if (answer)
+		return answer;
+	conditions_lease(rq, &conditions);
+	change.conditions = &conditions.store;
+	return run_fetch(rq, &change, (rq_since(rq, VERSION_LARGE) ? 4000 : 100) * MIB);
+}
+
+struct svc_answer *op_append_from_url(struct rq *rq, struct svc_upload **upload)
+{
+	struct store_change change = { .kind = STORE_APPEND, .ref = rq_ref(rq) };
+	struct conditions conditions;
+	struct store_place place;
+	struct svc_answer *answer;
+
+	(void)upload;
+	answer = conditions_parse(rq, &conditions);
+	if (!answer)
+		answer = place_parse(rq, &place);
+	if (answer)
+		return answer;
+	change.conditions = &conditions.store;
+	change.place = &place;
+	return run_fetch(rq, &change, (rq_since(rq, VERSION_APPEND) ? 100 : 4) * MIB);
+}
+
+struct svc_answer *op_put_page_from_url(struct rq *rq, struct svc_upload **upload)
+{
+	const struct head_str *action = head_get(rq->head, "x-ms-page-write");
+	struct store_change change = { .kind = STORE_PAGES_WRITE, .ref = rq_ref(rq) };
+	struct conditions conditions;
+	struct store_place place;
+	struct svc_answer *answer;
+
+	(void)upload;
+	if (!action)
+		return rq_fail_header(rq, ERR_MISSING_REQUIRED_HEADER, "x-ms-page-write");
+	if (!head_str_is_nocase(action, "update"))
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-page-write");
+	if (!head_get(rq->head, "x-ms-source-range"))
+		return rq_fail_header(rq, ERR_MISSING_REQUIRED_HEADER, "x-ms-source-range");
+	answer = page_range(rq, &change.offset, &change.size);
+	if (!answer)
+		answer = conditions_parse(rq, &conditions);
+	if (!answer)
+		answer = place_parse(rq, &place);
+	if (answer)
+		return answer;
+	change.conditions = &conditions.store;
+	change.place = &place;
+	return run_fetch(rq, &change, 4 * MIB);
 }
