@@ -3,6 +3,7 @@
 
 import pytest
 from blobclient import ACCOUNT, VERSION, Client
+from daemon import Daemon
 from sasclient import account_sas, iso, service_sas
 
 MISMATCH = "AuthorizationPermissionMismatch"
@@ -292,3 +293,87 @@ def test_a_policy_of_one_container_is_none_of_another(client, container, blob):
     refused(ask(client, "GET", "/%s-2/b" % container, service_sas(container + "-2", si="p")))
     refused(ask(client, "GET", "/gone-%s/b" % container,
                 service_sas("gone-" + container, si="p")))
+
+
+def test_a_snapshot_sas_is_for_that_snapshot(client, container, blob):
+    moments = [client.put(url(blob) + "?comp=snapshot")["x-ms-snapshot"] for _ in range(2)]
+    assert client.put_blob(url(blob), b"changed").status == 201
+    sas = service_sas(blob[1:], sp="rd", sr="bs", moment=moments[0])
+    assert ask(client, "GET", url(blob) + "?snapshot=" + moments[0], sas).body == b"content"
+    refused(ask(client, "GET", url(blob) + "?snapshot=" + moments[1], sas))
+    refused(ask(client, "GET", url(blob), sas), "AuthorizationResourceTypeMismatch")
+    refused(ask(client, "DELETE", url(blob) + "?snapshot=" + moments[1], sas))
+    # those of the blob and of the container are for its snapshots too
+    for wide in (service_sas(blob[1:], sp="r"), service_sas(container, sp="r")):
+        assert ask(client, "GET", url(blob) + "?snapshot=" + moments[1], wide).body == b"content"
+    assert ask(client, "DELETE", url(blob) + "?snapshot=" + moments[0], sas).status == 202
+    assert client.get(url(blob)).body == b"changed"
+
+
+def test_a_version_sas_is_for_that_version(tmp_path):
+    daemon = Daemon(tmp_path / "store", tmp_path / "log", ["--versions", "*"])
+    client = Client(daemon.port)
+    assert client.create_container("kept").status == 201
+    first, second = (client.put_blob("/kept/b", body)["x-ms-version-id"] for body in (b"1", b"2"))
+    path = "/kept/b?versionid="
+    sas = service_sas("kept/b", sp="rd", sr="bv", moment=first)
+    assert ask(client, "GET", path + first, sas).body == b"1"
+    refused(ask(client, "GET", path + second, sas))
+    refused(ask(client, "GET", "/kept/b", sas), "AuthorizationResourceTypeMismatch")
+    # a version is deleted by a permission of its own
+    refused(ask(client, "DELETE", path + first, sas), MISMATCH)
+    refused(ask(client, "DELETE", path + first, service_sas("kept", sp="d")), MISMATCH)
+    assert ask(client, "DELETE", path + first, service_sas("kept", sp="x")).status == 202
+    assert client.get(path + first).status == 404
+    daemon.stop()
+
+
+def test_a_batch_by_sas_checks_each_request(client, container):
+    for name in ("a", "b"):
+        assert client.put_blob("/%s/%s" % (container, name), b"x").status == 201
+
+    def batch(outer, inner):
+        part = ("--x\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\n"
+                "DELETE /%s/%s/a?%s HTTP/1.1\r\nContent-Length: 0\r\n\r\n\r\n--x--\r\n"
+                % (ACCOUNT, container, inner)).encode()
+        return ask(client, "POST", "/%s?restype=container&comp=batch" % container, outer, part,
+                   {"Content-Type": "multipart/mixed; boundary=x"})
+    good, poor = service_sas(container, sp="d"), service_sas(container, sp="r")
+    assert b"403" in batch(poor, poor).body
+    assert b"AuthorizationPermissionMismatch" in batch(good, poor).body
+    assert client.get("/%s/a" % container).status == 200
+    refused(batch(good.replace("sig=", "sig=A"), good))
+    assert b"202" in batch(poor, good).body
+    assert client.get("/%s/a" % container).status == 404
+
+
+def test_tags_need_a_permission_of_their_own(client, container, blob):
+    tags = {"x-ms-blob-type": "BlockBlob", "x-ms-tags": "a=b"}
+    refused(ask(client, "PUT", url(blob), service_sas(container, sp="w"), b"x", tags), MISMATCH)
+    assert ask(client, "PUT", url(blob), service_sas(container, sp="wt"), b"x", tags).status == 201
+    refused(ask(client, "GET", url(blob), service_sas(container, sp="r"), headers={
+        "x-ms-if-tags": "a='b'"}), MISMATCH)
+    refused(ask(client, "GET", url(blob) + "?comp=tags", service_sas(container, sp="r")), MISMATCH)
+    assert ask(client, "GET", url(blob) + "?comp=tags",
+               service_sas(container, sp="t")).status == 200
+    listing = "/%s?restype=container&comp=list&include=metadata,tags" % container
+    refused(ask(client, "GET", listing, service_sas(container, sp="l")), MISMATCH)
+    assert ask(client, "GET", listing, service_sas(container, sp="lt")).status == 200
+    find = "/%s?restype=container&comp=blobs&where=%%22a%%22%%3D%%27b%%27" % container
+    refused(ask(client, "GET", find, service_sas(container, sp="lt")), MISMATCH)
+    assert ask(client, "GET", find, service_sas(container, sp="f")).status == 200
+
+
+def test_a_copy_needs_rights_to_its_source(client, container, blob):
+    assert client.create_container(container + "-to").status == 201
+    source = "http://127.0.0.1:%d/%s%s" % (client.port, ACCOUNT, url(blob))
+    write = service_sas(container + "-to", sp="cw")
+
+    def copy(with_source):
+        return ask(client, "PUT", "/%s-to/b" % container, write, b"",
+                   {"x-ms-copy-source": with_source, "x-ms-requires-sync": "true"})
+    assert copy(source).status in (403, 404)
+    assert copy(source + "?" + service_sas(container, sp="w")).status in (403, 404)
+    assert client.get("/%s-to/b" % container).status == 404
+    assert copy(source + "?" + service_sas(container, sp="r")).status == 202
+    assert client.get("/%s-to/b" % container).body == b"content"

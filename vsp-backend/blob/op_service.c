@@ -89,6 +89,8 @@ static struct svc_answer *set_properties(struct svc_upload *u, const struct svc_
 	struct svc_answer *answer;
 	enum store_error error;
 
+	/* two requests that each set another element must not undo each other */
+	settings_begin(u->svc->settings);
 	answer = merge(u, &xml);
 	if (!answer) {
 		change.settings = (struct store_settings){ xml.data, xml.length };
@@ -98,6 +100,7 @@ static struct svc_answer *set_properties(struct svc_upload *u, const struct svc_
 		if (!answer)
 			answer = upload_fail_store(u, error);
 	}
+	settings_end(u->svc->settings);
 	azb_buf_free(&xml);
 	return answer;
 }

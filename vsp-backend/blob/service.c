@@ -153,10 +153,10 @@ static const struct op ops[] = {
 	{ "GET", ACCOUNT, NULL, "list", op_list_containers, 0, false },
 	{ "GET", ACCOUNT, NULL, "blobs", op_find_blobs, 0, false },
 	{ "GET", CONTAINER, "container", "blobs", op_find_blobs, 0, false },
-	{ "POST", ACCOUNT, NULL, "batch", op_batch, 0, false },
+	{ "POST", ACCOUNT, NULL, "batch", op_batch, 0, true },
 	/* The SDK for JavaScript takes the account in a path-style URL for a container. */
 	{ "POST", ACCOUNT, "container", "batch", op_batch, 0, false },
-	{ "POST", CONTAINER, "container", "batch", op_batch, 0, false },
+	{ "POST", CONTAINER, "container", "batch", op_batch, 0, true },
 	{ "PUT", CONTAINER, "container", "undelete", op_container_restore, H_RESTORE, true },
 	{ "PUT", CONTAINER, "container", NULL, op_container_create, H_META | H_PUBLIC, true },
 	{ "DELETE", CONTAINER, "container", NULL, op_container_delete, H_LEASE, true },
@@ -571,7 +571,7 @@ enum svc_next svc_start(struct svc *svc, const struct head *head, const struct s
 		*answer = rq_fail_header(&rq, ERR_MISSING_REQUIRED_HEADER, "Host");
 		return SVC_ANSWER;
 	}
-	if (caller->website && !svc->store->ops->rest) {
+	if (caller->website) {
 		rq.accounts = svc_accounts(svc);
 		*answer = website_answer(&rq);
 		accounts_put(rq.accounts);

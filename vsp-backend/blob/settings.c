@@ -19,6 +19,7 @@ struct entry {
 /**
  * struct settings - one entry for each account that was asked for
  * @lock: protects @first and @changes.
+ * @change: held by who changes some.
  * @changes: grows with each change, so that what was read before one is not kept after it.
  */
 struct settings {
@@ -26,6 +27,7 @@ struct settings {
 	pthread_mutex_t lock;
 	struct entry *first;
 	uint64_t changes;
+	pthread_mutex_t change;
 };
 
 struct settings *settings_new(struct store *store)
@@ -36,6 +38,7 @@ struct settings *settings_new(struct store *store)
 		return NULL;
 	s->store = store;
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->change, NULL);
 	return s;
 }
 
@@ -55,6 +58,7 @@ void settings_free(struct settings *s)
 		s->first = entry->next;
 		free_entry(entry);
 	}
+	pthread_mutex_destroy(&s->change);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -130,6 +134,16 @@ enum store_error settings_props(struct settings *s, const char *account, struct 
 	}
 	pthread_mutex_unlock(&s->lock);
 	return STORE_OK;
+}
+
+void settings_begin(struct settings *s)
+{
+	pthread_mutex_lock(&s->change);
+}
+
+void settings_end(struct settings *s)
+{
+	pthread_mutex_unlock(&s->change);
 }
 
 void settings_forget(struct settings *s, const char *account)

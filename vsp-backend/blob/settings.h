@@ -19,6 +19,10 @@ void settings_free(struct settings *settings);      /* NULL is allowed */
 enum store_error settings_props(struct settings *settings, const char *account,
 				struct props **props);
 
+/* Between these nobody else changes properties: what is read is what is changed.  May block. */
+void settings_begin(struct settings *settings);
+void settings_end(struct settings *settings);
+
 /* They have been changed in the store: look there again. */
 void settings_forget(struct settings *settings, const char *account);
 

@@ -121,6 +121,9 @@ struct svc_answer *website_answer(struct rq *rq)
 	struct props *props;
 
 	memcpy(rq->to.version, VERSION_OLDEST, sizeof(VERSION_OLDEST));
+	if (rq->svc->store->ops->rest)
+		return plain(rq, 501, "NotImplemented",
+			     "A store that relays has no static websites.");
 	if (!head_str_is(method, "GET") && !head_str_is(method, "HEAD"))
 		return plain(rq, 405, "UnsupportedHttpVerb",
 			     "The resource doesn't support the specified HTTP verb.");

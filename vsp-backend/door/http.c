@@ -264,7 +264,7 @@ static void look_at_time(struct http_loop *loop)
 		if (atomic_load_explicit(&conn->busy, memory_order_acquire))
 			continue;
 		if (now >= atomic_load_explicit(&conn->deadline_ms, memory_order_relaxed) ||
-		    (closing && conn->state == CONN_HEAD && !conn->head_begun))
+		    (closing && conn->state <= CONN_HEAD && !conn->head_begun))
 			shutdown(conn->fd, SHUT_RDWR);
 	}
 }
