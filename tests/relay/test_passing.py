@@ -22,11 +22,12 @@ def url(server, path="/" + ACCOUNT, scheme="https"):
     return "%s://127.0.0.1:%d%s" % (scheme, server.port, path)
 
 
-def service_sas(resource="c", path="/c", permissions="racwdl", key=KEY, **more):
+def service_sas(resource="c", path="/ccc", permissions="racwdl", key=KEY, **more):
     """A service SAS of version 2020-12-06, by the text of the reference."""
     fields = {"sp": permissions, "st": "", "se": "2099-01-01T00:00:00Z", "spr": "", "sv":
               "2020-12-06", "sr": resource, **more}
-    order = [fields["sp"], fields["st"], fields["se"], "/blob/%s%s" % (ACCOUNT, path), "", "",
+    order = [fields["sp"], fields["st"], fields["se"], "/blob/%s%s" % (ACCOUNT, path),
+             fields.get("si", ""), fields.get("sip", ""),
              fields["spr"], fields["sv"], fields["sr"], "", "", fields.get("rscc", ""),
              fields.get("rscd", ""), fields.get("rsce", ""), fields.get("rscl", ""),
              fields.get("rsct", "")]
@@ -183,22 +184,96 @@ def test_headers_of_the_hop_stay_here(fake, start):
 
 def test_a_callers_sas_is_checked_and_taken_off(fake, start):
     client = Client(start(url(fake)).port)
-    got = client.get("/c/b?%s&timeout=5" % service_sas(rsct="text/plain"), sign=False)
+    got = client.get("/ccc/b?%s&timeout=5" % service_sas(rsct="text/plain"), sign=False)
     assert (got.status, got["Content-Type"]) == (200, "text/plain")
     forged = service_sas(key=STRANGE_KEY)
-    assert client.get("/c/b?" + forged, sign=False).status == 403
-    assert client.put_blob("/c/b?" + service_sas(permissions="r"), b"x", sign=False).status == 403
+    assert client.get("/ccc/b?" + forged, sign=False).status == 403
+    assert client.put_blob("/ccc/b?" + service_sas(permissions="r"), b"x", sign=False).status == 403
     client.close()
     (request,) = fake.take()
-    assert request.target == "/%s/c/b?timeout=5" % ACCOUNT
+    assert request.target == "/%s/ccc/b?timeout=5" % ACCOUNT
     assert request.headers["authorization"].startswith("SharedKey ")
+
+
+ACL = b"""\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?><SignedIdentifiers>
+<SignedIdentifier><Id>mine</Id><AccessPolicy><Start>2020-01-01T00:00:00.0000000Z</Start>
+<Expiry>%s-01-01T00:00:00.0000000Z</Expiry><Permission>%s</Permission></AccessPolicy>
+</SignedIdentifier></SignedIdentifiers>"""
+
+
+def policy_sas(identifier):
+    return service_sas(permissions="", si=identifier, se="")
+
+
+@pytest.mark.parametrize("identifier,expiry,permissions,status", [
+    ("mine", b"2099", b"r", 200), ("mine", b"2021", b"r", 403), ("mine", b"2099", b"w", 403),
+    ("other", b"2099", b"r", 403)])
+def test_a_stored_policy_is_asked_for_where_it_is(fake, start, identifier, expiry, permissions,
+                                                  status):
+    client = Client(start(url(fake)).port)
+    fake.script = [answer(200, {"Content-Type": "application/xml"}, ACL % (expiry, permissions))]
+    assert client.get("/ccc/b?" + policy_sas(identifier), sign=False).status == status
+    client.close()
+    requests = fake.take()
+    assert requests[0].target == "/%s/ccc?restype=container&comp=acl" % ACCOUNT
+    assert len(requests) == (2 if status == 200 else 1)
+
+
+def test_a_policy_that_cannot_be_asked_for_opens_nothing(fake, start):
+    client = Client(start(url(fake)).port)
+    fake.script = [answer(404, {"x-ms-error-code": "ContainerNotFound"})]
+    got = client.get("/ccc/b?" + policy_sas("mine"), sign=False)
+    assert (got.status, got.code) == (403, "AuthenticationFailed")
+    client.close()
+    assert len(fake.take()) == 1
+
+
+def test_a_user_delegation_sas_is_for_the_account_to_check(fake, start):
+    """It is signed with a key that only the account knows; nothing is vouched for here."""
+    client = Client(start(url(fake)).port)
+    target = "/c/b?skoid=1&sktid=2&sv=2020-12-06&sr=b&sp=r&sig=abc"
+    assert client.get(target, sign=False).status == 200
+    client.close()
+    (request,) = fake.take()
+    assert request.target == "/" + ACCOUNT + target
+    assert "authorization" not in request.headers
+
+
+def batch_of(client, paths):
+    parts = []
+    for number, path in enumerate(paths):
+        target = "/%s%s" % (ACCOUNT, path)
+        sent = {"x-ms-date": http_date(), "Content-Length": "0"}
+        sent["Authorization"] = authorization("DELETE", target, sent, key=client.key)
+        parts.append("--b1\r\nContent-Type: application/http\r\nContent-ID: %d\r\n\r\n"
+                     "DELETE %s HTTP/1.1\r\n%s\r\n" % (number, target, "".join(
+                         "%s: %s\r\n" % pair for pair in sent.items())))
+    return ("".join(parts) + "--b1--\r\n").encode()
+
+
+def test_a_batch_in_the_relays_name_is_its_parts(fake, start):
+    """Each with credentials of its own, which are checked, and a result of its own."""
+    client = Client(start(url(fake)).port)
+    stranger = Client(client.port, key=STRANGE_KEY)
+    body = batch_of(client, ["/c/one", "/c/two"])[:-len(b"--b1--\r\n")]
+    body += batch_of(stranger, ["/c/three"])
+    fake.script = [answer(202), answer(404, {"x-ms-error-code": "BlobNotFound"})]
+    got = client.request("POST", "/?comp=batch", body, {
+        "Content-Type": "multipart/mixed; boundary=b1"})
+    client.close()
+    stranger.close()
+    assert got.status == 202, got
+    statuses = [line.split()[1] for line in got.body.split(b"\r\n") if line[:5] == b"HTTP/"]
+    assert statuses == [b"202", b"404", b"403"]
+    assert [(r.method, r.target) for r in fake.take()] == [
+        ("DELETE", "/%s/c/one" % ACCOUNT), ("DELETE", "/%s/c/two" % ACCOUNT)]
 
 
 @pytest.mark.parametrize("held", [8, 0])
 def test_a_sas_that_may_only_create_does_not_replace(fake, start, held):
     client = Client(start(url(fake), hold_max=held).port)
     fake.script = [answer(409, {"x-ms-error-code": "BlobAlreadyExists"})]
-    got = client.put_blob("/c/b?" + service_sas(permissions="c"), b"x", sign=False)
+    got = client.put_blob("/ccc/b?" + service_sas(permissions="c"), b"x", sign=False)
     assert got.status == 403
     client.close()
     (request,) = fake.take()
@@ -236,7 +311,7 @@ def test_a_sas_cannot_reach_other_blobs_by_copying_them(fake, start):
     """Upstream would read them for the relay."""
     client = Client(start(url(fake)).port)
     source = "http://127.0.0.1:%d/%s/secret/s" % (client.port, ACCOUNT)
-    got = client.put("/c/b?" + service_sas(), headers={"x-ms-copy-source": source}, sign=False)
+    got = client.put("/ccc/b?" + service_sas(), headers={"x-ms-copy-source": source}, sign=False)
     assert (got.status, got.code) == (403, "CannotVerifyCopySource")
     client.close()
     assert not fake.take()
@@ -398,7 +473,7 @@ def test_no_secret_is_logged(fake, start, imds, tmp_path):
     relay = start(url(fake))
     client = Client(relay.port)
     sas = service_sas()
-    client.get("/c/b?" + sas, sign=False)
+    client.get("/ccc/b?" + sas, sign=False)
     fake.script = [lost(), lost(), lost(), lost()]
     client.get("/c/b")
     client.close()

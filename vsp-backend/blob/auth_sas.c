@@ -10,6 +10,7 @@
 #include "../base/sharedkey.h"
 #include "httpdate.h"
 #include "isotime.h"
+#include "relay.h"
 #include "sas.h"
 
 static struct svc_answer *bad_signature(const struct rq *rq, const struct azb_buf *string)
@@ -79,38 +80,58 @@ static bool merge(const char **value, const char *policy, char text[64])
 	return true;
 }
 
+static struct svc_answer *merge_policy(const struct rq *rq, const struct store_acl *acl,
+				       const char *id, struct terms *terms)
+{
+	struct store_policy policy;
+	bool found = false;
+	size_t at = 0;
+
+	while (!found && store_acl_next(acl, &at, &policy))
+		found = !strcmp(policy.id, id);
+	if (!found)
+		return auth_refuse(rq, "Signed identifier is not one of the container's stored "
+				       "access policies.");
+	if (!merge(&terms->start, policy.start, terms->text[0]) ||
+	    !merge(&terms->expiry, policy.expiry, terms->text[1]) ||
+	    !merge(&terms->permissions, policy.permissions, terms->text[2]))
+		return auth_refuse(rq, "Access policy fields can be associated with signature or "
+				       "SAS identifier but not both.");
+	return NULL;
+}
+
+/* The policies are where the container is. */
+static struct svc_answer *read_relayed_policy(const struct rq *rq, const char *id,
+					      struct terms *terms)
+{
+	struct azb_buf bytes = { 0 };
+	struct svc_answer *answer = relay_policies(rq, &bytes);
+	struct store_acl acl = { bytes.data, bytes.length };
+
+	if (!answer)
+		answer = merge_policy(rq, &acl, id, terms);
+	azb_buf_free(&bytes);
+	return answer;
+}
+
 static struct svc_answer *read_policy(const struct rq *rq, const char *id, struct terms *terms)
 {
 	struct store_ref ref = rq_ref(rq);
 	struct store_container_info info;
-	struct store_policy policy;
+	struct svc_answer *answer;
 	enum store_error error;
-	bool found = false, good = true;
-	size_t at = 0;
 
-	/* where the policies are somewhere else, we can't look */
 	if (rq->svc->store->ops->rest)
-		return rq_unsupported(rq, "si");
+		return read_relayed_policy(rq, id, terms);
 	ref.blob = NULL;
 	error = store_container_stat(rq->svc->store, &ref, &info);
 	if (error == STORE_CONTAINER_NOT_FOUND || error == STORE_CONTAINER_BEING_DELETED)
 		return auth_refuse(rq, "The container of the stored access policy is not there.");
 	if (error != STORE_OK)
 		return rq_fail_store(rq, error);
-	while (!found && store_acl_next(&info.acl, &at, &policy))
-		found = !strcmp(policy.id, id);
-	if (found)
-		good = merge(&terms->start, policy.start, terms->text[0]) &&
-		       merge(&terms->expiry, policy.expiry, terms->text[1]) &&
-		       merge(&terms->permissions, policy.permissions, terms->text[2]);
+	answer = merge_policy(rq, &info.acl, id, terms);
 	store_container_info_clear(&info);
-	if (!found)
-		return auth_refuse(rq, "Signed identifier is not one of the container's stored "
-				       "access policies.");
-	if (!good)
-		return auth_refuse(rq, "Access policy fields can be associated with signature or "
-				       "SAS identifier but not both.");
-	return NULL;
+	return answer;
 }
 
 /* -------------------------------------------------------------- restrictions */

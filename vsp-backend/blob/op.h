@@ -6,7 +6,14 @@
 #ifndef AZBLOB_BLOB_OP_H
 #define AZBLOB_BLOB_OP_H
 
+#include "error.h"
 #include "request.h"
+
+/*
+ * op_acl.c: reads a SignedIdentifiers document into the bytes of a struct store_acl.  @wrong
+ * receives the name of what is not right.
+ */
+enum err acl_parse(const void *xml, size_t length, struct azb_buf *acl, const char **wrong);
 
 typedef struct svc_answer *op_run(struct rq *rq, struct svc_upload **upload);
 

@@ -105,7 +105,7 @@ static enum err add_policy(struct azb_buf *acl, const struct xml_node *node, con
 	return acl->failed ? ERR_SERVER_BUSY : ERR_NONE;
 }
 
-static enum err read_policies(const struct svc_upload *u, struct azb_buf *acl, const char **wrong)
+enum err acl_parse(const void *xml, size_t length, struct azb_buf *acl, const char **wrong)
 {
 	struct xml_node *root;
 	enum err err = ERR_NONE;
@@ -113,9 +113,9 @@ static enum err read_policies(const struct svc_upload *u, struct azb_buf *acl, c
 
 	*wrong = "SignedIdentifiers";
 	/* no body at all means no policies */
-	if (!u->length)
+	if (!length)
 		return ERR_NONE;
-	switch (xmltree_parse(u->memory, u->length, &root)) {
+	switch (xmltree_parse(xml, length, &root)) {
 	case XMLTREE_NO_MEMORY:
 		return ERR_SERVER_BUSY;
 	case XMLTREE_BAD:
@@ -153,7 +153,7 @@ static struct svc_answer *set_acl(struct svc_upload *u, const struct svc_caller 
 	enum store_error error;
 	enum err err;
 
-	err = read_policies(u, &acl, &details[0].value);
+	err = acl_parse(u->memory, u->length, &acl, &details[0].value);
 	if (err) {
 		azb_buf_free(&acl);
 		return err_answer(&u->to, err, details);

@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "../store/rest.h"
 #include "auth.h"
+#include "op.h"
 #include "permit.h"
 
 static const struct rest_ops *rest_of(const struct svc *svc)
@@ -79,6 +81,34 @@ static bool changes(const struct head *head)
 	       !head_str_is(&head->method, "OPTIONS");
 }
 
+static bool is_batch(const struct rq *rq)
+{
+	const char *comp = target_param(&rq->target, "comp");
+
+	return head_str_is(&rq->head->method, "POST") && comp && !strcasecmp(comp, "batch") &&
+	       !rq->target.blob;
+}
+
+struct svc_answer *relay_policies(const struct rq *rq, struct azb_buf *acl)
+{
+	struct rest_error error = { .status = 0 };
+	struct svc_answer *answer = NULL;
+	struct azb_buf xml = { 0 };
+	const char *wrong;
+	enum err err;
+
+	/* it becomes part of a path */
+	if (!rq->target.container || !target_container_name_good(rq->target.container))
+		return rq_fail(rq, ERR_INVALID_RESOURCE_NAME);
+	if (!rest_of(rq->svc)->acl(rq->svc->store, rq->target.container, &xml, &error))
+		return fail(&rq->to, &error);
+	err = acl_parse(xml.data, xml.length, acl, &wrong);
+	if (err)
+		answer = rq_fail(rq, err == ERR_SERVER_BUSY ? err : ERR_INTERNAL);
+	azb_buf_free(&xml);
+	return answer;
+}
+
 struct svc_answer *relay_start(struct rq *rq, struct svc_upload **upload)
 {
 	struct rest_request request = { .head = rq->head,
@@ -96,6 +126,9 @@ struct svc_answer *relay_start(struct rq *rq, struct svc_upload **upload)
 		return rq_fail(rq, ERR_AUTHENTICATION_FAILED);
 	case REST_AUTH_NONE:
 		break;
+	case REST_AUTH_TRUST:
+		request.checked = true;
+		break;
 	case REST_AUTH_CHECK:
 		/* who says nothing gets what anybody gets: it goes on without credentials */
 		if (!has_credentials(rq))
@@ -109,6 +142,9 @@ struct svc_answer *relay_start(struct rq *rq, struct svc_upload **upload)
 		request.create_only = rq->auth.create_only;
 		break;
 	}
+	/* each of its requests has credentials of its own, which can't stay under another name */
+	if (request.checked && is_batch(rq))
+		return op_batch(rq, upload);
 	got = rest_of(rq->svc)->request(rq->svc->store, &request, &rest, &error);
 	if (rest) {
 		*upload = wrap(rq, rest);

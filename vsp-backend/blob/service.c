@@ -626,7 +626,7 @@ struct svc_answer *service_sub(struct svc *svc, const struct head *head,
 	    !batchable(&rq))
 		answer = rq_fail(&rq, ERR_INVALID_INPUT);
 	else
-		answer = run(&rq, &upload);
+		answer = svc->store->ops->rest ? relay_start(&rq, &upload) : run(&rq, &upload);
 	finish_start(&rq, &answer, &upload);
 	return answer;
 }

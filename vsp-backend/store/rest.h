@@ -30,6 +30,7 @@ struct target;
 enum rest_auth {
 	REST_AUTH_NO_ACCOUNT, /* the store does not stand for that account */
 	REST_AUTH_CHECK,      /* they must be right, or be none at all */
+	REST_AUTH_TRUST,      /* none: the store vouches for the caller with its own */
 	REST_AUTH_NONE,       /* none: they go on as they are, or the link is trusted */
 };
 
@@ -37,7 +38,8 @@ enum rest_auth {
  * struct rest_request - what is asked for
  * @head: as the client sent it.
  * @target: what its target names.
- * @checked: the service has found the caller's credentials right: the store may use its own.
+ * @checked: the service has found the caller's credentials right, or was told to trust it: the
+ *store may use its own.
  * @create_only: the caller's credentials allow to create a blob, but not to replace one.
  * @link: came over the VSP link.
  * @resent: may have run before, and its answer is not known.
@@ -115,6 +117,8 @@ struct rest_upload {
  * @auth: what is to be done about the credentials of a request.  Never blocks.
  * @request: does it.  Returns the answer; or NULL with *@upload set: a body is wanted; or NULL
  *	with @error set.
+ * @acl: the container's stored access policies, as the XML of Get Container ACL in @xml, in the
+ *	store's own name.  False: @error is set.
  * @keep: the answer of a request that had an effect, as bytes, for effect_lookup(); in memory
  *	only, because what another server did can't be made one with what is written here.
  */
@@ -122,6 +126,8 @@ struct rest_ops {
 	enum rest_auth (*auth)(struct store *store, const struct rest_request *request);
 	struct rest_answer *(*request)(struct store *store, const struct rest_request *request,
 				       struct rest_upload **upload, struct rest_error *error);
+	bool (*acl)(struct store *store, const char *container, struct azb_buf *xml,
+		    struct rest_error *error);
 	void (*keep)(struct store *store, const uint8_t session[16], uint64_t request,
 		     const void *bytes, size_t length);
 };

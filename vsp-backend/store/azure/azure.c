@@ -21,7 +21,10 @@ static enum rest_auth azure_auth(struct store *store, const struct rest_request 
 
 	if (strcmp(request->target->account, c->account) != 0)
 		return REST_AUTH_NO_ACCOUNT;
-	if (c->credential == AZ_PASS || (request->link && c->trust_link))
+	if (request->link && c->trust_link)
+		return REST_AUTH_TRUST;
+	/* a user delegation key is the account's own secret: only it can check what is signed so */
+	if (c->credential == AZ_PASS || target_param(request->target, "skoid"))
 		return REST_AUTH_NONE;
 	return REST_AUTH_CHECK;
 }
@@ -43,6 +46,27 @@ static struct rest_answer *azure_request(struct store *store, const struct rest_
 		return NULL;
 	}
 	return az_send(plan, NULL, error);
+}
+
+static bool azure_acl(struct store *store, const char *container, struct azb_buf *xml,
+		      struct rest_error *error)
+{
+	struct az_plan *plan = az_plan_acl(az_of(store), container, error);
+	struct rest_answer *answer = plan ? az_send(plan, NULL, error) : NULL;
+	bool fine = answer && answer->status == 200 && !answer->read;
+
+	if (answer && !fine)
+		az_error(error, 403, "AuthenticationFailed",
+			 "The container's stored access policies can't be read: the storage "
+			 "account answered %u.",
+			 answer->status);
+	if (fine) {
+		*xml = answer->body;
+		answer->body = (struct azb_buf){ 0 };
+	}
+	if (answer)
+		answer->close(answer);
+	return fine;
 }
 
 static void azure_keep(struct store *store, const uint8_t session[16], uint64_t request,
@@ -81,6 +105,7 @@ static void azure_close(struct store *store)
 static const struct rest_ops rest_ops = {
 	.auth = azure_auth,
 	.request = azure_request,
+	.acl = azure_acl,
 	.keep = azure_keep,
 };
 

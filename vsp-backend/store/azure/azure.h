@@ -137,6 +137,8 @@ struct az_plan {
 /* NULL: @error is set. */
 struct az_plan *az_plan_make(struct az *az, const struct rest_request *request,
 			     struct rest_error *error);
+/* Get Container ACL in the relay's name; the same. */
+struct az_plan *az_plan_acl(struct az *az, const char *container, struct rest_error *error);
 void az_plan_free(struct az_plan *plan);
 
 /**

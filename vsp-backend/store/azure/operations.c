@@ -199,6 +199,14 @@ const struct az_operation *az_operation_find(const struct head *head, const stru
 		       : &unknown;
 }
 
+const struct az_operation *az_operation_named(const char *name)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (!strcmp(rows[i].name, name))
+			return &rows[i];
+	return NULL;
+}
+
 /* One strong or weak ETag, not "*" and not a list. */
 static bool one_etag(const struct head_str *value)
 {

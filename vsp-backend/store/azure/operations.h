@@ -60,6 +60,9 @@ struct az_operation {
 /* Never NULL: what is not known is a row that is never repeated. */
 const struct az_operation *az_operation_find(const struct head *head, const struct target *target);
 
+/* A row by its name; NULL for none. */
+const struct az_operation *az_operation_named(const char *name);
+
 /* May this request be sent again after it may have been done? */
 bool az_operation_repeats(const struct az_operation *operation, const struct head *head);
 

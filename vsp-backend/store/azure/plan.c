@@ -189,8 +189,7 @@ static bool choose_identity(struct az_plan *plan, const struct rest_request *req
 	const struct az_config *c = &plan->az->config;
 	bool shared = starts_with(authorization, "SharedKey");
 
-	plan->own =
-		c->credential != AZ_PASS && (request->checked || (request->link && c->trust_link));
+	plan->own = c->credential != AZ_PASS && request->checked;
 	plan->fixed = !plan->own && shared;
 	if (plan->fixed && request->target->path_style != (*c->prefix != 0)) {
 		az_error(error, 400, "InvalidUri",
@@ -269,12 +268,6 @@ struct az_plan *az_plan_make(struct az *az, const struct rest_request *request,
 	plan->ranged = !plan->fixed && !strcmp(plan->operation->name, "Get Blob");
 	plan->is_list = !plan->fixed && target_param(request->target, "comp") &&
 			!strcmp(target_param(request->target, "comp"), "list");
-	if (plan->own && !strcmp(target_param(request->target, "comp") ?: "", "batch")) {
-		az_error(error, 501, "NotImplemented",
-			 "A batch has a signature for each of its parts: it is relayed only with "
-			 "its callers' own.");
-		goto fail;
-	}
 	if (!fill(plan, request)) {
 		az_error(error, 503, "ServerBusy", "The relay is out of memory.");
 		goto fail;
@@ -285,6 +278,30 @@ struct az_plan *az_plan_make(struct az *az, const struct rest_request *request,
 	return plan;
 fail:
 	az_plan_free(plan);
+	return NULL;
+}
+
+struct az_plan *az_plan_acl(struct az *az, const char *container, struct rest_error *error)
+{
+	struct az_plan *plan = calloc(1, sizeof(*plan));
+
+	if (plan) {
+		plan->az = az;
+		plan->operation = az_operation_named("Get Container ACL");
+		plan->own = plan->repeats = true;
+		plan->body_length = -1;
+		snprintf(plan->method, sizeof(plan->method), "GET");
+		plan->field = calloc(1, sizeof(*plan->field));
+		plan->query = strdup("restype=container&comp=acl");
+		/* a container's name has no character that would be written in another way */
+		if (asprintf(&plan->resource, "/%s", container) < 0)
+			plan->resource = NULL;
+		if (plan->field && plan->query && plan->resource &&
+		    add_field(plan, "x-ms-version", DEFAULT_VERSION))
+			return plan;
+	}
+	az_plan_free(plan);
+	az_error(error, 503, "ServerBusy", "The relay is out of memory.");
 	return NULL;
 }
 
