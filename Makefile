@@ -11,7 +11,7 @@ export KERNEL
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build build-asan emulator emulator-lint emulator-test driver driver-kernels driver-lint demo vm check \
-	unit relay-test e2e kunit lint bench conformance \
+	unit relay-test e2e kunit lint bench conformance fault \
 	fresh-check install clean
 
 help:
@@ -53,6 +53,11 @@ emulator-lint: emulator ## QEMU's checkpatch over our files and patches
 
 emulator-test: emulator ## bare guests against Hyper-V and the device, the device's fence included
 	$(Q)/usr/bin/python3 -m pytest tests/emulator
+
+fault: build emulator ## a host and a backend that go wrong, long, in the debug kernel and a stock one
+	$(Q)scripts/debug-kernel >/dev/null
+	$(Q)/usr/bin/python3 -m pytest tests/fault --long --guest-kernel debug
+	$(Q)/usr/bin/python3 -m pytest tests/fault --long
 
 driver-lint: ## checkpatch --strict, sparse and W=1 over the driver
 	$(Q)dir=$$(scripts/kernel get $(KERNEL)) && . "$$dir/env" && driver/lint "$$KDIR"
