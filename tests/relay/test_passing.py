@@ -12,7 +12,7 @@ import urllib.parse
 import pytest
 
 from blobclient import ACCOUNT, KEY, Client, authorization, http_date
-from fake import Fake, answer, lost
+from fake import Fake, answer, early, lost
 from servers import key_file
 
 STRANGE_KEY = "QUJDREVGR0hJSktMTU5PUA=="
@@ -431,6 +431,21 @@ def test_a_refused_token_is_replaced(fake, start, imds):
     assert client.put("/c/b?comp=appendblock", b"x").status == 200
     assert [r.headers["authorization"] for r in fake.take()] == ["Bearer token2", "Bearer token3"]
     client.close()
+
+
+def test_a_token_that_is_refused_in_the_middle_of_a_body(fake, start, imds):
+    client = identity(start, fake, imds, hold_max=0)
+    fake.script = [early(401)]
+    got = client.put_blob("/c/b", bytes(6 << 20))
+    assert (got.status, got.code) == (503, "ServerBusy")
+    client.connection.close()  # the rest of the body was in the way
+    fake.script = [answer(401)]
+    got = client.put_blob("/c/b", bytes(100000))
+    assert (got.status, got.code) == (503, "ServerBusy")
+    assert client.put_blob("/c/b", bytes(100000)).status == 200
+    client.close()
+    assert [r.headers["authorization"] for r in fake.take()] == [
+        "Bearer token1", "Bearer token2", "Bearer token3"]
 
 
 def test_no_token_is_an_error_that_says_why(fake, start, imds):

@@ -342,6 +342,40 @@ def test_a_streamed_body_whose_answer_is_lost(fake, start):
     client.close()
 
 
+def test_a_streamed_body_waits_for_its_server(fake, start, certificates):
+    """As long as nothing was sent the first bytes are still there."""
+    gone = Fake(certificates)
+    relay = start(url(gone), retries=100, retry_delay=100, retry_max_delay=100, hold_max=0)
+    gone.stop()
+    client = Client(relay.port, timeout=60)
+    body, got = os.urandom(3 << 20), []
+    thread = threading.Thread(target=lambda: got.append(client.put_blob("/c/b", body)))
+    thread.start()
+    back = Fake(certificates, gone.port)
+    thread.join(60)
+    client.close()
+    assert got[0].status == 200
+    assert [request.body for request in back.take()] == [body]
+    back.stop()
+
+
+def test_an_early_refusal_of_a_streamed_body_is_the_answer(fake, start):
+    relay = start(url(fake), hold_max=0)
+    client = Client(relay.port, timeout=60)
+    fake.script = [early(404, {"x-ms-error-code": "ContainerNotFound"}, b"<Error/>")]
+    got = client.put_blob("/c/b", bytes(6 << 20))
+    client.close()
+    assert (got.status, got.code, got.body) == (404, "ContainerNotFound", b"<Error/>")
+    assert len(fake.take()) == 1
+
+
+def test_a_write_whose_answer_broke_off_is_unknown(fake, through):
+    fake.script = [truncated(201, {}, b"x" * 100, 10)]
+    got = through.put("/c/b?comp=snapshot")
+    assert (got.status, got.code) == (424, "OutcomeUnknown")
+    assert len(fake.take()) == 1
+
+
 def test_a_client_that_gives_up_leaves_half_a_request(fake, start):
     relay = start(url(fake), hold_max=0)
     client = Client(relay.port)

@@ -197,6 +197,8 @@ bool az_attempts_pause(const struct az_plan *plan, struct az_attempts *attempts,
 
 /* The request may have been done, and nobody knows. */
 void az_unknown(struct rest_error *error);
+/* An answer's head came, and not all of its body. */
+void az_broken_off(const struct az_plan *plan, struct rest_error *error);
 
 /*
  * A whole request without a body, or with one in memory: plan->body_length bytes at @body.  NULL:

@@ -291,11 +291,11 @@ struct az_plan *az_plan_acl(struct az *az, const char *container, struct rest_er
 		plan->own = plan->repeats = true;
 		plan->body_length = -1;
 		snprintf(plan->method, sizeof(plan->method), "GET");
-		plan->field = calloc(1, sizeof(*plan->field));
 		plan->query = strdup("restype=container&comp=acl");
 		/* a container's name has no character that would be written in another way */
 		if (asprintf(&plan->resource, "/%s", container) < 0)
 			plan->resource = NULL;
+		plan->field = calloc(1, sizeof(*plan->field));
 		if (plan->field && plan->query && plan->resource &&
 		    add_field(plan, "x-ms-version", DEFAULT_VERSION))
 			return plan;
@@ -309,7 +309,7 @@ void az_plan_free(struct az_plan *plan)
 {
 	if (!plan)
 		return;
-	for (size_t i = 0; i < plan->field_count; i++) {
+	for (size_t i = 0; plan->field && i < plan->field_count; i++) {
 		free(plan->field[i].name);
 		free(plan->field[i].value);
 	}

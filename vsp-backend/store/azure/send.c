@@ -101,6 +101,15 @@ void az_unknown(struct rest_error *error)
 		 "It may have happened: look before you repeat it.");
 }
 
+void az_broken_off(const struct az_plan *plan, struct rest_error *error)
+{
+	if (plan->operation->repeat != AZ_SAFE)
+		az_unknown(error);
+	else
+		az_error(error, 502, "UpstreamLost",
+			 "The answer of the storage account broke off.");
+}
+
 /* Not done this time; may it have been done before? */
 static enum az_verdict give_up(const struct az_plan *plan, const struct az_attempts *attempts,
 			       struct rest_error *error)
@@ -238,8 +247,7 @@ struct rest_answer *az_send(struct az_plan *plan, const void *body, struct rest_
 		error->status = 0;
 		answer = az_answer_make(plan, call, error);
 		if (!answer && !error->status) {
-			az_error(error, 502, "UpstreamLost",
-				 "The answer of the storage account broke off.");
+			az_broken_off(plan, error);
 			if (plan->operation->repeat == AZ_SAFE &&
 			    az_attempts_pause(plan, &attempts, -1))
 				continue;

@@ -33,7 +33,7 @@ struct part {
  * @link: parts may come in any order, and again.
  * @memory: the whole body, or NULL: then it is streamed.
  * @lock: protects all below but the exchange while @busy.
- * @call: NULL before the first bytes go.
+ * @call: NULL before the first bytes go.  @token: what it is authorised with, or NULL.
  * @position: what is sent next.
  * @busy: somebody is sending.
  * @last, @has_last: the byte that waits.
@@ -50,6 +50,7 @@ struct upload {
 	struct part *part;
 	size_t part_count, part_room;
 	struct up_call *call;
+	char *token;
 	uint64_t position;
 	bool busy, has_last, failed;
 	uint8_t last;
@@ -186,6 +187,13 @@ static void note_failure(struct upload *u)
 
 	u->failed = true;
 	u->call = NULL;
+	if (up_progress(call) == UP_ANSWERED && up_status(call) == 401 && u->token) {
+		az_token_refused(u->az->token, u->token);
+		az_error(&u->error, 503, "ServerBusy",
+			 "The storage account refused the relay's token; nothing was done.");
+		up_end(call);
+		return;
+	}
 	if (up_progress(call) == UP_ANSWERED) {
 		u->error.status = 0;
 		u->answer = az_answer_make(u->plan, call, &u->error);
@@ -207,34 +215,39 @@ static void note_failure(struct upload *u)
 	up_end(call);
 }
 
-/*
- * Begins the exchange, again where nothing at all could be sent; not under the lock, as @busy is
- * set.
- */
+/* Begins the exchange.  False: u->error says why not. */
 static bool begin(struct upload *u)
 {
+	free(u->token);
+	if (az_plan_start(u->plan, NULL, &u->call, &u->token, &u->error))
+		return false;
+	u->error.status = 0;
+	return true;
+}
+
+/* Bytes of the body, the first ones as often as not one of them could be sent. */
+static int send_bytes(struct upload *u, const struct iovec *iov, int count, uint64_t *crc)
+{
 	struct az_attempts attempts;
+	uint64_t sum = 0;
+	int error;
 
 	az_attempts_begin(&attempts);
 	for (;;) {
-		struct iovec nothing = { NULL, 0 };
-		char *token;
-		int start = az_plan_start(u->plan, NULL, &u->call, &token, &u->error);
-
-		free(token);
-		if (!start)
-			start = up_send(u->call, &nothing, 0, NULL);
-		if (!start)
-			return true;
+		if (!u->call && !begin(u))
+			return -EIO;
+		sum = crc ? *crc : 0;
+		error = up_send(u->call, iov, count, &sum);
 		attempts.count++;
-		if (!u->call)
-			return false;
-		if (up_progress(u->call) != UP_NOT_SENT ||
+		if (!error || u->position || up_progress(u->call) != UP_NOT_SENT ||
 		    !az_attempts_pause(u->plan, &attempts, -1))
-			return true; /* sending will find it out */
+			break;
 		up_end(u->call);
 		u->call = NULL;
 	}
+	if (crc)
+		*crc = sum;
+	return error;
 }
 
 /* Takes the right to send.  The lock is held. */
@@ -262,8 +275,6 @@ static int push(struct upload *u, const struct iovec *iov, int count, uint64_t l
 	struct iovec *copy = NULL;
 	int error = 0;
 
-	if (!u->call && !begin(u))
-		return -EIO;
 	if (ends) {
 		struct iovec *tail;
 
@@ -276,7 +287,7 @@ static int push(struct upload *u, const struct iovec *iov, int count, uint64_t l
 		iov = copy;
 	}
 	if (length > (ends ? 1 : 0))
-		error = up_send(u->call, iov, count, crc);
+		error = send_bytes(u, iov, count, crc);
 	if (!error && ends) {
 		u->last = ((const uint8_t *)copy[count - 1].iov_base)[copy[count - 1].iov_len];
 		u->has_last = true;
@@ -327,7 +338,7 @@ static int fail_stream(struct upload *u, int error)
 {
 	if (u->call && !u->failed)
 		note_failure(u);
-	if (!u->failed)
+	if (!u->failed && !u->error.status)
 		az_error(&u->error, 503, "ServerBusy",
 			 "The relay could not pass the body on, and nothing has happened: %s",
 			 strerror(-error));
@@ -504,6 +515,7 @@ static void upload_free(struct upload *u)
 	if (u->answer)
 		u->answer->close(u->answer);
 	az_plan_free(u->plan);
+	free(u->token);
 	if (u->spool >= 0)
 		close(u->spool);
 	pthread_mutex_destroy(&u->lock);
@@ -544,10 +556,14 @@ static struct rest_answer *finish_stream(struct upload *u, struct rest_error *er
 	enum az_verdict verdict;
 
 	az_attempts_begin(&attempts);
+	if (!u->call && !begin(u)) {
+		*error = u->error;
+		return NULL;
+	}
 	if (!up_send(u->call, &iov, 1, NULL) || up_progress(u->call) == UP_ANSWERED)
 		(void)up_wait_head(u->call);
 	/* the body is gone: there is no second attempt */
-	verdict = az_judge(u->plan, &attempts, u->call, 0, false, NULL, error);
+	verdict = az_judge(u->plan, &attempts, u->call, 0, false, u->token, error);
 	if (verdict != AZ_TAKE)
 		return NULL;
 	error->status = 0;
@@ -556,8 +572,7 @@ static struct rest_answer *finish_stream(struct upload *u, struct rest_error *er
 	if (answer && answer->read)
 		u->plan = NULL;
 	if (!answer && !error->status)
-		az_error(error, 502, "UpstreamLost",
-			 "The answer of the storage account broke off.");
+		az_broken_off(u->plan, error);
 	return answer;
 }
 
