@@ -13,6 +13,7 @@
 
 #include "../base/base64.h"
 #include "blobid.h"
+#include "xsm.h"
 #include "httpdate.h"
 
 /* Pieces that svc_answer_read() looks up at a time. */
@@ -177,6 +178,24 @@ void answer_set_read(struct answer *a, struct store_read *read, uint64_t offset,
 	answer_add_u64(a, "Content-Length", length);
 }
 
+void answer_set_framed(struct answer *a, struct store_read *read, uint64_t offset, uint64_t length)
+{
+	if (!a) {
+		store_read_close(read);
+		return;
+	}
+	a->read = read;
+	a->frame = frame_new(read, offset, length);
+	if (!a->frame) {
+		a->headers.failed = true;
+		return;
+	}
+	a->pub.content_length = a->pub.body_length = frame_length(a->frame);
+	answer_add_u64(a, "Content-Length", a->pub.content_length);
+	answer_add_u64(a, "x-ms-structured-content-length", length);
+	answer_add(a, "x-ms-structured-body", XSM_VALUE);
+}
+
 struct svc_answer *answer_done(struct answer *a, const struct answer_to *to)
 {
 	if (!a || a->headers.failed || a->body.failed) {
@@ -238,6 +257,7 @@ void svc_answer_put(struct svc_answer *answer)
 		return;
 	if (a->rest)
 		a->rest->close(a->rest);
+	frame_free(a->frame);
 	if (a->read)
 		store_read_close(a->read);
 	azb_buf_free(&a->headers);
@@ -404,6 +424,8 @@ ssize_t svc_answer_pieces(const struct svc_answer *answer, uint64_t offset,
 						.length = left };
 		return 1;
 	}
+	if (a->frame)
+		return frame_piece(a->frame, offset, pieces);
 	if (max > READ_PIECES)
 		max = READ_PIECES;
 	error = store_read_map(a->read, a->offset + offset, left, found, max, &n);
@@ -503,6 +525,17 @@ static ssize_t read_copied(const struct answer *a, uint64_t offset, struct curso
 
 		if (!window(to, &iov, left))
 			break;
+		if (a->frame) {
+			ssize_t got = frame_read(a->frame, offset + (uint64_t)total, iov.iov_base,
+						 iov.iov_len);
+
+			if (got < 0)
+				return got;
+			advance(to, (size_t)got);
+			total += got;
+			left -= (uint64_t)got;
+			continue;
+		}
 		error = store_read_at(a->read, a->offset + offset + (uint64_t)total, iov.iov_base,
 				      iov.iov_len);
 		if (error != STORE_OK)

@@ -10,6 +10,7 @@
 #include "../base/buf.h"
 #include "../store/rest.h"
 #include "../store/store.h"
+#include "frame.h"
 #include "service.h"
 
 /* Azure: a client's request id has at most 1,024 characters; a longer one is not echoed. */
@@ -38,6 +39,7 @@ void answer_to_init(struct answer_to *to, const struct head *head);
  * @body: in memory; empty when @read is there.
  * @read, @offset: a range of a lease, pub.body_length bytes from @offset.
  * @rest: a body that another server sends while it is read; @body and @read are not there then.
+ * @frame: around what is read, for a structured message.
  * @failed: memory was short.
  */
 struct answer {
@@ -47,6 +49,7 @@ struct answer {
 	struct azb_buf body;
 	struct store_read *read;
 	uint64_t offset;
+	struct frame *frame;
 	struct rest_answer *rest;
 	bool failed;
 };
@@ -80,6 +83,9 @@ void answer_set_read(struct answer *a, struct store_read *read, uint64_t offset,
 
 /* One that was made elsewhere: status, headers, body and all.  Takes @rest over. */
 struct svc_answer *answer_of_rest(struct rest_answer *rest, const struct answer_to *to);
+
+/* The same as a structured message (xsm.h), with the headers that say so. */
+void answer_set_framed(struct answer *a, struct store_read *read, uint64_t offset, uint64_t length);
 
 /* Ready to be sent: @a, or in its place an answer that memory is short.  Never NULL. */
 struct svc_answer *answer_done(struct answer *a, const struct answer_to *to);

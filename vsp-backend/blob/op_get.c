@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Get Blob, Get Blob Properties, Get Blob Metadata. */
 #include "op.h"
+#include "xsm.h"
 
 #include <inttypes.h>
 #include <openssl/evp.h>
@@ -158,11 +159,13 @@ struct svc_answer *op_blob_properties(struct rq *rq, struct svc_upload **upload)
 /**
  * struct wanted - what a Get Blob asks for
  * @md5, @crc64: of the range, computed from what is stored.
+ * @framed: as a structured message.
  */
 struct wanted {
 	struct range range;
 	bool md5;
 	bool crc64;
+	bool framed;
 	uint64_t offset;
 	uint64_t length;
 	uint8_t md5_value[16];
@@ -181,6 +184,7 @@ static struct svc_answer *flag(const struct rq *rq, const char *name, bool *on)
 
 static struct svc_answer *wanted_parse(const struct rq *rq, struct wanted *w)
 {
+	const struct head_str *structured = head_get(rq->head, "x-ms-structured-body");
 	struct svc_answer *answer;
 
 	memset(w, 0, sizeof(*w));
@@ -191,6 +195,14 @@ static struct svc_answer *wanted_parse(const struct rq *rq, struct wanted *w)
 		answer = flag(rq, "x-ms-range-get-content-crc64", &w->crc64);
 	if (answer)
 		return answer;
+	if (structured) {
+		if (!xsm_value_good(structured->at, structured->length))
+			return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-structured-body");
+		/* it brings checksums of its own, of other pieces */
+		if (w->md5 || w->crc64)
+			return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-structured-body");
+		w->framed = true;
+	}
 	if (w->md5 && w->crc64)
 		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-range-get-content-crc64");
 	if ((w->md5 || w->crc64) && !w->range.given)
@@ -263,7 +275,10 @@ static struct svc_answer *body(const struct rq *rq, struct store_read *read, con
 		answer_add_md5(a, "Content-MD5", info->headers.md5);
 	}
 	add_info(a, info);
-	answer_set_read(a, read, w->offset, w->length);
+	if (w->framed)
+		answer_set_framed(a, read, w->offset, w->length);
+	else
+		answer_set_read(a, read, w->offset, w->length);
 	return answer_done(a, &rq->to);
 }
 

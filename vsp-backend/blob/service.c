@@ -50,6 +50,8 @@ enum {
 	H_SEQUENCE = 1 << 20,
 	H_SUM = 1 << 21,
 	H_RESTORE = 1 << 22,
+	H_FRAMED = 1 << 26, /* a structured body, in an answer */
+	H_FRAMES = 1 << 27, /* and in a request: its length too */
 	/* not headers: the parameters snapshot and versionid */
 	P_SNAPSHOT = 1 << 24,
 	P_VERSION = 1 << 25,
@@ -115,7 +117,8 @@ static const struct header_rule header_rules[] = {
 	{ "x-ms-requires-sync", H_COPYING },
 	{ "x-ms-source-encryption-*", 0 },
 	{ "x-ms-source-*", H_SOURCE },
-	{ "x-ms-structured-*", 0 },
+	{ "x-ms-structured-body", H_FRAMED | H_FRAMES },
+	{ "x-ms-structured-content-length", H_FRAMES },
 	{ "x-ms-tags", H_TAGS },
 	{ "x-ms-upn", 0 },
 };
@@ -170,7 +173,8 @@ static const struct op ops[] = {
 	{ "GET", CONTAINER, "container", "list", op_list_blobs, 0, false },
 	{ "PUT", CONTAINER, "container", "lease", op_lease, H_LEASE | H_LEASING, true },
 	{ "HEAD", BLOB, NULL, NULL, op_blob_properties, H_GUARD | H_RANGE | H_SUM | P_PAST, false },
-	{ "GET", BLOB, NULL, NULL, op_get_blob, H_RANGE | H_SUM | H_GUARD | P_PAST, false },
+	{ "GET", BLOB, NULL, NULL, op_get_blob, H_RANGE | H_SUM | H_GUARD | P_PAST | H_FRAMED,
+	  false },
 	{ "GET", BLOB, NULL, "metadata", op_blob_properties, H_GUARD | P_PAST, false },
 	{ "GET", BLOB, NULL, "blocklist", op_get_block_list, H_GUARD | P_PAST, false },
 	{ "GET", BLOB, NULL, "tags", op_get_tags, H_GUARD | P_PAST, false },
@@ -185,8 +189,9 @@ static const struct op ops[] = {
 	{ "PUT", BLOB, NULL, "page", op_put_page_from_url, H_PAGE | H_RANGE | H_GUARD | H_SOURCE,
 	  true },
 	{ "PUT", BLOB, NULL, NULL, op_put_blob,
-	  H_META | H_CONTENT | H_TYPE | H_CRC64 | H_GUARD | H_TAGS | H_TIER | H_SIZE, true },
-	{ "PUT", BLOB, NULL, "block", op_put_block, H_CRC64 | H_LEASE, true },
+	  H_META | H_CONTENT | H_TYPE | H_CRC64 | H_GUARD | H_TAGS | H_TIER | H_SIZE | H_FRAMES,
+	  true },
+	{ "PUT", BLOB, NULL, "block", op_put_block, H_CRC64 | H_LEASE | H_FRAMES, true },
 	{ "PUT", BLOB, NULL, "blocklist", op_put_block_list,
 	  H_META | H_CONTENT | H_CRC64 | H_GUARD | H_TAGS | H_TIER, true },
 	{ "PUT", BLOB, NULL, "metadata", op_set_metadata, H_META | H_GUARD, true },
@@ -198,9 +203,11 @@ static const struct op ops[] = {
 	{ "DELETE", BLOB, NULL, NULL, op_delete_blob, H_GUARD | H_SNAPSHOTS | P_PAST, true },
 	{ "PUT", BLOB, NULL, "snapshot", op_snapshot_blob, H_META | H_GUARD, true },
 	{ "PUT", BLOB, NULL, "undelete", op_undelete_blob, 0, true },
-	{ "PUT", BLOB, NULL, "appendblock", op_append_block, H_APPEND | H_CRC64 | H_GUARD, true },
+	{ "PUT", BLOB, NULL, "appendblock", op_append_block,
+	  H_APPEND | H_CRC64 | H_GUARD | H_FRAMES, true },
 	{ "PUT", BLOB, NULL, "seal", op_append_seal, H_APPEND | H_GUARD, true },
-	{ "PUT", BLOB, NULL, "page", op_put_page, H_PAGE | H_RANGE | H_CRC64 | H_GUARD, true },
+	{ "PUT", BLOB, NULL, "page", op_put_page, H_PAGE | H_RANGE | H_CRC64 | H_GUARD | H_FRAMES,
+	  true },
 	{ "GET", BLOB, NULL, "pagelist", op_get_page_ranges, H_RANGE | H_GUARD | P_PAST, false },
 };
 

@@ -11,6 +11,9 @@
 #include "../base/base64.h"
 #include "../base/crc64.h"
 #include "blocklist.h"
+
+/* Bytes of a structured message that are taken apart at a time. */
+#define UNFRAME_STEP (128u * 1024u)
 #include "relay.h"
 
 uint64_t svc_upload_length(const struct svc_upload *upload)
@@ -120,6 +123,27 @@ static int write_memory(struct svc_upload *u, uint64_t offset, const struct iove
 	return rc;
 }
 
+/* Data out of a structured message, on its way to the store. */
+static int store_data(void *context, uint64_t offset, const uint8_t *bytes, size_t length,
+		      uint64_t *crc64)
+{
+	struct svc_upload *u = context;
+	struct iovec iov = { (void *)(uintptr_t)bytes, length };
+
+	return to_errno(
+		store_upload_write(u->store, offset, &iov, 1, STORE_WRITE_PRIVATE, NULL, crc64));
+}
+
+/* The next bytes of a structured message, which come in a row and from memory of our own. */
+static int write_framed(struct svc_upload *u, uint64_t offset, const struct iovec *iov, int count)
+{
+	int rc = offset == u->xsm.at ? 0 : -EINVAL;
+
+	for (int i = 0; i < count && !rc; i++)
+		rc = xsm_feed(&u->xsm, iov[i].iov_base, iov[i].iov_len, store_data, u);
+	return rc;
+}
+
 int svc_write(struct svc_upload *upload, uint64_t offset, const struct iovec *iov, int iov_count,
 	      unsigned int flags, const uint64_t *expect, uint64_t *crc64)
 {
@@ -127,9 +151,11 @@ int svc_write(struct svc_upload *upload, uint64_t offset, const struct iovec *io
 		return relay_write(upload, offset, iov, iov_count, flags, expect, crc64);
 	if (upload->memory)
 		return write_memory(upload, offset, iov, iov_count, expect, crc64);
-	return to_errno(store_upload_write(upload->store, offset, iov, iov_count,
-					   flags & SVC_WRITE_PRIVATE ? STORE_WRITE_PRIVATE : 0,
-					   expect, crc64));
+	if (upload->framed && !upload->raw)
+		return write_framed(upload, offset, iov, iov_count);
+	return to_errno(store_upload_write(
+		upload->raw ? upload->raw : upload->store, offset, iov, iov_count,
+		flags & SVC_WRITE_PRIVATE ? STORE_WRITE_PRIVATE : 0, expect, crc64));
 }
 
 struct svc_answer *svc_upload_fail(const struct svc_upload *upload, int error)
@@ -147,6 +173,10 @@ struct svc_answer *svc_upload_fail(const struct svc_upload *upload, int error)
 				       "Too many parts that are not in a row.", NULL);
 	case -EBADMSG:
 		return err_answer(&upload->to, ERR_CRC64_MISMATCH, NULL);
+	case -EPROTO:
+		return err_answer_text(&upload->to, 400, "InvalidInput",
+				       "The body is no structured message of the given lengths.",
+				       NULL);
 	case -ENOSPC:
 		return err_answer(&upload->to, ERR_INSUFFICIENT_STORAGE, NULL);
 	case -ENOMEM:
@@ -182,6 +212,8 @@ void svc_abort(struct svc_upload *upload)
 		return;
 	if (upload->rest)
 		relay_abort(upload);
+	if (upload->raw)
+		store_upload_abort(upload->raw);
 	if (upload->store)
 		store_upload_abort(upload->store);
 	free_upload(upload);
@@ -262,6 +294,8 @@ static struct svc_answer *created(const struct answer_to *to, const struct store
 	}
 	if (f->upload->kind == STORE_PAGES_WRITE)
 		answer_add_u64(a, "x-ms-blob-sequence-number", result->sequence);
+	if (f->upload->framed)
+		answer_add(a, "x-ms-structured-body", XSM_VALUE);
 	answer_add(a, "x-ms-request-server-encrypted", "false");
 	return answer_done(a, to);
 }
@@ -323,14 +357,61 @@ static struct svc_answer *commit(struct svc_upload *u, const struct svc_caller *
 	return answer;
 }
 
+/*
+ * The link's parts come in any order, so a structured message is taken apart when all of
+ * it is there.  -ENODATA: it is not.
+ */
+static int unframe(struct svc_upload *u)
+{
+	unsigned int flags = STORE_UPLOAD_STREAM | (u->want_md5 ? STORE_UPLOAD_MD5 : 0);
+	struct store_digest digest;
+	enum store_error error = store_upload_digest(u->raw, &digest);
+	uint8_t *step;
+	int rc = 0;
+
+	if (error == STORE_INCOMPLETE)
+		return -ENODATA;
+	if (error == STORE_OK)
+		error = store_upload_begin(u->svc->store, u->size, flags, &u->store);
+	if (error != STORE_OK) {
+		u->store = NULL;
+		return to_errno(error);
+	}
+	step = malloc(UNFRAME_STEP);
+	if (!step)
+		return -ENOMEM;
+	for (uint64_t at = 0; at < u->length && !rc; at += UNFRAME_STEP) {
+		size_t n = u->length - at < UNFRAME_STEP ? (size_t)(u->length - at) : UNFRAME_STEP;
+
+		rc = to_errno(store_upload_read(u->raw, at, step, n));
+		if (!rc)
+			rc = xsm_feed(&u->xsm, step, n, store_data, u);
+	}
+	free(step);
+	return rc || xsm_complete(&u->xsm) ? rc : -EPROTO;
+}
+
 int svc_finish(struct svc_upload *upload, const struct svc_caller *caller,
 	       struct svc_answer **answer)
 {
 	struct store_digest digest;
 	enum store_error error;
+	int rc = 0;
 
 	if (upload->rest)
 		return relay_finish(upload, caller, answer);
+	if (upload->raw) {
+		rc = unframe(upload);
+		if (rc == -ENODATA)
+			return rc;
+	} else if (upload->framed && !xsm_complete(&upload->xsm)) {
+		rc = -EPROTO;
+	}
+	if (rc) {
+		*answer = svc_upload_fail(upload, rc);
+		svc_abort(upload);
+		return 0;
+	}
 	error = digest_body(upload, &digest);
 	if (error == STORE_INCOMPLETE)
 		return -ENODATA;

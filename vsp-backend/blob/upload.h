@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "request.h"
+#include "xsm.h"
 
 /* Where a part of a body in memory is. */
 struct upload_part {
@@ -27,6 +28,9 @@ typedef struct svc_answer *upload_end(struct svc_upload *upload, const struct sv
  * @kind: PUT_BLOB, PUT_BLOCK or PUT_BLOCK_LIST.
  * @store: data of a blob or block; NULL for a block list, whose body is in @memory.
  * @place, @offset: of Append Block and Put Page.
+ * @length: of the body; @size: of the data in it, which is the same unless it is framed.
+ * @framed: the body is a structured message.  By HTTP it comes in a row and is taken apart by
+ *	@xsm as it comes; by the link its parts go to @raw as they are, until the end.
  * @end: of an operation whose body is in memory, other than Put Block List.
  * @lock: protects @part and @part_count (of @memory).
  * @rest: a body that is relayed (relay.c); everything below is unused then.
@@ -43,6 +47,7 @@ struct svc_upload {
 	enum store_change_kind kind;
 	upload_end *end;
 	uint64_t length;
+	uint64_t size;
 	bool link;
 	struct rest_upload *rest;
 	bool want_md5;
@@ -64,6 +69,9 @@ struct svc_upload {
 	struct store_place place;
 	uint64_t offset;
 	enum store_public public_access;
+	bool framed;
+	struct xsm xsm;
+	struct store_upload *raw;
 	struct store_upload *store;
 	uint8_t *memory;
 	pthread_mutex_t lock;

@@ -36,17 +36,49 @@ static uint64_t limit(const struct rq *rq, enum store_change_kind kind)
 	}
 }
 
-static struct svc_answer *check_length(const struct rq *rq, uint64_t max)
+static struct svc_answer *check_length(const struct rq *rq, uint64_t max, uint64_t size)
 {
 	char text[24];
 	struct err_detail details[2] = { { "MaxLimit", text }, { NULL, NULL } };
 
-	if (rq->head->chunked || rq->head->content_length < 0)
-		return rq_fail(rq, ERR_MISSING_CONTENT_LENGTH);
-	if ((uint64_t)rq->head->content_length <= max)
+	if (size <= max)
 		return NULL;
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)max);
 	return err_answer(&rq->to, ERR_REQUEST_BODY_TOO_LARGE, details);
+}
+
+/* The length of the data, and whether it is in a structured message. */
+static struct svc_answer *read_framing(const struct rq *rq, bool *framed, uint64_t *size)
+{
+	static const char length[] = "x-ms-structured-content-length";
+	const struct head_str *value = head_get(rq->head, "x-ms-structured-body");
+	struct svc_answer *answer;
+	bool given;
+
+	if (rq->head->chunked || rq->head->content_length < 0)
+		return rq_fail(rq, ERR_MISSING_CONTENT_LENGTH);
+	*framed = value;
+	*size = (uint64_t)rq->head->content_length;
+	if (!value)
+		return head_get(rq->head, length) ? rq_fail_header(rq, ERR_MISSING_REQUIRED_HEADER,
+								   "x-ms-structured-body")
+						  : NULL;
+	if (!xsm_value_good(value->at, value->length))
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-structured-body");
+	/* whose checksums would they be? */
+	if (head_get(rq->head, "Content-MD5"))
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "Content-MD5");
+	if (head_get(rq->head, "x-ms-content-crc64"))
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-content-crc64");
+	answer = place_number(rq, length, &given, size);
+	if (answer)
+		return answer;
+	if (!given)
+		return rq_fail_header(rq, ERR_MISSING_REQUIRED_HEADER, length);
+	if ((uint64_t)rq->head->content_length < *size ||
+	    (uint64_t)rq->head->content_length - *size > XSM_MAX_FRAMES)
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, length);
+	return NULL;
 }
 
 /* NULL with *@answer set when something is wrong. */
@@ -55,8 +87,12 @@ static struct svc_upload *begin(struct rq *rq, enum store_change_kind kind, uint
 {
 	const struct target *t = &rq->target;
 	struct svc_upload *u;
+	uint64_t size;
+	bool framed;
 
-	*answer = check_length(rq, max);
+	*answer = read_framing(rq, &framed, &size);
+	if (!*answer)
+		*answer = check_length(rq, max, size);
 	if (*answer)
 		return NULL;
 	u = calloc(1, sizeof(*u));
@@ -70,6 +106,9 @@ static struct svc_upload *begin(struct rq *rq, enum store_change_kind kind, uint
 	u->kind = kind;
 	u->link = rq->caller->link;
 	u->length = (uint64_t)rq->head->content_length;
+	u->size = size;
+	u->framed = framed;
+	xsm_begin(&u->xsm, u->length, size);
 	u->account = strdup(rq->target.account);
 	u->container = t->container ? strdup(t->container) : NULL;
 	u->blob = t->blob ? strdup(t->blob) : NULL;
@@ -137,11 +176,16 @@ static struct svc_answer *open_store(struct rq *rq, struct svc_upload *u, bool m
 	unsigned int flags = (md5 ? STORE_UPLOAD_MD5 : 0) | (u->link ? 0 : STORE_UPLOAD_STREAM);
 	enum store_error error;
 
-	error = store_upload_begin(rq->svc->store, u->length, flags, &u->store);
-	if (error == STORE_OK)
-		return NULL;
-	u->store = NULL;
-	return rq_fail_store(rq, error);
+	if (u->framed && u->link) {
+		error = store_upload_begin(rq->svc->store, u->length, 0, &u->raw);
+		if (error != STORE_OK)
+			u->raw = NULL;
+	} else {
+		error = store_upload_begin(rq->svc->store, u->size, flags, &u->store);
+		if (error != STORE_OK)
+			u->store = NULL;
+	}
+	return error == STORE_OK ? NULL : rq_fail_store(rq, error);
 }
 
 static struct svc_answer *take_memory(struct rq *rq, struct svc_upload *u)
@@ -242,7 +286,7 @@ struct svc_answer *op_put_block(struct rq *rq, struct svc_upload **upload)
 		return answer;
 	if (!blocklist_id(id, strlen(id), &u->block))
 		answer = rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "blockid");
-	else if (!u->length)
+	else if (!u->size)
 		answer = rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "Content-Length");
 	u->want_md5 = u->sums.has_md5 || !rq_since(rq, VERSION_CRC64);
 	u->want_crc64 = !u->want_md5;
@@ -278,7 +322,7 @@ static struct svc_answer *begin_place(struct rq *rq, struct svc_upload *u)
 
 	u->want_md5 = u->sums.has_md5 || !rq_since(rq, VERSION_CRC64);
 	u->want_crc64 = !u->want_md5;
-	if (!u->length)
+	if (!u->size)
 		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "Content-Length");
 	answer = conditions_parse(rq, &u->conditions);
 	if (!answer)
@@ -316,7 +360,7 @@ struct svc_answer *op_put_page(struct rq *rq, struct svc_upload **upload)
 	if (!u)
 		return answer;
 	answer = page_range(rq, &u->offset, &length);
-	if (!answer && length != u->length)
+	if (!answer && length != u->size)
 		answer = rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "Content-Length");
 	if (!answer)
 		answer = begin_place(rq, u);

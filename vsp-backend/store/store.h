@@ -815,6 +815,8 @@ struct store_ops {
 					 const struct iovec *iov, int iovcnt, unsigned int flags,
 					 const uint64_t *expect, uint64_t *crc64);
 	enum store_error (*upload_digest)(struct store_upload *upload, struct store_digest *digest);
+	enum store_error (*upload_read)(struct store_upload *upload, uint64_t offset, void *buffer,
+					size_t length);
 	void (*upload_abort)(struct store_upload *upload);
 
 	enum store_error (*effect_lookup)(struct store *store, const uint8_t session[16],
@@ -1020,6 +1022,18 @@ static inline enum store_error store_upload_digest(struct store_upload *upload,
 						   struct store_digest *digest)
 {
 	return upload->store->ops->upload_digest(upload, digest);
+}
+
+/*
+ * Copies bytes that were written before back; no write to them may be under way.
+ * STORE_UNSUPPORTED where a store can't.
+ */
+static inline enum store_error store_upload_read(struct store_upload *upload, uint64_t offset,
+						 void *buffer, size_t length)
+{
+	if (!upload->store->ops->upload_read)
+		return STORE_UNSUPPORTED;
+	return upload->store->ops->upload_read(upload, offset, buffer, length);
 }
 
 /* Forget it; it leaves nothing.  No write to it may be under way. */

@@ -232,6 +232,7 @@ static const struct store_ops local_ops = {
 	.upload_begin = local_upload_begin,
 	.upload_write = local_upload_write,
 	.upload_digest = local_upload_digest,
+	.upload_read = local_upload_read,
 	.upload_abort = local_upload_abort,
 	.effect_lookup = local_effect_lookup,
 	.effect_forget = local_effect_forget,

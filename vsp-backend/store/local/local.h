@@ -286,6 +286,8 @@ enum store_error local_upload_write(struct store_upload *upload, uint64_t offset
 				    const struct iovec *iov, int iovcnt, unsigned int flags,
 				    const uint64_t *expect, uint64_t *crc64);
 enum store_error local_upload_digest(struct store_upload *upload, struct store_digest *digest);
+enum store_error local_upload_read(struct store_upload *upload, uint64_t offset, void *buffer,
+				   size_t length);
 void local_upload_abort(struct store_upload *upload);
 /*
  * The whole is there: checksums of the extents and of their blocks, or of the bytes, and of

@@ -539,6 +539,32 @@ static enum store_error catch_up_md5(struct local_upload *u)
 	return error;
 }
 
+enum store_error local_upload_read(struct store_upload *upload, uint64_t offset, void *buffer,
+				   size_t length)
+{
+	struct local_upload *u = to_upload(upload);
+	enum store_error error = STORE_OK;
+	char *p = buffer;
+
+	if (offset > upload->size || length > upload->size - offset)
+		return STORE_OUT_OF_RANGE;
+	if (u->bytes) {
+		memcpy(p, u->bytes + offset, length);
+		return STORE_OK;
+	}
+	while (length && !error) {
+		const struct extent *extent = extent_at(u, offset);
+		uint64_t in = offset - extent->start;
+		size_t n = extent->length - in < length ? (size_t)(extent->length - in) : length;
+
+		error = extent_read(extent->file->fd, extent->offset + in, p, n);
+		p += n;
+		offset += n;
+		length -= n;
+	}
+	return error;
+}
+
 enum store_error local_upload_digest(struct store_upload *upload, struct store_digest *digest)
 {
 	struct local_upload *u = to_upload(upload);
