@@ -84,6 +84,13 @@ e2e: build emulator driver ## the end-to-end suite in a stock guest
 matrix: build emulator ## the driver on every kernel: built for each, the suite or a smoke test on each, arm64
 	$(Q)tests/matrix/run
 
+.PHONY: upstream upstream-check
+upstream: ## the driver as a series of kernel patches, in build/upstream/
+	$(Q)scripts/upstream
+
+upstream-check: ## the series: checkpatch, git am onto a fresh source, a build with W=1
+	$(Q)tests/upstream/check
+
 dkms-test: ## dkms add, build, install and remove, in a Debian of its own
 	$(Q)tests/dkms/run
 

@@ -100,7 +100,7 @@ int azb_queue_admit(struct azb_device *azb, struct azb_request *req, bool nonblo
 		pages += azb_buf_kernel_pages(&req->layout.buf[i], PAGE_SHIFT);
 	req->ticket.bytes = (u64)pages << PAGE_SHIFT;
 
-	spare = kmalloc(sizeof(*spare), GFP_KERNEL_ACCOUNT);
+	spare = kmalloc_obj(*spare, GFP_KERNEL_ACCOUNT);
 	if (!spare)
 		return -ENOMEM;
 

@@ -12,17 +12,20 @@
 
 #include "azb.h"
 
-/* Three numbers are in use somewhere; the layouts must never move. */
+/* These numbers are in use somewhere; the layouts must never move. */
 static_assert(sizeof(struct az_blob_request_sync) == 72);
 static_assert(offsetof(struct az_blob_request_sync, data_valid) == 32);
 static_assert(offsetof(struct az_blob_request_sync, request_buffer) == 40);
 static_assert(offsetof(struct az_blob_request_sync, response) == 64);
+static_assert(IOCTL_AZ_BLOB_DRIVER_USER_REQUEST == 0xc04852f0);
+/* [extra */
 static_assert(sizeof(struct xs_fastpath_request_sync) == 64);
 static_assert(offsetof(struct xs_fastpath_request_sync, request_buffer) == 32);
 static_assert(offsetof(struct xs_fastpath_request_sync, response) == 56);
-static_assert(IOCTL_AZ_BLOB_DRIVER_USER_REQUEST == 0xc04852f0);
 static_assert(IOCTL_AZ_BLOB_DRIVER_USER_REQUEST_LEGACY == 0xc048520a);
 static_assert(IOCTL_XS_FASTPATH_DRIVER_USER_REQUEST == 0xc040520a);
+/* extra] */
+/* [uring */
 /* These are ours, and published now. */
 static_assert(sizeof(struct az_blob_request) == 80);
 static_assert(offsetof(struct az_blob_request, flags) ==
@@ -33,6 +36,7 @@ static_assert(offsetof(struct az_blob_request, buffer_id) == 72);
 static_assert(sizeof(struct az_blob_info) == AZ_BLOB_INFO_SIZE_1);
 static_assert(IOCTL_AZ_BLOB_INFO == 0x52f1);
 static_assert(IOCTL_AZ_BLOB_REQUEST == 0xc05052f4);
+/* uring] */
 
 /* Runs one request of this thread to its end. */
 static int azb_run(struct azb_device *azb, const struct azb_layout *layout,
@@ -69,13 +73,11 @@ static int azb_run(struct azb_device *azb, const struct azb_layout *layout,
 	return 0;
 }
 
-static int azb_copy_in(struct az_blob_request_sync *in, enum azb_form form,
-		       const void __user *user)
+/* [extra */
+static int azb_copy_in_fastpath(struct az_blob_request_sync *in,
+				const void __user *user)
 {
 	struct xs_fastpath_request_sync old;
-
-	if (form != AZB_FORM_FASTPATH)
-		return copy_from_user(in, user, sizeof(*in)) ? -EFAULT : 0;
 
 	if (copy_from_user(&old, user, sizeof(old)))
 		return -EFAULT;
@@ -91,13 +93,26 @@ static int azb_copy_in(struct az_blob_request_sync *in, enum azb_form form,
 	return 0;
 }
 
+/* extra] */
+static int azb_copy_in(struct az_blob_request_sync *in, enum azb_form form,
+		       const void __user *user)
+{
+	/* [extra */
+	if (form == AZB_FORM_FASTPATH)
+		return azb_copy_in_fastpath(in, user);
+	/* extra] */
+	return copy_from_user(in, user, sizeof(*in)) ? -EFAULT : 0;
+}
+
 static int azb_copy_out(void __user *user, enum azb_form form,
 			const struct az_blob_request_sync_response *response)
 {
-	size_t at = form == AZB_FORM_FASTPATH ?
-			    offsetof(struct xs_fastpath_request_sync, response) :
-			    offsetof(struct az_blob_request_sync, response);
+	size_t at = offsetof(struct az_blob_request_sync, response);
 
+	/* [extra */
+	if (form == AZB_FORM_FASTPATH)
+		at = offsetof(struct xs_fastpath_request_sync, response);
+	/* extra] */
 	if (copy_to_user(user + at, response, sizeof(*response)))
 		return -EFAULT;
 	return 0;
@@ -124,6 +139,7 @@ static int azb_ioctl_sync(struct azb_device *azb, void __user *user,
 	return azb_copy_out(user, form, &response);
 }
 
+/* [uring */
 /**
  * azb_check_request() - validate a request in the form that commands have
  * @in: as user space gave it
@@ -197,6 +213,7 @@ static int azb_ioctl_info(struct azb_device *azb, void __user *user)
 	return 0;
 }
 
+/* uring] */
 /**
  * azb_ioctl() - the ioctls of an open node
  * @file: private_data is its struct azb_device
@@ -214,14 +231,18 @@ long azb_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	switch (cmd) {
 	case IOCTL_AZ_BLOB_DRIVER_USER_REQUEST:
 		return azb_ioctl_sync(azb, user, AZB_FORM_CURRENT, nonblock);
+	/* [extra */
 	case IOCTL_AZ_BLOB_DRIVER_USER_REQUEST_LEGACY:
 		return azb_ioctl_sync(azb, user, AZB_FORM_LEGACY, nonblock);
 	case IOCTL_XS_FASTPATH_DRIVER_USER_REQUEST:
 		return azb_ioctl_sync(azb, user, AZB_FORM_FASTPATH, nonblock);
+	/* extra] */
+	/* [uring */
 	case IOCTL_AZ_BLOB_INFO:
 		return azb_ioctl_info(azb, user);
 	case IOCTL_AZ_BLOB_REQUEST:
 		return azb_ioctl_request(azb, user, nonblock);
+	/* uring] */
 	default:
 		return -ENOTTY;
 	}

@@ -38,11 +38,35 @@ static int azb_buf_init(struct azb_buf *buf, u64 addr, u32 len)
 	return 0;
 }
 
+/* Which way the data goes, and whether that makes sense. */
+static int azb_layout_direction(struct azb_layout *layout,
+				const struct az_blob_request_sync *req,
+				enum azb_form form)
+{
+	/* [extra */
+	if (form == AZB_FORM_FASTPATH) {
+		/*
+		 * This form cannot say it.  The host was always told that one
+		 * byte is valid, and wrote all the same.
+		 */
+		layout->data_valid = 1;
+		layout->host_writes_data = req->data_len;
+		return 0;
+	}
+	/* extra] */
+	if (form == AZB_FORM_CURRENT && req->reserved)
+		return -EINVAL;
+	if (req->data_len && req->data_valid > req->data_len)
+		return -EINVAL;
+	layout->data_valid = req->data_valid;
+	layout->host_writes_data = req->data_len && !req->data_valid;
+	return 0;
+}
+
 /**
  * azb_layout_init() - validate a request and work out the pages it touches
  * @layout: filled; undefined on failure
- * @req: as user space gave it; for AZB_FORM_FASTPATH data_valid and reserved
- *	are not looked at
+ * @req: as user space gave it
  * @form: the form it came in
  *
  * Return: 0, -EINVAL, -EMSGSIZE or -EFAULT as the uapi header says.
@@ -57,22 +81,9 @@ int azb_layout_init(struct azb_layout *layout,
 
 	if (!req->request_len || !req->response_len)
 		return -EINVAL;
-	if (form == AZB_FORM_CURRENT && req->reserved)
-		return -EINVAL;
-
-	if (form == AZB_FORM_FASTPATH) {
-		/*
-		 * This form cannot say which way the data goes.  The host was
-		 * always told that one byte is valid, and wrote all the same.
-		 */
-		layout->data_valid = 1;
-		layout->host_writes_data = req->data_len;
-	} else {
-		if (req->data_len && req->data_valid > req->data_len)
-			return -EINVAL;
-		layout->data_valid = req->data_valid;
-		layout->host_writes_data = req->data_len && !req->data_valid;
-	}
+	ret = azb_layout_direction(layout, req, form);
+	if (ret)
+		return ret;
 
 	if (req->data_len) {
 		ret = azb_buf_init(&layout->buf[AZB_DATA], req->data_buffer,

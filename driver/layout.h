@@ -23,8 +23,10 @@ enum azb_buf_id {
 /* Which of the published ioctl forms a request came in. */
 enum azb_form {
 	AZB_FORM_CURRENT,	/* 72 bytes, reserved must be zero */
+	/* [extra */
 	AZB_FORM_LEGACY,	/* 72 bytes, reserved was never named: ignored */
 	AZB_FORM_FASTPATH,	/* 64 bytes, no data_valid */
+	/* extra] */
 };
 
 /**

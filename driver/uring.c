@@ -113,6 +113,7 @@ static void azb_uring_start(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	struct azb_uring *uring = azb_uring_of(cmd);
 	struct azb_request *req = uring->req;
 	const struct azb_buf *data = &req->layout.buf[AZB_DATA];
+	int rw = req->layout.host_writes_data ? READ : WRITE;
 	struct iov_iter iter;
 	int ret = 0;
 
@@ -122,10 +123,8 @@ static void azb_uring_start(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		return;
 	}
 	if (uring->fixed)
-		ret = azb_compat_uring_import(data->addr, data->len,
-					      req->layout.host_writes_data ?
-						      READ : WRITE,
-					      &iter, cmd, issue_flags);
+		ret = azb_compat_uring_import(data->addr, data->len, rw, &iter, cmd,
+					      issue_flags);
 	if (!ret)
 		ret = azb_request_pin(req, uring->fixed ? &iter : NULL);
 	if (!ret)

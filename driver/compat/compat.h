@@ -24,6 +24,7 @@
 /* Memory for an object by the object's type. */
 #ifndef HAVE_KZALLOC_OBJ
 #define kzalloc_obj(obj, gfp) kzalloc(sizeof(obj), gfp)
+#define kmalloc_obj(obj, gfp) kmalloc(sizeof(obj), gfp)
 #endif
 
 /* hv_driver.remove returned an int that nobody looked at. */

@@ -41,7 +41,9 @@ static void expect(struct kunit *test, const struct az_blob_request_sync *req,
 		   int expected)
 {
 	expect_form(test, req, AZB_FORM_CURRENT, expected);
+	/* [extra */
 	expect_form(test, req, AZB_FORM_LEGACY, expected);
+	/* extra] */
 }
 
 static void layout_accepts_a_good_request(struct kunit *test)
@@ -178,11 +180,14 @@ static void layout_takes_reserved_by_form(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(values); i++) {
 		req.reserved = values[i];
 		expect_form(test, &req, AZB_FORM_CURRENT, -EINVAL);
+		/* [extra */
 		expect_form(test, &req, AZB_FORM_LEGACY, 0);
 		expect_form(test, &req, AZB_FORM_FASTPATH, 0);
+		/* extra] */
 	}
 }
 
+/* [extra */
 static void layout_of_the_first_form(struct kunit *test)
 {
 	struct az_blob_request_sync req = good();
@@ -200,6 +205,7 @@ static void layout_of_the_first_form(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, azb_layout_host_writes(&l, AZB_DATA));
 }
 
+/* extra] */
 static void layout_takes_any_timeout_and_guid(struct kunit *test)
 {
 	struct az_blob_request_sync req = good();
@@ -387,7 +393,9 @@ static struct kunit_case layout_cases[] = {
 	KUNIT_CASE(layout_allows_no_data),
 	KUNIT_CASE(layout_bounds_data_valid),
 	KUNIT_CASE(layout_takes_reserved_by_form),
+	/* [extra */
 	KUNIT_CASE(layout_of_the_first_form),
+	/* extra] */
 	KUNIT_CASE(layout_takes_any_timeout_and_guid),
 	KUNIT_CASE(layout_refuses_addresses_that_wrap),
 	KUNIT_CASE(layout_bounds_the_sum),

@@ -89,14 +89,16 @@ static void wire_says_how_much_is_valid(struct kunit *test)
 	struct vsp_wire_request wire;
 	struct azb_layout l;
 
-	init_layout(test, &l, &req, AZB_FORM_LEGACY);
+	init_layout(test, &l, &req, AZB_FORM_CURRENT);
 	azb_wire_pack_request(&wire, &l, U32_MAX, guid);
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(wire.data_valid), 4999u);
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(wire.timeout_ms), U32_MAX);
+	/* [extra */
 
 	init_layout(test, &l, &req, AZB_FORM_FASTPATH);
 	azb_wire_pack_request(&wire, &l, 0, guid);
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(wire.data_valid), 1u);
+	/* extra] */
 }
 
 static void wire_offsets_of_the_largest_request(struct kunit *test)

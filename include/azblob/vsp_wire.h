@@ -11,6 +11,7 @@
 
 #include <linux/types.h>
 
+/* [host */
 /* The interface type of the offer, and its bytes as VMBus carries them. */
 #define VSP_WIRE_CLASS_GUID "0590b792-db64-45cc-81db-b8d70c577c9e"
 #define VSP_WIRE_CLASS_GUID_BYTES                                     \
@@ -18,6 +19,7 @@
 		0x92, 0xb7, 0x90, 0x05, 0x64, 0xdb, 0xcc, 0x45, 0x81, \
 		0xdb, 0xb8, 0xd7, 0x0c, 0x57, 0x7c, 0x9e              \
 	}
+/* host] */
 
 /* Host pages: what a page number in a packet counts, on every architecture. */
 #define VSP_WIRE_PAGE_SIZE 4096u
@@ -33,9 +35,11 @@
 
 /* struct vsp_wire_request, operation_type */
 #define VSP_WIRE_OP_USER_REQUEST 0x100u
+/* [extra */
 /* Named in public with no layout; a protocol 1 host refuses them. */
 #define VSP_WIRE_OP_REGISTER_BUFFER 0x101u
 #define VSP_WIRE_OP_DEREGISTER_BUFFER 0x102u
+/* extra] */
 
 /* struct vsp_wire_completion, error: HRESULTs */
 #define VSP_WIRE_STATUS_OK 0u

@@ -4,8 +4,7 @@
  *
  * One ioctl carries one request: three user buffers go to the host's Azure
  * Blob service (the VSP) and come back filled.  The driver never looks into
- * them; what they hold is between the program and the VSP (docs/payload.md
- * describes what this project's VSP expects).
+ * them; what they hold is between the program and the VSP.
  *
  * The node opens read-write only.  The first device is /dev/azure_blob, the
  * next ones /dev/azure_blob1 and so on.
@@ -42,8 +41,7 @@ struct az_blob_request_sync_response {
  *	to read.  0 says that the host fills the buffer instead: only then is the
  *	buffer written to, and only then does it have to be writable.  At most
  *	@data_len when @data_len is not 0.
- * @reserved: must be zero.  (The legacy numbers ignore it: it was never
- *	named there and deployed programs leave anything in it.)
+ * @reserved: must be zero.
  * @request_buffer: address of the request buffer; only read.
  * @response_buffer: address of the response buffer; written by the host.
  * @data_buffer: address of the data buffer; see @data_valid.
@@ -85,6 +83,7 @@ struct az_blob_request_sync {
 	struct az_blob_request_sync_response response;
 };
 
+/* [extra */
 /**
  * struct xs_fastpath_request_sync - the first published form, 64 bytes
  *
@@ -104,6 +103,8 @@ struct xs_fastpath_request_sync {
 	struct az_blob_request_sync_response response;
 };
 
+/* extra] */
+/* [uring */
 /**
  * struct az_blob_request - one request, as an io_uring command or an ioctl
  *
@@ -186,20 +187,29 @@ struct az_blob_info {
 };
 
 #define AZ_BLOB_INFO_SIZE_1 48u
+/* uring] */
 
-/* 'R' F0-FF was asked for in 2021; 'R' 10 is what a shipped kernel used. */
+/* 'R' F0-FF is this driver's. */
 #define AZ_BLOB_MAGIC_NUMBER 'R'
 
 #define IOCTL_AZ_BLOB_DRIVER_USER_REQUEST \
 	_IOWR(AZ_BLOB_MAGIC_NUMBER, 0xf0, struct az_blob_request_sync)
+/* [extra */
+/*
+ * What a shipped kernel used.  It ignores @reserved, which had no name there:
+ * deployed programs leave anything in it.
+ */
 #define IOCTL_AZ_BLOB_DRIVER_USER_REQUEST_LEGACY \
 	_IOWR(AZ_BLOB_MAGIC_NUMBER, 10, struct az_blob_request_sync)
 #define IOCTL_XS_FASTPATH_DRIVER_USER_REQUEST \
 	_IOWR(AZ_BLOB_MAGIC_NUMBER, 10, struct xs_fastpath_request_sync)
+/* extra] */
+/* [uring */
 /* No size in the number: the structure says its own. */
 #define IOCTL_AZ_BLOB_INFO _IO(AZ_BLOB_MAGIC_NUMBER, 0xf1)
 #define IOCTL_AZ_BLOB_REQUEST \
 	_IOWR(AZ_BLOB_MAGIC_NUMBER, 0xf4, struct az_blob_request)
+/* uring] */
 
 /* Pages are the hypervisor's, whatever the kernel's page size is. */
 #define AZ_BLOB_PAGE_SIZE 4096u

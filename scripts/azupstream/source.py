@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: MIT
+"""From a file of this tree to the file in the kernel: regions, conditions, compatibility."""
+
+import difflib
+import re
+import subprocess
+
+# Comments that open and close a region; what follows the name explains it.
+REGION = re.compile(r"^\s*(?:/\*|#|//)\s*(?:\[(?P<open>[a-z]+)\b|(?P<close>[a-z]+)\])[^\n]*$")
+# Regions that are for builds outside a kernel tree, or for the host's side: in no patch.
+NEVER = {"outside", "host"}
+NAMES = NEVER | {"uring", "extra", "tests"}
+
+INCLUDES = [("<azblob/vsp_wire.h>", '"vsp_wire.h"')]
+
+URING = "AZB_COMPAT_URING"
+
+
+class Unclear(Exception):
+    """A file cannot be exported by the rules; str() says where and why."""
+
+
+def regions(text, where, parts):
+    """Leaves out the regions that are not in parts, and the marks of those that are."""
+    lines, stack = [], []
+    for number, line in enumerate(text.split("\n"), 1):
+        match = REGION.match(line)
+        name = match and (match["open"] or match["close"])
+        if not match or name not in NAMES:
+            if not any(hidden for _, hidden in stack):
+                lines.append(line)
+            continue
+        if match["open"]:
+            hidden = name in NEVER or \
+                ("notests" in parts if name == "tests" else name not in parts)
+            stack.append((name, hidden))
+        elif not stack or stack.pop()[0] != name:
+            raise Unclear(f"{where}:{number}: '{name}]' closes what is not open")
+    if stack:
+        raise Unclear(f"{where}: '[{stack[-1][0]}' is never closed")
+    # A region taken out may leave two empty lines where there was one on each side.
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
+
+
+def conditions(text, where, known):
+    """Resolves #ifdef and #ifndef of names in known, {name: defined}; leaves all others."""
+    lines, stack = [], []
+    directive = re.compile(r"^#\s*(if|ifdef|ifndef|else|elif|endif)\b\s*(\w*)")
+    for number, line in enumerate(text.split("\n"), 1):
+        match = directive.match(line)
+        hidden = any(state == "hidden" for state, _ in stack)
+        if not match:
+            if not hidden:
+                lines.append(line)
+            continue
+        word, name = match.groups()
+        if word == "if" and any(re.search(rf"\b{k}\b", line) for k in known):
+            raise Unclear(f"{where}:{number}: a condition on compatibility has to be #ifdef")
+        if word in ("ifdef", "ifndef") and name in known:
+            shown = known[name] == (word == "ifdef")
+            stack.append(("shown" if shown else "hidden", True))
+        elif word in ("if", "ifdef", "ifndef"):
+            stack.append(("other", False))
+            if not hidden:
+                lines.append(line)
+        elif not stack:
+            raise Unclear(f"{where}:{number}: #{word} without #if")
+        elif word in ("else", "elif") and stack[-1][1]:
+            stack[-1] = ("hidden" if stack[-1][0] == "shown" else "shown", True)
+        elif word == "endif":
+            ours = stack.pop()[1]
+            if not ours and not hidden:
+                lines.append(line)
+        elif not hidden:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+class Compat:
+    """What compat.h is on a kernel that has everything that it probes for."""
+
+    def __init__(self, header, probes):
+        known = {"HAVE_" + probe.stem.upper(): True for probe in probes.glob("*.c")}
+        whole = header.read_text(encoding="utf-8")
+        text = conditions(whole, header.name, known)
+        self.flags, self.plain, self.calls = {}, {}, {}
+        for match in re.finditer(r"^#define (\w+)(\([^)]*\))?((?:[^\n]*\\\n)*[^\n]*)$", text, re.M):
+            name, arguments, body = match.groups()
+            body = "\n".join(line.rstrip("\\").rstrip() for line in body.split("\n")).strip()
+            if name == "AZB_COMPAT_H":
+                continue
+            if arguments is not None:
+                names = [a.strip() for a in arguments[1:-1].split(",") if a.strip()]
+                self.calls[name] = (names, body)
+            elif body:
+                self.plain[name] = body
+            else:
+                self.flags[name] = True
+        # What only older kernels need is not defined.
+        self.absent = set(re.findall(r"#\s*define (AZB_COMPAT_\w+)$", whole, re.M)) - \
+            set(self.flags)
+
+    def known(self, parts):
+        """The conditions that sources may have on it.
+
+        io_uring is a part of its own, which a kernel may then be built without.
+        """
+        known = {name: True for name in self.flags} | {name: False for name in self.absent}
+        if "uring" in parts:
+            del known[URING]
+        else:
+            known[URING] = False
+        return known
+
+    def expand(self, text, where):
+        """Writes the macros out."""
+        for name, body in self.plain.items():
+            text = re.sub(rf"\b{name}\b", lambda m, b=body: b, text)
+        for name, (names, body) in self.calls.items():
+            text = self._calls(text, where, name, names, body)
+        left = re.search(r"\b(?:azb_compat|AZB_COMPAT)\w*", text)
+        if left:
+            raise Unclear(f"{where}: {left[0]} is not defined in compat.h for the newest kernel")
+        return text
+
+    @staticmethod
+    def _calls(text, where, name, names, body):
+        while True:
+            match = re.search(rf"\b{name}\(", text)
+            if not match:
+                return text
+            values, end = arguments(text, match.end(), where)
+            if len(values) != len(names):
+                raise Unclear(f"{where}: {name} takes {len(names)} arguments")
+            result = body
+            for parameter, value in zip(names, values):
+                value = " ".join(value.split())
+                if re.fullmatch(r"\w+", value):
+                    # A name needs no parentheses.
+                    result = re.sub(rf"(?<!\w)\({parameter}\)", value, result)
+                result = re.sub(rf"(?:##\s*)?\b{parameter}\b(?:\s*##)?",
+                                lambda m, v=value: v, result)
+            start = match.start()
+            if re.fullmatch(r"\([^()]*\)", result) and text[:start].endswith("if (") and \
+                    text[end:end + 1] == ")":
+                result = result[1:-1]
+            if result in ("", "do { } while (0)"):
+                # A statement that is nothing goes with its line, and with one line after it
+                # when it stood between two.
+                start = text.rfind("\n", 0, start) + 1
+                end = text.find("\n", end) + 1
+                if text[start - 2:start] == "\n\n" and text[end:end + 1] == "\n":
+                    end += 1
+                result = ""
+            elif "{" in result and text[end:end + 1] == ";":
+                # A function takes no semicolon.
+                end += 1
+            text = text[:start] + result + text[end:]
+
+
+def arguments(text, start, where):
+    """The arguments of a call whose parenthesis was before start, and where it ends."""
+    depth, values, begin = 1, [], start
+    for at in range(start, len(text)):
+        char = text[at]
+        if char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+        if (char == "," and depth == 1) or not depth:
+            values.append(text[begin:at].strip())
+            begin = at + 1
+        if not depth:
+            return ([] if values == [""] else values), at + 1
+    raise Unclear(f"{where}: a call has no end")
+
+
+def kernel_words(text):
+    """C's own words, which a header for everyone has to use, in the kernel's."""
+    text = text.replace("__attribute__((packed))", "__packed")
+    text = re.sub(r'\b_Static_assert\((.*), "[^"]*"\);', r"static_assert(\1);", text)
+    text = re.sub(r" \(docs/[\w.-]+\b[^)]*\)", "", text)
+    return text
+
+
+def changed(before, after):
+    """Ranges of lines of after that before does not have."""
+    matcher = difflib.SequenceMatcher(None, before.split("\n"), after.split("\n"), autojunk=False)
+    return [(j1 + 1, j2) for tag, _, _, j1, j2 in matcher.get_opcodes() if tag != "equal" and j2 > j1]
+
+
+def realign(text, ranges, style):
+    """Other names have other lengths: clang-format puts the lines in ranges right."""
+    if not ranges:
+        return text
+    result = subprocess.run(["clang-format", f"--style=file:{style}", "--assume-filename=x.c",
+                             *(f"--lines={a}:{b}" for a, b in ranges)],
+                            input=text, stdout=subprocess.PIPE, text=True, check=False)
+    if result.returncode:
+        raise Unclear("clang-format does not run; it is in Debian's package clang-format")
+    return result.stdout
+
+
+def export(text, where, parts, compat, style):
+    """The text of a file as the kernel gets it; style is the kernel's .clang-format."""
+    text = regions(text, where, parts)
+    if where.endswith((".c", ".h")):
+        known = compat.known(parts)
+        # Programs in C++ do not include what is inside the kernel.
+        if not where.startswith("include/uapi/"):
+            known["__cplusplus"] = False
+            text = kernel_words(text)
+        text = conditions(text, where, known)
+        text = re.sub(rf"^(#\s*ifdef|#endif /\*) {URING}\b", r"\1 CONFIG_IO_URING", text,
+                      flags=re.M)
+        expanded = compat.expand(text, where)
+        text = realign(expanded, changed(text, expanded), style)
+        for here, there in INCLUDES:
+            text = text.replace(here, there)
+    return re.sub(r"\n{3,}", "\n\n", text)
