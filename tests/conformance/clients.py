@@ -3,6 +3,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,7 +90,53 @@ def javascript():
     return [folder / "node_modules" / "node" / "bin" / "node", folder / "client.js"]
 
 
+# The oldest that the SDK takes, and what is fetched as a module where Go here is older.
+GO = (1, 25, 0)
+
+
+def _go(folder):
+    """A Go that is new enough: the machine's, or one that its module system brings."""
+    found = shutil.which("go")
+    if not found:
+        raise NotHad("Go: no 'go' here; scripts/install-deps conformance installs it")
+    text = subprocess.run([found, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
+    version = tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+    if version >= GO:
+        return found
+    name = f"golang.org/toolchain@v0.0.1-go{'.'.join(map(str, GO))}.linux-amd64"
+    (folder / "toolchain").mkdir()
+    _run("Go", [found, "mod", "init", "toolchain"], cwd=folder / "toolchain", env=_go_environment(folder))
+    _run("Go", [found, "mod", "download", name], cwd=folder / "toolchain", env=_go_environment(folder))
+    root = folder / "modules" / name
+    for program in [*(root / "bin").iterdir(), *(root / "pkg" / "tool").glob("*/*")]:
+        program.chmod(0o755)  # a module has no executable files
+    return root / "bin" / "go"
+
+
+def _go_environment(folder):
+    return {**os.environ, "GOPATH": str(folder / "path"), "GOMODCACHE": str(folder / "modules"),
+            "GOCACHE": str(folder / "built"), "GOFLAGS": "-modcacherw", "GOTOOLCHAIN": "local"}
+
+
+def go():
+    inputs = [HERE / "go" / name for name in ("go.mod", "go.sum", "main.go")]
+    folder, empty = home("go", *inputs)
+    if empty:
+        fill(folder)
+        source = folder / "source"
+        source.mkdir()
+        for path in inputs:
+            shutil.copy(path, source)
+        _run("Go", [_go(folder), "build", "-o", folder / "client", "."], cwd=source, env=_go_environment(folder))
+        for what in ("modules", "built", "path"):  # only the program is needed from now on
+            shutil.rmtree(folder / what, ignore_errors=True)
+        finished(folder)
+    return [folder / "client"]
+
+
 CLIENTS = [
+    Client("go", "azure-sdk-for-go, azblob (Go modules)", go,
+           quiet={"conditions": {"not_modified"}}),  # its download takes 304 for an answer
     Client("js", "@azure/storage-blob (npm)", javascript),
     Client("python", "azure-storage-blob (PyPI)", python,
            lacks={"service-stats": "its secondary host is for host-style URLs only"},
