@@ -46,7 +46,7 @@ static void complete(struct az_stream *s)
 /* The lock is held.  Is an idle stream still ours?  Then it is the caller's now. */
 static bool reclaim(struct az_answer *a, struct az_stream *s)
 {
-	if (!s->call || s->busy)
+	if (s->busy || !s->call)
 		return false;
 	if (!up_reclaim(a->plan->az->pool, &s->loan)) {
 		s->call = NULL;
@@ -63,7 +63,8 @@ static struct az_stream *take_stream(struct az_answer *a, uint64_t offset)
 
 	pthread_mutex_lock(&a->lock);
 	for (size_t i = 0; i < AZ_STREAMS && !found; i++)
-		if (a->stream[i].position == offset && reclaim(a, &a->stream[i]))
+		if (!a->stream[i].busy && a->stream[i].position == offset &&
+		    reclaim(a, &a->stream[i]))
 			found = &a->stream[i];
 	for (size_t i = 0; i < AZ_STREAMS && !found; i++) {
 		struct az_stream *s = &a->stream[i];
