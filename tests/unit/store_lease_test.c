@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Leases and rehydration as time goes by, on a clock that the test turns. */
+/* Leases, rehydration and policies as time goes by, on a clock that the test turns. */
 #include "store_help.h"
 
 #define SECOND INT64_C(1000000000)
@@ -233,6 +233,39 @@ static void a_higher_priority_makes_it_faster(void **state)
 	expect_tier(f->store, STORE_TIER_HOT, STORE_TIER_INFERRED);
 }
 
+static enum store_error protect(struct store *store, unsigned int set,
+				struct store_protection protection)
+{
+	struct store_change change = {
+		.kind = STORE_PROTECT, .ref = ref_of("b"), .set = set, .protect = protection
+	};
+
+	return store_change(store, &change, NULL);
+}
+
+static void a_policy_ends_and_a_hold_does_not(void **state)
+{
+	struct fixture *f = *state;
+	struct store_protection locked = { .immutability = STORE_LOCKED,
+					   .until_ns = now + 60 * SECOND };
+
+	ok(put_seed(f->store, "b", 10, 1));
+	ok(protect(f->store, STORE_SET_POLICY, locked));
+	ok(protect(f->store, STORE_SET_HOLD, (struct store_protection){ .hold = true }));
+	fixture_reopen(f);
+	now += 60 * SECOND - 1;
+	assert_int_equal(delete_blob(f->store, "b"), STORE_BLOB_HELD);
+	ok(protect(f->store, STORE_SET_HOLD, (struct store_protection){ 0 }));
+	assert_int_equal(delete_blob(f->store, "b"), STORE_BLOB_IMMUTABLE);
+	assert_int_equal(put_seed(f->store, "b", 10, 2), STORE_BLOB_IMMUTABLE);
+	assert_int_equal(protect(f->store, STORE_SET_POLICY, (struct store_protection){ 0 }),
+			 STORE_POLICY_LOCKED);
+	now += 1;
+	ok(protect(f->store, STORE_SET_POLICY, (struct store_protection){ 0 }));
+	ok(put_seed(f->store, "b", 10, 2));
+	ok(delete_blob(f->store, "b"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -244,6 +277,7 @@ int main(void)
 		TEST(leases_survive_a_restart),
 		TEST(an_archived_blob_comes_back_after_a_time),
 		TEST(a_higher_priority_makes_it_faster),
+		TEST(a_policy_ends_and_a_hold_does_not),
 	};
 
 	return cmocka_run_group_tests_name("store_lease", tests, NULL, NULL);

@@ -39,6 +39,10 @@ op_run op_put_page_from_url;
 op_run op_find_blobs;
 /* op_lease.c: of blobs and of containers */
 op_run op_lease;
+/* op_protect.c */
+op_run op_set_policy;
+op_run op_delete_policy;
+op_run op_set_hold;
 /* op_tags.c */
 op_run op_get_tags;
 op_run op_set_tags;

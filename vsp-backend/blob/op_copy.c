@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "lease.h"
+#include "protect.h"
 #include "source.h"
 #include "tags.h"
 #include "tier.h"
@@ -281,6 +282,8 @@ struct svc_answer *op_copy_blob(struct rq *rq, struct svc_upload **upload)
 		answer = tier_parse(rq, &change.tier);
 	if (!answer)
 		answer = tier_priority(rq, &change.rehydrate_high);
+	if (!answer)
+		answer = protect_parse(rq, &change.protect);
 	if (!answer)
 		answer = source_sums(rq, &c.sums);
 	if (!answer)

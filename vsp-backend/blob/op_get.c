@@ -11,6 +11,7 @@
 
 #include "../base/crc64.h"
 #include "lease.h"
+#include "protect.h"
 #include "tags.h"
 #include "tier.h"
 
@@ -99,6 +100,7 @@ static void add_info(struct answer *a, const struct store_blob_info *info)
 	}
 	lease_add_headers(a, &info->lease);
 	add_copy(a, info);
+	protect_add_headers(a, info);
 	if (info->tags.length)
 		answer_add_u64(a, "x-ms-tag-count", tags_count(&info->tags));
 	answer_add(a, "x-ms-server-encrypted", "false");

@@ -15,6 +15,7 @@
 #include "lease.h"
 #include "list.h"
 #include "marker.h"
+#include "protect.h"
 #include "tags.h"
 #include "tier.h"
 #include "xml.h"
@@ -34,6 +35,8 @@ struct page {
 	unsigned int past;
 	bool tags;
 	bool copy;
+	bool policy;
+	bool hold;
 };
 
 /**
@@ -46,6 +49,8 @@ struct list_query {
 	bool metadata;
 	bool tags;
 	bool copy;
+	bool policy;
+	bool hold;
 	bool has_max;
 	char *marker;
 	const char *marker_text;
@@ -65,8 +70,7 @@ static struct svc_answer *parse_words(const struct rq *rq, const char *at, struc
 	} past[] = { { "snapshots", STORE_LIST_SNAPSHOTS },
 		     { "versions", STORE_LIST_VERSIONS },
 		     { "deleted", STORE_LIST_DELETED } };
-	static const char *const empty[] = { "immutabilitypolicy", "legalhold", "permissions",
-					     "system" };
+	static const char *const empty[] = { "permissions", "system" };
 
 	while (*at) {
 		size_t n = strcspn(at, ","), i;
@@ -87,6 +91,10 @@ static struct svc_answer *parse_words(const struct rq *rq, const char *at, struc
 			q->tags = true;
 		} else if (word_is(at, n, "copy")) {
 			q->copy = true;
+		} else if (word_is(at, n, "immutabilitypolicy")) {
+			q->policy = true;
+		} else if (word_is(at, n, "legalhold")) {
+			q->hold = true;
 		} else if (word_is(at, n, "deletedwithversions")) {
 			return rq_unsupported(rq, "include=deletedwithversions");
 		} else if (word_is(at, n, "snapshots") || word_is(at, n, "versions") ||
@@ -200,6 +208,8 @@ static void start_page(const struct rq *rq, struct page *page, const struct list
 	page->past = q->store.past;
 	page->tags = q->tags;
 	page->copy = q->copy;
+	page->policy = q->policy;
+	page->hold = q->hold;
 	list_open(rq, &page->xml);
 	if (rq->target.container)
 		xml_attribute(&page->xml, "ContainerName", rq->target.container,
@@ -355,6 +365,7 @@ static void add_properties(const struct page *page, struct azb_buf *xml,
 	if (info->deleted_ns)
 		add_retention(xml, info->deleted_ns, info->until_ns);
 	lease_add_xml(xml, &info->lease);
+	protect_add_xml(xml, info, page->policy, page->hold);
 	if (page->copy)
 		add_copy(xml, info);
 	if (info->tags.length)

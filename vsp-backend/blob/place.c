@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "op.h"
+#include "protect.h"
 #include "tags.h"
 
 struct svc_answer *place_number(const struct rq *rq, const char *name, bool *given, uint64_t *value)
@@ -109,6 +110,8 @@ struct svc_answer *place_create(struct rq *rq, enum store_blob_type type)
 		answer = metadata_parse(rq, &meta);
 	if (!answer)
 		answer = tags_of_header(rq, &tags);
+	if (!answer)
+		answer = protect_parse(rq, &change.protect);
 	if (!answer) {
 		change.conditions = &conditions.store;
 		change.headers = &headers.store;

@@ -52,6 +52,8 @@ enum {
 	H_RESTORE = 1 << 22,
 	H_FRAMED = 1 << 26, /* a structured body, in an answer */
 	H_FRAMES = 1 << 27, /* and in a request: its length too */
+	H_POLICY = 1 << 23,
+	H_HOLD = 1 << 28,
 	/* not headers: the parameters snapshot and versionid */
 	P_SNAPSHOT = 1 << 24,
 	P_VERSION = 1 << 25,
@@ -111,8 +113,9 @@ static const struct header_rule header_rules[] = {
 	{ "x-ms-expiry-*", 0 },
 	{ "x-ms-file-request-intent", 0 },
 	{ "x-ms-if-tags", H_IF_TAGS },
-	{ "x-ms-immutability-policy-*", 0 },
-	{ "x-ms-legal-hold", 0 },
+	{ "x-ms-immutability-policy-until-date", H_POLICY },
+	{ "x-ms-immutability-policy-mode", H_POLICY },
+	{ "x-ms-legal-hold", H_HOLD },
 	{ "x-ms-rehydrate-priority", H_REHYDRATE },
 	{ "x-ms-requires-sync", H_COPYING },
 	{ "x-ms-source-encryption-*", 0 },
@@ -180,7 +183,7 @@ static const struct op ops[] = {
 	{ "GET", BLOB, NULL, "tags", op_get_tags, H_GUARD | P_PAST, false },
 	{ "PUT", BLOB, NULL, NULL, op_copy_blob,
 	  H_META | H_CONTENT | H_TYPE | H_GUARD | H_TAGS | H_TIER | H_REHYDRATE | H_SOURCE |
-		  H_COPYING,
+		  H_COPYING | H_POLICY | H_HOLD,
 	  true },
 	{ "PUT", BLOB, NULL, "copy", op_abort_copy, H_LEASE | H_ABORT, true },
 	{ "PUT", BLOB, NULL, "block", op_put_block_from_url, H_LEASE | H_SOURCE, true },
@@ -189,16 +192,20 @@ static const struct op ops[] = {
 	{ "PUT", BLOB, NULL, "page", op_put_page_from_url, H_PAGE | H_RANGE | H_GUARD | H_SOURCE,
 	  true },
 	{ "PUT", BLOB, NULL, NULL, op_put_blob,
-	  H_META | H_CONTENT | H_TYPE | H_CRC64 | H_GUARD | H_TAGS | H_TIER | H_SIZE | H_FRAMES,
+	  H_META | H_CONTENT | H_TYPE | H_CRC64 | H_GUARD | H_TAGS | H_TIER | H_SIZE | H_FRAMES |
+		  H_POLICY | H_HOLD,
 	  true },
 	{ "PUT", BLOB, NULL, "block", op_put_block, H_CRC64 | H_LEASE | H_FRAMES, true },
 	{ "PUT", BLOB, NULL, "blocklist", op_put_block_list,
-	  H_META | H_CONTENT | H_CRC64 | H_GUARD | H_TAGS | H_TIER, true },
+	  H_META | H_CONTENT | H_CRC64 | H_GUARD | H_TAGS | H_TIER | H_POLICY | H_HOLD, true },
 	{ "PUT", BLOB, NULL, "metadata", op_set_metadata, H_META | H_GUARD, true },
 	{ "PUT", BLOB, NULL, "properties", op_set_properties,
 	  H_CONTENT | H_GUARD | H_SIZE | H_SEQUENCE, true },
 	{ "PUT", BLOB, NULL, "tags", op_set_tags, H_CRC64 | H_GUARD, true },
 	{ "PUT", BLOB, NULL, "tier", op_set_tier, H_TIER | H_REHYDRATE | H_GUARD, true },
+	{ "PUT", BLOB, NULL, "immutabilitypolicies", op_set_policy, H_POLICY | P_PAST, true },
+	{ "DELETE", BLOB, NULL, "immutabilitypolicies", op_delete_policy, P_PAST, true },
+	{ "PUT", BLOB, NULL, "legalhold", op_set_hold, H_HOLD | P_PAST, true },
 	{ "PUT", BLOB, NULL, "lease", op_lease, H_GUARD | H_LEASING, true },
 	{ "DELETE", BLOB, NULL, NULL, op_delete_blob, H_GUARD | H_SNAPSHOTS | P_PAST, true },
 	{ "PUT", BLOB, NULL, "snapshot", op_snapshot_blob, H_META | H_GUARD, true },
@@ -492,6 +499,9 @@ static struct svc_answer *run(struct rq *rq, struct svc_upload **upload)
 		answer = permit_check(rq);
 	if (answer)
 		return answer;
+	/* of the Data Lake endpoint; here they would make it another operation than was meant */
+	if (target_param(&rq->target, "resource"))
+		return rq_unsupported(rq, "resource");
 	op = find_op(rq);
 	if (!op)
 		return no_such_op(rq);

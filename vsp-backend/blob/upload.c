@@ -334,6 +334,7 @@ static struct svc_answer *commit(struct svc_upload *u, const struct svc_caller *
 		.offset = u->offset,
 		.tags = { u->tags.data, u->tags.length },
 		.tier = u->tier,
+		.protect = u->protect,
 		.conditions = &u->conditions.store,
 	};
 	enum store_error error;

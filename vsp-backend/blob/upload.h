@@ -63,6 +63,7 @@ struct svc_upload {
 	struct azb_buf meta;
 	struct azb_buf tags;
 	enum store_tier tier;
+	struct store_protection protect;
 	struct tagexpr *if_tags;
 	struct checksums sums;
 	struct store_block_id block;

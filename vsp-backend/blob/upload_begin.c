@@ -9,6 +9,7 @@
 #include "blocklist.h"
 #include "op.h"
 #include "place.h"
+#include "protect.h"
 #include "tags.h"
 #include "tier.h"
 
@@ -139,6 +140,8 @@ static struct svc_answer *read_head(struct rq *rq, struct svc_upload *u, bool pl
 		answer = tags_of_header(rq, &u->tags);
 	if (!answer)
 		answer = tier_parse(rq, &u->tier);
+	if (!answer)
+		answer = protect_parse(rq, &u->protect);
 	return answer;
 }
 

@@ -615,6 +615,11 @@ enum store_change_kind {
 	 * container that was deleted and is kept comes back with all that is in it.
 	 */
 	STORE_CONTAINER_RESTORE,
+	/*
+	 * a blob, or a past state of it; uses: conditions, set (STORE_SET_POLICY, _HOLD),
+	 * protect.  The ETag stays.
+	 */
+	STORE_PROTECT,
 	STORE_CHANGE_KINDS, /* how many there are, and none itself */
 };
 
@@ -645,8 +650,17 @@ struct store_lease_change {
 #define STORE_SET_HEADERS (1u << 1)
 #define STORE_SET_ACL (1u << 2) /* public_access and acl */
 #define STORE_SET_TAG_LIST (1u << 3)
+#define STORE_SET_POLICY (1u << 4)    /* protect.immutability and until_ns */
+#define STORE_SET_HOLD (1u << 5)      /* protect.hold */
 #define STORE_SET_SIZE (1u << 16)     /* of a page blob */
 #define STORE_SET_SEQUENCE (1u << 17) /* of a page blob */
+
+/* What forbids to change the bytes of a blob and to delete it. */
+struct store_protection {
+	enum store_immutability immutability;
+	int64_t until_ns;
+	bool hold;
+};
 
 /* What the service keeps for an account; the store doesn't look into it. */
 struct store_settings {
@@ -696,6 +710,7 @@ struct store_change {
 	const struct store_conditions *source_conditions;
 	const struct store_copy *copy;
 	uint64_t container_version;
+	struct store_protection protect;
 	const struct store_effect *effect;
 };
 

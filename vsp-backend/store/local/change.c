@@ -104,6 +104,9 @@ enum store_error change_container_delete(struct local *local, void *context)
 
 	if (error)
 		return error;
+	error = protect_container(local, job->container);
+	if (error)
+		return error;
 	/* its blobs stay under an id that no name leads to, until they are collected */
 	change_stamp(local, job);
 	if (retain)
@@ -211,6 +214,7 @@ static enum store_error run(struct local *local, void *context)
 		[STORE_PAGES_CLEAR] = change_pages_clear,
 		[STORE_COPY_BLOB] = change_copy_blob,
 		[STORE_CONTAINER_RESTORE] = change_container_restore,
+		[STORE_PROTECT] = change_protect,
 	};
 	struct change_job *job = context;
 	enum store_error error;

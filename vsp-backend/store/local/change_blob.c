@@ -238,10 +238,12 @@ enum store_error change_put_row(struct local *local, struct change_job *job,
 		return error;
 	s = db_bind(DB_SQL(db, "INSERT OR REPLACE INTO blobs(container, name, type, length, etag,"
 			       " modified, created, chunk, content, blocks, md5, headers, meta,"
-			       " version, seen, sequence, crc64, tags, lease, tier, tier_changed)"
+			       " version, seen, sequence, crc64, tags, lease, tier, tier_changed,"
+			       " immutability, immutable_until, hold)"
 			       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-			       " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)"),
-		    "itiiiiiiiibbbiiinbbii", job->container, change->ref.blob,
+			       " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,"
+			       " ?22, ?23, ?24)"),
+		    "itiiiiiiiibbbiiinbbiiiii", job->container, change->ref.blob,
 		    (int64_t)(blob->type ? blob->type : STORE_BLOCK_BLOB), (int64_t)blob->length,
 		    (int64_t)job->result.etag, job->result.modified_ns,
 		    old->exists ? old->created_ns : job->result.modified_ns, blob->chunk,
@@ -250,7 +252,9 @@ enum store_error change_put_row(struct local *local, struct change_job *job,
 		    change->meta.bytes, change->meta.length, job->result.version, blob->seen,
 		    (int64_t)blob->sequence, change->tags.bytes, change->tags.length,
 		    leased ? lease : NULL, leased ? sizeof(lease) : (size_t)0,
-		    (int64_t)change->tier, change->tier ? store_now_ns() : 0);
+		    (int64_t)change->tier, change->tier ? store_now_ns() : 0,
+		    (int64_t)change->protect.immutability, change->protect.until_ns,
+		    (int64_t)change->protect.hold);
 	if (s && blob->has_crc64)
 		sqlite3_bind_int64(s, 17, (int64_t)blob->crc64);
 	error = db_run(db, s);

@@ -85,7 +85,14 @@ void guard_tier(enum store_tier *tier, int *rehydrate, int64_t *changed_ns)
 /* Operations that need not name the lease, but must not name a wrong one. */
 static enum store_access access_of(enum store_change_kind kind)
 {
-	return kind == STORE_SET_TIER ? STORE_READ : STORE_WRITE;
+	switch (kind) {
+	case STORE_SET_TIER:
+	case STORE_PROTECT:
+	case STORE_BLOB_SNAPSHOT:
+		return STORE_READ;
+	default:
+		return STORE_WRITE;
+	}
 }
 
 enum store_error guard_change(const struct change_job *job, const struct blob_row *row)

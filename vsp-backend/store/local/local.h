@@ -570,7 +570,9 @@ enum store_error history_delete_one(struct local *local, struct change_job *job)
 enum store_error history_expire(struct local *local, void *more);
 /* One row of a deleted container; *row: there was one. */
 enum store_error history_drop_first(struct local *local, int64_t container, bool *row);
-job_fn change_lease, change_set_tier, change_set_tags, change_copy_blob;
+job_fn change_lease, change_set_tier, change_set_tags, change_copy_blob, change_protect;
+/* Is there a blob in it that must not be deleted? */
+enum store_error protect_container(struct local *local, int64_t container);
 
 /* tags.c: the index of a blob's tags; what was there before goes. */
 enum store_error tags_index(struct local *local, struct change_job *job,

@@ -104,6 +104,10 @@ static const char *const tables[] = {
 	" deleted INTEGER NOT NULL,"
 	" until INTEGER NOT NULL," STATE_COLUMNS
 	" PRIMARY KEY (container, name, at)) WITHOUT ROWID",
+	"CREATE INDEX blobs_protected ON blobs(container)"
+	" WHERE immutability != 0 OR hold != 0",
+	"CREATE INDEX history_protected ON history(container)"
+	" WHERE immutability != 0 OR hold != 0",
 	"CREATE INDEX history_by_end ON history(until) WHERE until != 0",
 	"CREATE INDEX history_by_view ON history(content, seen) WHERE seen != 0",
 
