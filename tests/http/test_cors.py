@@ -61,6 +61,12 @@ def test_a_preflight_that_fits_none(client, origin, method, headers):
     assert answer["Access-Control-Allow-Origin"] is None
 
 
+def test_a_preflight_that_asks_for_too_much(client):
+    few, many = ",".join(["x"] * 128), ",".join(["x"] * 129)
+    assert preflight(client, "https://a.wild.test", "GET", few).status == 200
+    assert preflight(client, "https://a.wild.test", "GET", many).code == "CorsPreflightFailure"
+
+
 def test_a_preflight_says_what_it_wants(client, daemon):
     for name in ("origin", "method"):
         sent = {"origin": "http://one.test", "method": "GET"}

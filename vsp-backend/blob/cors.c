@@ -8,6 +8,9 @@
 
 #include "request.h"
 
+/* Of one preflight request; each is compared with every item of a rule. */
+#define MAX_WANTED_HEADERS 128u
+
 /* "*", a text, or a text with one "*" for any characters. */
 static bool fits(const char *pattern, size_t n, const char *text, size_t length, bool nocase)
 {
@@ -135,12 +138,16 @@ void cors_end(struct cors *cors)
 
 /* ---------------------------------------------------------------- preflight */
 
-/* Each of the headers that the page wants to send. */
+/* Each of the headers that the page wants to send; nobody has had to say who they are yet. */
 static bool headers_listed(const char *list, const struct head_str *wanted)
 {
 	const char *at = wanted->at, *end = wanted->at + wanted->length;
+	unsigned int count = 0;
 
 	while (at < end) {
+		if (++count > MAX_WANTED_HEADERS)
+			return false;
+
 		const char *comma = memchr(at, ',', (size_t)(end - at));
 		const char *stop = comma ? comma : end, *next = comma ? comma + 1 : end;
 

@@ -119,6 +119,8 @@ struct http_tls *http_tls_load(const char *certificate, const char *key, const c
 	SSL_CTX_set_mode(tls->context, SSL_MODE_ENABLE_PARTIAL_WRITE |
 					       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 					       SSL_MODE_RELEASE_BUFFERS);
+	/* tickets do, and need no memory here */
+	SSL_CTX_set_session_cache_mode(tls->context, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_default_passwd_cb(tls->context, no_password);
 	good = key ? load_pem(tls->context, certificate, key, error, error_size)
 		   : load_pkcs12(tls->context, certificate, password, error, error_size);
