@@ -343,6 +343,38 @@ static void overwritten_pages_give_their_space_back(void **state)
 	assert_true(wait_for_disk_below(f, 4096));
 }
 
+/* A page that is left does not hold the four megabytes that were written with it. */
+static void what_is_left_of_large_writes_moves(void **state)
+{
+	static unsigned char bytes[4 * 1024 * 1024], want[sizeof(bytes)];
+	struct fixture *f = *state;
+	struct store_ref ref = ref_of("p");
+	struct store_read *read;
+	static unsigned char have[sizeof(bytes)];
+
+	fill_bytes(bytes, sizeof(bytes), 1);
+	ok(create(f, "p", STORE_PAGE_BLOB, sizeof(bytes)));
+	ok(write_pages(f, "p", 0, bytes, sizeof(bytes)));
+	ok(store_read_open(f->store, &ref, NULL, NULL, &read));
+	/* every 64 KiB one page stays, and is found by pieces of different length */
+	for (uint64_t at = 0; at < sizeof(bytes); at += 65536) {
+		ok(clear_pages(f, "p", at + 512, 65536 - 512));
+		memcpy(want + at, bytes + at, 512);
+	}
+	assert_true(holds(f, "p", 0, want, sizeof(want)));
+	ok(store_read_at(read, 0, have, sizeof(have)));
+	assert_memory_equal(have, bytes, sizeof(bytes));
+	store_read_close(read);
+	assert_true(wait_for_disk_below(f, 256 * 1024));
+	assert_true(holds(f, "p", 0, want, sizeof(want)));
+	assert_int_equal(query_number(f, "SELECT count(*) FROM runs"), 64);
+	fixture_reopen(f);
+	assert_true(holds(f, "p", 0, want, sizeof(want)));
+	ok(delete_blob(f->store, "p"));
+	assert_true(wait_for_number(f, "SELECT count(*) FROM chunks", 0));
+	assert_true(wait_for_disk_below(f, 4096));
+}
+
 static void a_reader_keeps_pages_that_are_overwritten_again_and_again(void **state)
 {
 	static unsigned char first[200000 / 512 * 512], bytes[sizeof(first)], have[sizeof(first)];
@@ -501,6 +533,7 @@ int main(void)
 		TEST(appends_of_many_threads_are_whole),
 		TEST(pages_are_what_was_written_last),
 		TEST(overwritten_pages_give_their_space_back),
+		TEST(what_is_left_of_large_writes_moves),
 		TEST(a_reader_keeps_pages_that_are_overwritten_again_and_again),
 		TEST(page_rules_hold),
 		TEST(a_smaller_page_blob_forgets_its_end),

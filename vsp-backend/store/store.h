@@ -322,6 +322,8 @@ static inline enum store_error store_page_list(struct store *store, const struct
 					       struct store_blob_info *info, store_pages_cb *cb,
 					       void *context, uint64_t *next)
 {
+	if (!store->ops->page_list)
+		return STORE_UNSUPPORTED;
 	return store->ops->page_list(store, ref, conditions, pages, info, cb, context, next);
 }
 

@@ -201,7 +201,51 @@ static enum store_error find_unseen(struct local *local, const struct item *item
 	return error;
 }
 
-/* A look at a page or append blob's content has ended, see runs.c. */
+/*
+ * A run of this chunk has gone, and others are left.  When they are less than half of it they
+ * are moved, so that the space comes back.  Looking costs more the more there are, so with many
+ * it is done at some counts only.
+ */
+static enum store_error check_rest(struct local *local, int64_t chunk)
+{
+	struct db *db = &local->writer.db;
+	enum store_error error;
+	sqlite3_stmt *s;
+	int64_t refs;
+	bool row;
+
+	s = db_bind(DB_SQL(db, "SELECT refs FROM chunks WHERE id = ?1 AND file IS NOT NULL"), "i",
+		    chunk);
+	error = db_row(db, s, &row);
+	if (error || !row)
+		return error;
+	refs = sqlite3_column_int64(s, 0);
+	db_reset(s);
+	if (refs > 8 && (refs & (refs - 1)))
+		return STORE_OK;
+	s = db_bind(DB_SQL(db, "SELECT (SELECT sum(length) FROM runs WHERE chunk = ?1) * 2 <="
+			       " length FROM chunks WHERE id = ?1"),
+		    "i", chunk);
+	error = db_row(db, s, &row);
+	if (error || !row)
+		return error;
+	row = sqlite3_column_int(s, 0);
+	db_reset(s);
+	if (!row)
+		return STORE_OK;
+	error = db_run(db, db_bind(DB_SQL(db, "INSERT OR IGNORE INTO journal(content, offset, born)"
+					      " SELECT content, offset, born FROM runs"
+					      " WHERE chunk = ?1 AND died = 9223372036854775807"),
+				   "i", chunk));
+	if (error)
+		return error;
+	return db_run(db, db_bind(DB_SQL(db, "UPDATE contents SET journal = journal + ?2"
+					     " WHERE live != 0 AND id IN (SELECT content FROM runs"
+					     " WHERE chunk = ?1 AND died = 9223372036854775807)"),
+				  "ii", chunk, (int64_t)FOLD_BYTES));
+}
+
+/* A look at a page or append blob's content has ended, see runs.h. */
 static enum store_error drop_view(struct local *local, struct step *step, const struct item *item,
 				  bool *done)
 {
@@ -232,6 +276,8 @@ static enum store_error drop_view(struct local *local, struct step *step, const 
 				       db_bind(DB_SQL(db, "DELETE FROM journal WHERE content = ?1"
 							  " AND offset = ?2 AND born = ?3"),
 					       "iii", item->what, runs[i].offset, runs[i].born));
+		if (!error)
+			error = check_rest(local, runs[i].chunk);
 	}
 	*done = count < room;
 	if (error || !*done || live)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Folding: the small writes of a page or append blob, which left their bytes in SQLite,
- * move together to one extent.
+ * move together to one extent.  So do the last runs of a chunk of which most has been
+ * overwritten: then its space comes back.
  *
  * The bytes are read and written in the collector's thread; then one job puts new runs
  * over the old ones that are still as they were read, as any write does.  So readers
@@ -19,7 +20,8 @@
 
 struct fold_run {
 	struct run run;
-	uint64_t at; /* in the bytes that are collected; UINT64_MAX: not alive */
+	struct chunk chunk; /* where the bytes are to be read; file NULL: they have been */
+	uint64_t at;        /* in the bytes that are collected; UINT64_MAX: not alive */
 };
 
 struct fold {
@@ -70,7 +72,8 @@ static enum store_error collect(struct local *local, struct fold *fold)
 		return error;
 	s = db_bind(DB_SQL(&reader->db,
 			   "SELECT j.offset, j.born, r.length, r.written, r.chunk,"
-			   " r.chunk_offset, r.died, k.data FROM journal j"
+			   " r.chunk_offset, r.died, k.data, k.file, k.offset, k.length,"
+			   " k.crc64 FROM journal j"
 			   " LEFT JOIN runs r ON r.content = j.content AND r.offset = j.offset"
 			   "  AND r.born = j.born LEFT JOIN chunks k ON k.id = r.chunk"
 			   " WHERE j.content = ?1 ORDER BY j.offset, j.born LIMIT ?2"),
@@ -88,7 +91,19 @@ static enum store_error collect(struct local *local, struct fold *fold)
 		f->run.written = sqlite3_column_int64(s, 3);
 		f->run.chunk = sqlite3_column_int64(s, 4);
 		f->run.chunk_offset = (uint64_t)sqlite3_column_int64(s, 5);
-		if (data && sqlite3_column_int64(s, 6) == RUN_ALIVE) {
+		if (!data && sqlite3_column_type(s, 8) != SQLITE_NULL) {
+			have = (uint64_t)sqlite3_column_int64(s, 10);
+			f->chunk = (struct chunk){
+				.id = f->run.chunk,
+				.file = alloc_file(local, (uint32_t)sqlite3_column_int64(s, 8)),
+				.offset = (uint64_t)sqlite3_column_int64(s, 9),
+				.length = have,
+				.crc64 = (uint64_t)sqlite3_column_int64(s, 11),
+			};
+		}
+		/* what is too long to be moved stays where it is */
+		if ((data || f->chunk.file) && sqlite3_column_int64(s, 6) == RUN_ALIVE &&
+		    f->run.length <= FOLD_MAX) {
 			if (f->run.chunk_offset > have ||
 			    f->run.length > have - f->run.chunk_offset) {
 				db_reset(s);
@@ -101,7 +116,9 @@ static enum store_error collect(struct local *local, struct fold *fold)
 				break;
 			}
 			f->at = fold->length;
-			memcpy(fold->bytes + f->at, data + f->run.chunk_offset, f->run.length);
+			if (data)
+				memcpy(fold->bytes + f->at, data + f->run.chunk_offset,
+				       f->run.length);
 			fold->length += f->run.length;
 		}
 		fold->count++;
@@ -109,6 +126,32 @@ static enum store_error collect(struct local *local, struct fold *fold)
 	if (fold->count == FOLD_RUNS)
 		fold->all = false;
 	reader_put(local, reader);
+	return error;
+}
+
+/* Bytes of extents, compared with their checksums: damage must not get a new one. */
+static enum store_error collect_files(struct local *local, struct fold *fold)
+{
+	enum store_error error = STORE_OK;
+
+	for (size_t i = 0; i < fold->count && !error; i++) {
+		struct fold_run *f = &fold->runs[i];
+		uint64_t budget = UINT64_MAX, good;
+
+		if (f->at == UINT64_MAX || !f->chunk.file)
+			continue;
+		error = sums_check(local, &f->chunk, f->run.chunk_offset, f->run.length, &budget,
+				   &good);
+		if (!error)
+			error = extent_read(f->chunk.file->fd,
+					    f->chunk.offset + f->run.chunk_offset,
+					    fold->bytes + f->at, f->run.length);
+		/* it stays where it is, and its readers are told */
+		if (error == STORE_CORRUPT || error == STORE_IO) {
+			f->at = UINT64_MAX;
+			error = STORE_OK;
+		}
+	}
 	return error;
 }
 
@@ -192,23 +235,20 @@ static enum store_error forget(struct local *local, const struct fold *fold)
 {
 	struct db *db = &local->writer.db;
 	enum store_error error = STORE_OK;
-	int64_t weight = 0;
-
 	for (size_t i = 0; i < fold->count && !error; i++) {
 		const struct run *run = &fold->runs[i].run;
 
-		weight += run->length > RUN_WEIGHT ? (int64_t)run->length : RUN_WEIGHT;
 		error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM journal WHERE content = ?1"
 						      " AND offset = ?2 AND born = ?3"),
 					   "iii", fold->content, (int64_t)run->offset, run->born));
 	}
 	if (error)
 		return error;
-	/* what came since is counted too little: then it waits for the next writes */
-	return db_run(db, db_bind(DB_SQL(db, "UPDATE contents SET journal ="
-					     " max(0, CASE WHEN ?3 THEN 0 ELSE journal - ?2 END)"
-					     " WHERE id = ?1"),
-				  "iii", fold->content, weight, (int64_t)fold->all));
+	/* with more to do it is looked at again; what came since waits for the next writes */
+	if (!fold->all)
+		return STORE_OK;
+	return db_run(db, db_bind(DB_SQL(db, "UPDATE contents SET journal = 0 WHERE id = ?1"), "i",
+				  fold->content));
 }
 
 static enum store_error commit(struct local *local, void *context)
@@ -255,6 +295,9 @@ static void add_sums(struct fold *fold)
 static enum store_error fold_content(struct local *local, struct fold *fold)
 {
 	enum store_error error = collect(local, fold);
+
+	if (!error)
+		error = collect_files(local, fold);
 
 	if (!error && fold->length) {
 		fold->crc64 = azb_crc64(0, fold->bytes, fold->length);

@@ -173,8 +173,10 @@ static const char *const tables[] = {
 	" chunk_offset INTEGER NOT NULL,"
 	" PRIMARY KEY (content, offset, born)) WITHOUT ROWID",
 	"CREATE INDEX runs_dead ON runs(content, died) WHERE died != 9223372036854775807",
+	"CREATE INDEX runs_by_chunk ON runs(chunk, length)",
 
-	/* the runs whose bytes are in SQLite: small writes, until they are folded */
+	/* the runs that are to be folded: small writes, whose bytes are in SQLite, and what is
+	   left of large ones */
 	"CREATE TABLE journal("
 	" content INTEGER NOT NULL,"
 	" offset INTEGER NOT NULL,"
