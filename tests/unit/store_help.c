@@ -10,6 +10,8 @@
 
 #include "store/local/check.h"
 
+#include "store/local/check.h"
+
 void fixture_directory(struct fixture *f)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -84,6 +86,16 @@ int fixture_teardown(void **state)
 	fixture_remove(f);
 	free(f);
 	return checked ? 0 : -1;
+}
+
+void store_good(const struct fixture *f)
+{
+	struct check_result result;
+	char error[400] = "";
+
+	if (!local_check(f->path, true, hear, NULL, &result, error, sizeof(error)))
+		fail_msg("%s", error);
+	assert_int_equal(result.problems, 0);
 }
 
 struct store_ref ref_of(const char *name)

@@ -31,6 +31,8 @@ struct fixture {
  */
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
+/* Is a store that is not open consistent, data included? */
+void store_good(const struct fixture *f);
 /* Makes or removes only the directory. */
 void fixture_directory(struct fixture *f);
 void fixture_remove(struct fixture *f);
