@@ -14,8 +14,11 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "blob/service.h"
+#include "config.h"
 #include "door/http.h"
 #include "door/link.h"
+#include "filter/filter.h"
+#include "metrics_door.h"
 #include "options.h"
 #include "store/store.h"
 #include "tools.h"
@@ -31,6 +34,7 @@ struct daemon {
 	struct svc *svc;
 	struct http_door *http;
 	struct link_door *link[OPTIONS_MAX_LINK];
+	struct metrics_door *metrics;
 	struct azb_buf addresses; /* " http://..." for --ready-fd */
 };
 
@@ -166,7 +170,9 @@ static void reload(struct daemon *d)
 static bool open_http(struct daemon *d)
 {
 	struct http_door_config config = { .max_connections = d->options.max_connections,
-					   .idle_ms = d->options.idle_ms };
+					   .head_ms = d->options.head_ms,
+					   .idle_ms = d->options.idle_ms,
+					   .progress_ms = d->options.body_ms };
 
 	if (!d->options.http_count && !d->options.https_count && !d->options.website_count &&
 	    !d->options.website_tls_count)
@@ -224,6 +230,24 @@ static bool open_all(struct daemon *d)
 		azb_log(AZB_LOG_ERROR, "--store: %s", error);
 		return false;
 	}
+	/* the first on the command line is the outermost */
+	for (unsigned int i = d->options.filter_count; i--;) {
+		struct store *outer =
+			filter_open(d->options.filter[i], d->store, error, sizeof(error));
+
+		if (!outer) {
+			azb_log(AZB_LOG_ERROR, "--filter: %s", error);
+			return false;
+		}
+		d->store = outer;
+	}
+	if (d->options.metrics) {
+		d->metrics = metrics_door_open(d->options.metrics, error, sizeof(error));
+		if (!d->metrics) {
+			azb_log(AZB_LOG_ERROR, "--metrics: %s", error);
+			return false;
+		}
+	}
 	d->svc = svc_new(d->store, d->options.accounts);
 	if (d->svc)
 		svc_retain_containers(d->svc, d->options.container_retention);
@@ -246,6 +270,7 @@ static void close_all(struct daemon *d)
 	http_door_close(d->http, d->options.drain_ms);
 	for (unsigned int i = 0; i < d->options.link_count; i++)
 		link_door_close(d->link[i], d->options.drain_ms);
+	metrics_door_close(d->metrics);
 	svc_free(d->svc);
 	if (d->store)
 		store_close(d->store);
@@ -256,19 +281,28 @@ static void close_all(struct daemon *d)
 int main(int argc, char **argv)
 {
 	struct daemon d = { 0 };
+	struct config config;
+	char error[400];
 	sigset_t stop;
 	int status = EXIT_FAILURE;
 
 	if (tools_run(argc, argv, &status))
 		return status;
-	switch (options_parse(&d.options, argc, argv)) {
+	if (!config_expand(&config, argc, argv, error, sizeof(error))) {
+		config_free(&config);
+		(void)fprintf(stderr, "azblob-vspd: %s\n", error);
+		return 2;
+	}
+	switch (options_parse(&d.options, config.argc, config.argv)) {
 	case OPTIONS_RUN:
 		break;
 	case OPTIONS_DONE:
 		options_free(&d.options);
+		config_free(&config);
 		return EXIT_SUCCESS;
 	case OPTIONS_BAD:
 		options_free(&d.options);
+		config_free(&config);
 		return 2;
 	}
 	azb_log_set_level(d.options.log_level);
@@ -294,5 +328,6 @@ int main(int argc, char **argv)
 		status = EXIT_SUCCESS;
 	}
 	close_all(&d);
+	config_free(&config);
 	return status;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filter/filter.h"
 #include "options_azurite.h"
 
 /* Where SDKs expect the development storage. */
@@ -19,6 +20,7 @@
 #define MAX_CONNECTIONS 1000000u
 /* As for Azure's containers and blobs. */
 #define MAX_RETENTION_DAYS 365u
+#define MAX_TIMEOUT_S 86400u
 
 static const char usage[] =
 	"usage: azblob-vspd --store SPEC [--http ADDR:PORT]... [--link SOCKET]... [option]...\n"
@@ -48,7 +50,15 @@ static const char usage[] =
 	"  --container-retention DAYS\n"
 	"                           deleted containers can be restored for so long (0: not at "
 	"all)\n"
+	"  --filter SPEC            a filter in front of the store; may be repeated, the first is\n"
+	"                           the outermost; --filter help lists them\n"
 	"  --max-connections N      HTTP connections at once (4096)\n"
+	"  --head-timeout, --idle-timeout, --body-timeout SECONDS\n"
+	"                           a request's head (30); between requests (120); each 64 KiB\n"
+	"                           of a body, in or out (60)\n"
+	"  --metrics ADDRESS        show numbers in Prometheus' form there: a path of a Unix\n"
+	"                           socket, or 127.0.0.1:PORT\n"
+	"  --config FILE            options from a file: lines of NAME VALUE\n"
 	"  --drain SECONDS          how long requests may go on after SIGTERM (30)\n"
 	"  --log-level LEVEL        error, warning, info (the default) or debug\n"
 	"  --ready-fd N             write a line there when everything is being served\n"
@@ -79,6 +89,11 @@ enum {
 	OPT_OAUTH_KEYS,
 	OPT_OAUTH_ISSUER,
 	OPT_OAUTH_AUDIENCE,
+	OPT_FILTER,
+	OPT_METRICS,
+	OPT_HEAD_TIMEOUT,
+	OPT_IDLE_TIMEOUT,
+	OPT_BODY_TIMEOUT,
 	OPT_HELP,
 	OPT_VERSION,
 	OPT_AZURITE, /* and those of options_azurite.h after it */
@@ -107,6 +122,11 @@ static const struct option longs[] = {
 	{ "oauth-keys", required_argument, NULL, OPT_OAUTH_KEYS },
 	{ "oauth-issuer", required_argument, NULL, OPT_OAUTH_ISSUER },
 	{ "oauth-audience", required_argument, NULL, OPT_OAUTH_AUDIENCE },
+	{ "filter", required_argument, NULL, OPT_FILTER },
+	{ "metrics", required_argument, NULL, OPT_METRICS },
+	{ "head-timeout", required_argument, NULL, OPT_HEAD_TIMEOUT },
+	{ "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
+	{ "body-timeout", required_argument, NULL, OPT_BODY_TIMEOUT },
 	{ "blobHost", required_argument, NULL, OPT_AZURITE + AZURITE_HOST },
 	{ "blobPort", required_argument, NULL, OPT_AZURITE + AZURITE_PORT },
 	{ "blobKeepAliveTimeout", required_argument, NULL, OPT_AZURITE + AZURITE_KEEP_ALIVE },
@@ -272,6 +292,17 @@ bool options_tokens(const struct options *o, struct tokens **tokens, char *error
 	return good;
 }
 
+static enum options_result timeout(const char *name, const char *value, unsigned int *ms)
+{
+	unsigned long n;
+
+	if (!options_number(value, MAX_TIMEOUT_S, &n) || !n)
+		return options_bad("--%s: '%s': 1 to %u seconds are accepted", name, value,
+				   MAX_TIMEOUT_S);
+	*ms = (unsigned int)n * 1000;
+	return OPTIONS_RUN;
+}
+
 static enum options_result take(struct options *o, int option, const char *value)
 {
 	unsigned char address[16];
@@ -358,6 +389,26 @@ static enum options_result take(struct options *o, int option, const char *value
 					   value, MAX_RETENTION_DAYS);
 		o->container_retention = (unsigned int)n;
 		break;
+	case OPT_FILTER:
+		if (!strcmp(value, "help")) {
+			fputs(filter_help(), stdout);
+			return OPTIONS_DONE;
+		}
+		if (o->filter_count == OPTIONS_MAX_FILTER)
+			return options_bad("--filter: at most %u are accepted", OPTIONS_MAX_FILTER);
+		o->filter[o->filter_count++] = value;
+		break;
+	case OPT_METRICS:
+		if (o->metrics)
+			return options_bad("--metrics: there is one already: %s", o->metrics);
+		o->metrics = value;
+		break;
+	case OPT_HEAD_TIMEOUT:
+		return timeout("head-timeout", value, &o->head_ms);
+	case OPT_IDLE_TIMEOUT:
+		return timeout("idle-timeout", value, &o->idle_ms);
+	case OPT_BODY_TIMEOUT:
+		return timeout("body-timeout", value, &o->body_ms);
 	case OPT_MAX_CONNECTIONS:
 		if (!options_number(value, MAX_CONNECTIONS, &n) || !n)
 			return options_bad("--max-connections: '%s': 1 to %u are accepted", value,

@@ -10,6 +10,7 @@
 #define OPTIONS_MAX_HTTP 16u
 #define OPTIONS_MAX_LINK 16u
 #define OPTIONS_MAX_WEBSITE 4u
+#define OPTIONS_MAX_FILTER 16u
 #define OPTIONS_MAX_OAUTH 16u
 
 /* Where accounts come from, in the order given: read again when keys have changed. */
@@ -33,7 +34,9 @@ struct options_account {
  * @link_address: whose requests those by the link are, for SAS that are bound to an address.
  * @oauth: bearer tokens are accepted; @oauth_keys: a file with a key set, or NULL; @issuer,
  *	@audience: none means Azure's.
- * @idle_ms: 0 for the default.
+ * @head_ms, @idle_ms, @body_ms: as in struct http_door_config; 0 for the default.
+ * @filter: around the store, the outermost first.
+ * @metrics: where numbers are shown, or NULL.
  * @azurite, @made: while Azurite's options become ours, and what they became.
  * @development: that account is served.
  * @ready_fd: -1 for none.
@@ -66,7 +69,12 @@ struct options {
 	unsigned int issuer_count;
 	const char *audience[OPTIONS_MAX_OAUTH];
 	unsigned int audience_count;
+	unsigned int head_ms;
 	unsigned int idle_ms;
+	unsigned int body_ms;
+	const char *filter[OPTIONS_MAX_FILTER];
+	unsigned int filter_count;
+	const char *metrics;
 	struct {
 		const char *host, *port, *location;
 	} azurite;

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +236,7 @@ static void accept_some(struct http_loop *loop, const struct http_listener *list
 			return;
 		}
 		if (atomic_load(&door->connections) >= door->config.max_connections) {
+			atomic_fetch_add(&door->refused, 1);
 			if (!(listener->flags & HTTP_LISTEN_TLS))
 				(void)!send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL);
 			close(fd);
@@ -373,8 +375,33 @@ static int start_loop(struct http_loop *loop)
 	return -rc;
 }
 
+static void show_numbers(struct metrics_source *source, struct azb_buf *out)
+{
+	struct http_door *door =
+		(struct http_door *)((char *)source - offsetof(struct http_door, numbers));
+
+	metrics_head(out, "azblob_http_connections", "gauge", "connections that are open");
+	azb_buf_printf(out, "azblob_http_connections %u\n", atomic_load(&door->connections));
+	metrics_head(out, "azblob_http_refused_total", "counter",
+		     "connections beyond --max-connections");
+	azb_buf_printf(out, "azblob_http_refused_total %llu\n",
+		       (unsigned long long)atomic_load(&door->refused));
+	metrics_head(out, "azblob_http_answers_total", "counter", "answers, by kind of status");
+	for (unsigned int i = 1; i < 6; i++)
+		azb_buf_printf(out, "azblob_http_answers_total{status=\"%uxx\"} %llu\n", i,
+			       (unsigned long long)atomic_load(&door->answers[i]));
+	metrics_head(out, "azblob_http_received_bytes_total", "counter", "heads and bodies");
+	azb_buf_printf(out, "azblob_http_received_bytes_total %llu\n",
+		       (unsigned long long)atomic_load(&door->received));
+	metrics_head(out, "azblob_http_sent_bytes_total", "counter", "heads and bodies");
+	azb_buf_printf(out, "azblob_http_sent_bytes_total %llu\n",
+		       (unsigned long long)atomic_load(&door->sent));
+}
+
 int http_door_start(struct http_door *door)
 {
+	door->numbers.show = show_numbers;
+	metrics_add(&door->numbers);
 	for (unsigned int i = 0; i < door->loop_count; i++) {
 		door->loop[i].epoll = -1;
 		door->loop[i].wake = -1;
@@ -407,6 +434,7 @@ void http_door_close(struct http_door *door, unsigned int grace_ms)
 	if (!door)
 		return;
 	http_door_drain(door, grace_ms);
+	metrics_remove(&door->numbers);
 	for (unsigned int i = 0; door->loop && i < door->loop_count; i++)
 		if (door->loop[i].running)
 			pthread_join(door->loop[i].thread, NULL);

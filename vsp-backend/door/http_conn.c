@@ -41,11 +41,16 @@ ssize_t conn_receive(struct http_conn *conn, void *bytes, size_t length)
 		}
 		return (ssize_t)length;
 	}
-	if (conn->ssl)
-		return conn_tls_receive(conn, bytes, length);
-	do {
-		n = recv(conn->fd, bytes, length, 0);
-	} while (n < 0 && errno == EINTR);
+	if (conn->ssl) {
+		n = conn_tls_receive(conn, bytes, length);
+	} else {
+		do {
+			n = recv(conn->fd, bytes, length, 0);
+		} while (n < 0 && errno == EINTR);
+	}
+	if (n > 0)
+		atomic_fetch_add_explicit(&conn->loop->door->received, (size_t)n,
+					  memory_order_relaxed);
 	return n;
 }
 

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../base/metrics.h"
 #include "head.h"
 #include "http.h"
 #include "link_pool.h"
@@ -141,6 +142,11 @@ struct http_door {
 	struct http_listener listener[HTTP_MAX_LISTEN];
 	unsigned int listener_count;
 	atomic_uint connections;
+	/* for the metrics: answers by the first digit of their status, bytes of bodies and heads */
+	struct metrics_source numbers;
+	atomic_ullong answers[6];
+	atomic_ullong received, sent;
+	atomic_ullong refused; /* connections beyond the limit */
 	atomic_bool closing;
 	atomic_llong cut_off_ms; /* after it connections that are left are cut off */
 };

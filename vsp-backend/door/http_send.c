@@ -54,6 +54,9 @@ void conn_answer(struct http_conn *conn, struct svc_answer *answer)
 	if (!conn->keep_alive)
 		extra.value = "close";
 	conn->answer = answer;
+	if (answer->status / 100 < 6)
+		atomic_fetch_add_explicit(&conn->loop->door->answers[answer->status / 100], 1,
+					  memory_order_relaxed);
 	log_answer(conn);
 	conn->state = CONN_SEND;
 	conn->progress = 0;
@@ -120,6 +123,7 @@ static void advance(struct http_conn *conn, size_t n)
 	size_t head = conn->out_length - conn->out_at;
 
 	conn_progress(conn, n);
+	atomic_fetch_add_explicit(&conn->loop->door->sent, n, memory_order_relaxed);
 	if (head > n)
 		head = n;
 	conn->out_at += head;

@@ -76,6 +76,7 @@ static void accept_all(struct link_door *door)
 		}
 		conn->next = door->conns;
 		door->conns = conn;
+		atomic_fetch_add(&door->links, 1);
 	}
 }
 
@@ -298,6 +299,23 @@ static int start_thread(struct link_door *door)
 	return error;
 }
 
+static void show_numbers(struct metrics_source *source, struct azb_buf *out)
+{
+	struct link_door *door =
+		(struct link_door *)((char *)source - offsetof(struct link_door, shown));
+	const char *path = door->config.path;
+
+	metrics_head(out, "azblob_link_accepted_total", "counter", "links that emulators opened");
+	azb_buf_printf(out, "azblob_link_accepted_total{socket=\"%s\"} %u\n", path,
+		       atomic_load(&door->links));
+	metrics_head(out, "azblob_link_requests_total", "counter",
+		     "requests of guests; failed: not answered by HTTP's rules");
+	azb_buf_printf(out,
+		       "azblob_link_requests_total{socket=\"%s\",status=\"ok\"} %llu\n"
+		       "azblob_link_requests_total{socket=\"%s\",status=\"failed\"} %llu\n",
+		       path, atomic_load(&door->completed), path, atomic_load(&door->failed));
+}
+
 int link_door_open(const struct link_door_config *config, struct svc *svc,
 		   struct link_door **result)
 {
@@ -346,6 +364,8 @@ int link_door_open(const struct link_door_config *config, struct svc *svc,
 		error = start_thread(door);
 	if (error)
 		goto fail;
+	door->shown.show = show_numbers;
+	metrics_add(&door->shown);
 	*result = door;
 	return 0;
 fail:
@@ -371,6 +391,7 @@ void link_door_close(struct link_door *door, unsigned int grace_ms)
 	if (!door)
 		return;
 	link_door_drain(door, grace_ms);
+	metrics_remove(&door->shown);
 	pthread_join(door->thread, NULL);
 	destroy(door);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* One link: its messages, its requests in flight, and its end. */
 #include "link_internal.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "../base/log.h"
+#include "azblob/vsp_wire.h"
 
 /* Reads in a row on one link before the others get their turn. */
 #define READS_IN_A_ROW 16
@@ -465,6 +465,9 @@ void link_conn_complete(struct link_request *request, bool send)
 	struct link_out_block *block = send ? link_out_block_new(sizeof(complete)) : NULL;
 	struct link_request **link;
 
+	atomic_fetch_add_explicit(request->status == VSP_WIRE_STATUS_OK ? &conn->door->completed
+									: &conn->door->failed,
+				  1, memory_order_relaxed);
 	pthread_mutex_lock(&conn->lock);
 	for (link = bucket_of(conn, complete.header.id); *link != request; link = &(*link)->chain)
 		;

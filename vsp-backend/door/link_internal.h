@@ -26,6 +26,7 @@
 
 #include "azblob/vsp_link.h"
 
+#include "../base/metrics.h"
 #include "link.h"
 #include "link_check.h"
 #include "link_memory.h"
@@ -143,6 +144,10 @@ struct link_door {
 	pthread_t thread;
 	struct link_conn *conns; /* the event loop's */
 	unsigned int numbers;
+	/* for the metrics */
+	struct metrics_source shown;
+	_Atomic unsigned int links;
+	_Atomic unsigned long long completed, failed; /* requests, by status of the wire */
 	uint64_t deaf_until_ns; /* the event loop's: 0, or no new links before, for want of fds */
 	uint64_t due_ns;        /* the event loop's: no queued request's time is over before */
 	struct link_job expire_job;

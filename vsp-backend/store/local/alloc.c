@@ -491,6 +491,8 @@ void alloc_free_pending(struct local *local)
 		if (file)
 			extent_punch(file, range->offset,
 				     (uint64_t)units(range->length) * EXTENT_UNIT);
+		atomic_fetch_add_explicit(&local->numbers.collected, range->length,
+					  memory_order_relaxed);
 	}
 	pthread_mutex_lock(&alloc->lock);
 	for (size_t i = 0; i < alloc->pending_count; i++) {

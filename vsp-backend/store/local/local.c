@@ -187,6 +187,7 @@ static bool open_metadata(struct local *local, char *error, size_t size)
 
 static void close_all(struct local *local)
 {
+	numbers_stop(local);
 	collector_stop(local);
 	if (local->writer.running)
 		alloc_stop(local);
@@ -292,6 +293,7 @@ struct store *store_local_open(const char *text, char *error, size_t error_size)
 	readers_init(local);
 	slices_init(local);
 	sums_init(local);
+	numbers_start(local);
 	alloc_init(local);
 	collector_init(local);
 	local->no_sync = options.no_sync;

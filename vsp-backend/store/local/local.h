@@ -31,6 +31,7 @@
 #include <semaphore.h>
 #include <stdint.h>
 
+#include "base/metrics.h"
 #include "store/local/db.h"
 #include "store/local/schema.h"
 #include "store/local/sums.h"
@@ -636,6 +637,20 @@ enum store_error local_find_row(struct db *db, const struct store_ref *ref, sqli
 /* CONTAINER_NOT_FOUND, or the container's id. */
 enum store_error local_find_container(struct db *db, const struct store_ref *ref, int64_t *id);
 
+/*
+ * numbers.c - what the metrics show
+ */
+
+struct numbers {
+	struct metrics_source source;
+	atomic_ullong commits, changes; /* transactions, and jobs in them that succeeded */
+	atomic_ullong checked, damaged; /* bytes compared with checksums, blocks that differed */
+	atomic_ullong collected;        /* bytes of space given back */
+};
+
+void numbers_start(struct local *local);
+void numbers_stop(struct local *local);
+
 struct local {
 	struct store store;
 	char *path;
@@ -645,6 +660,7 @@ struct local {
 	bool no_sync;
 	enum sums_policy verify;
 	struct sums_seen seen;
+	struct numbers numbers;
 	struct readers readers;
 	struct writer writer;
 	struct alloc alloc;

@@ -138,10 +138,12 @@ static enum store_error check_block(struct local *local, const struct chunk *chu
 		crc = azb_crc64(crc, slice, n);
 		done += n;
 	}
+	atomic_fetch_add_explicit(&local->numbers.checked, length, memory_order_relaxed);
 	if (crc == want) {
 		set_seen(local, chunk, start);
 		return STORE_OK;
 	}
+	atomic_fetch_add_explicit(&local->numbers.damaged, 1, memory_order_relaxed);
 	azb_log(AZB_LOG_ERROR,
 		"store: %s/extents/%08x: damaged: the %" PRIu64 " bytes at %" PRIu64
 		" have checksum %016" PRIx64 ", not %016" PRIx64 "; they are not served",

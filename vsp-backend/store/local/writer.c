@@ -140,6 +140,7 @@ static void run_batch(struct local *local, struct job *jobs, const struct forget
 	struct writer *w = &local->writer;
 	enum store_error error = w->broken ? STORE_IO : STORE_OK;
 	bool wanted = forget_count;
+	unsigned int changes = 0;
 
 	w->made_garbage = false;
 	if (!error)
@@ -148,6 +149,7 @@ static void run_batch(struct local *local, struct job *jobs, const struct forget
 		if (!run_job(local, job))
 			error = job->result ? job->result : STORE_IO;
 		wanted |= !job->result;
+		changes += !job->result;
 	}
 	if (!error)
 		error = do_forgets(w, forgets, forget_count);
@@ -166,6 +168,10 @@ static void run_batch(struct local *local, struct job *jobs, const struct forget
 		db_run(&w->db, DB_SQL(&w->db, "ROLLBACK"));
 	if (!error && w->made_garbage)
 		collector_wake(local);
+	if (!error && wanted) {
+		atomic_fetch_add_explicit(&local->numbers.commits, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&local->numbers.changes, changes, memory_order_relaxed);
+	}
 	while (jobs) {
 		struct job *next = jobs->next;
 
