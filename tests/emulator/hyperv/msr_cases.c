@@ -49,7 +49,10 @@ static void registers_not_offered_fault(void)
 
 	CHECK(rdmsr_fault(HV_MSR_STIMER0_CONFIG, &val) == FAULT_GP);
 	CHECK(wrmsr_fault(HV_MSR_STIMER0_CONFIG, 0) == FAULT_GP);
-	CHECK(rdmsr_fault(HV_MSR_REFERENCE_TSC, &val) == FAULT_GP);
+	/* Linux turns the page that there isn't off, before a kexec. */
+	CHECK(rdmsr_fault(HV_MSR_REFERENCE_TSC, &val) == 0 && val == 0);
+	CHECK(wrmsr_fault(HV_MSR_REFERENCE_TSC, 0) == 0);
+	CHECK(wrmsr_fault(HV_MSR_REFERENCE_TSC, 0x200001) == FAULT_GP);
 	CHECK(rdmsr_fault(HV_MSR_RESET, &val) == FAULT_GP);
 	CHECK(wrmsr_fault(HV_MSR_CRASH_CTL, 1ull << 63) == FAULT_GP);
 	CHECK(rdmsr_fault(0x400fffff, &val) == FAULT_GP);
@@ -172,6 +175,21 @@ static void crash_is_reported(void)
 	wrmsr(HV_MSR_CRASH_CTL, 1ull << 63);
 }
 
+static void ap_crashes(void)
+{
+	crash_is_reported();
+	for (;;)
+		__asm__ volatile("pause");
+}
+
+/* The registers are the machine's, whichever processor it is that crashes. */
+static void crash_of_the_second_cpu_is_reported(void)
+{
+	start_second_cpu(ap_crashes);
+	for (;;)
+		__asm__ volatile("pause");
+}
+
 /* Run with hv-reset: the second time round the mark is there. */
 static void reset_register_resets(void)
 {
@@ -207,6 +225,7 @@ const struct test_case msr_cases[] = {
 	{ "message-page-lies-over-memory", message_page_lies_over_memory },
 	{ "assist-page-register-is-kept", assist_page_register_is_kept },
 	{ "crash-is-reported", crash_is_reported },
+	{ "crash-of-the-second-cpu-is-reported", crash_of_the_second_cpu_is_reported },
 	{ "reset-register-resets", reset_register_resets },
 	{ 0, 0 },
 };

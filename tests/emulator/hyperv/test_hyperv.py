@@ -34,13 +34,16 @@ ACCELERATORS = {
     "one-thread": ["-accel", "tcg,thread=single"],
     "icount": ["-accel", "tcg,thread=single", "-icount", "shift=auto"],
 }
-TWO_CPUS = {"init-takes-the-processors-pages-away", "messages-reach-the-second-processor"}
+TWO_CPUS = {"init-takes-the-processors-pages-away", "messages-reach-the-second-processor",
+            "crash-of-the-second-cpu-is-reported"}
 OTHER_CPU = {
     "without-hyperv-nothing-changes": "qemu64",
     "reset-register-resets": HYPERV + ",hv-reset",
     "crash-is-reported": HYPERV + ",hv-crash",
+    "crash-of-the-second-cpu-is-reported": HYPERV + ",hv-crash",
 }
-ALONE = {"crash-is-reported", "state-survives-migration"}
+ALONE = {"crash-is-reported", "crash-of-the-second-cpu-is-reported",
+         "state-survives-migration"}
 
 
 def case_names():
@@ -80,8 +83,9 @@ def test_guest(program, case, accelerator):
         f"status {run.returncode}\n{run.stdout}{run.stderr}"
 
 
-def test_crash_is_reported_with_its_parameters(program, tmp_path):
-    line = command(program, "crash-is-reported", ACCELERATORS["threads"])
+@pytest.mark.parametrize("case", ["crash-is-reported", "crash-of-the-second-cpu-is-reported"])
+def test_crash_is_reported_with_its_parameters(program, tmp_path, case):
+    line = command(program, case, ACCELERATORS["threads"])
     # Stopped until QMP is there to hear of it
     line += ["-S", "-qmp", f"unix:{tmp_path}/qmp,server=on,wait=on", "-debugcon", "null"]
     with subprocess.Popen(line, stdin=subprocess.DEVNULL) as qemu:

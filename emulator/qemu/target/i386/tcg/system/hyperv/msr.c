@@ -24,6 +24,9 @@
 #define HV_MSR_FIRST    0x40000000
 #define HV_MSR_LAST     0x400fffff
 
+/* HV_X64_MSR_REFERENCE_TSC */
+#define HV_REFERENCE_TSC_ENABLE 1ULL
+
 /* VMMCALL; RET */
 static const uint8_t hypercall_code[] = { 0x0f, 0x01, 0xd9, 0xc3 };
 
@@ -54,6 +57,9 @@ static bool hv_feature_of_msr(X86CPU *cpu, uint32_t msr)
     case HV_X64_MSR_SCONTROL ... HV_X64_MSR_EOM:
     case HV_X64_MSR_SINT0 ... HV_X64_MSR_SINT15:
         return hyperv_feat_enabled(cpu, HYPERV_FEAT_SYNIC);
+    case HV_X64_MSR_REFERENCE_TSC:
+        /* Linux turns the page off before a kexec, whether there is one or not. */
+        return true;
     case HV_X64_MSR_CRASH_P0 ... HV_X64_MSR_CRASH_CTL:
         return hyperv_feat_enabled(cpu, HYPERV_FEAT_CRASH);
     default:
@@ -89,6 +95,8 @@ HvTcgMsrResult hv_tcg_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *val)
     case HV_X64_MSR_TIME_REF_COUNT:
         /* units of 100 ns since the machine was created, paused with it */
         *val = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) / 100;
+        break;
+    case HV_X64_MSR_REFERENCE_TSC:
         break;
     case HV_X64_MSR_APIC_ASSIST_PAGE:
         *val = env->msr_hv_vapic;
@@ -218,6 +226,12 @@ HvTcgMsrResult hv_tcg_wrmsr(CPUX86State *env, uint32_t msr, uint64_t val)
     case HV_X64_MSR_RESET:
         if (val & 1) {
             qemu_system_reset_request(SHUTDOWN_CAUSE_GUEST_RESET);
+        }
+        break;
+    case HV_X64_MSR_REFERENCE_TSC:
+        /* off is all it can be */
+        if (val & HV_REFERENCE_TSC_ENABLE) {
+            goto fault;
         }
         break;
     case HV_X64_MSR_APIC_ASSIST_PAGE:
