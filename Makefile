@@ -11,7 +11,7 @@ export KERNEL
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build build-asan emulator emulator-lint emulator-test driver driver-kernels driver-lint demo vm check \
-	unit relay-test e2e kunit lint bench conformance fault \
+	unit relay-test e2e kunit lint bench conformance fault fuzz \
 	fresh-check install clean
 
 help:
@@ -58,6 +58,11 @@ fault: build emulator ## a host and a backend that go wrong, long, in the debug 
 	$(Q)scripts/debug-kernel >/dev/null
 	$(Q)/usr/bin/python3 -m pytest tests/fault --long --guest-kernel debug
 	$(Q)/usr/bin/python3 -m pytest tests/fault --long
+
+FUZZ_SECONDS ?= 600
+fuzz: ## a hostile guest of random bytes against QEMU with sanitizers, FUZZ_SECONDS long (600)
+	$(Q)QEMU=$$(emulator/build --asan) && export QEMU && \
+		/usr/bin/python3 tests/emulator/vsp/fuzz.py --seconds $(FUZZ_SECONDS)
 
 driver-lint: ## checkpatch --strict, sparse and W=1 over the driver
 	$(Q)dir=$$(scripts/kernel get $(KERNEL)) && . "$$dir/env" && driver/lint "$$KDIR"

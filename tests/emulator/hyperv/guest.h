@@ -130,6 +130,9 @@ struct test_case {
 	void (*run)(void);
 };
 
+/* What QEMU's -initrd has put into memory, if it was given */
+extern const uint8_t *script, *script_end;
+
 extern const struct test_case msr_cases[];
 extern const struct test_case message_cases[];
 

@@ -16,7 +16,15 @@
 struct multiboot_info {
 	uint32_t flags, mem_lower, mem_upper, boot_device;
 	const char *cmdline;
+	uint32_t mods_count;
+	const struct {
+		const uint8_t *start, *end;
+	} *mods;
 };
+
+#define HAS_MODULES 0x08 /* of flags: -initrd was given */
+
+const uint8_t *script, *script_end;
 
 struct gate {
 	uint16_t low, segment, type, high;
@@ -320,6 +328,10 @@ void guest_main(const struct multiboot_info *info)
 {
 	const char *name = last_word(info->cmdline);
 
+	if ((info->flags & HAS_MODULES) && info->mods_count) {
+		script = info->mods->start;
+		script_end = info->mods->end;
+	}
 	set_up();
 	for (int i = 0; all_cases[i]; i++)
 		if (run_case(all_cases[i], name)) {

@@ -1,0 +1,126 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""A hostile guest: scripts of random bytes drive MSRs, hypercalls, messages and rings of the device.
+
+usage: fuzz.py [--seconds N] [--seed N] [--size BYTES] [FILE...]
+
+fuzz_cases.c says what a byte does.  Script number N of a seed is always the same.  With files it runs
+those, which is how a finding is repeated.  A finding is QEMU dead by a signal or by a sanitizer, or
+no longer answering; its script and log are left in test-results/fuzz/.  What becomes of the guest is
+of no interest.  QEMU=PROGRAM runs another QEMU, such as one that emulator/build --asan has built.
+"""
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(HERE.parent))
+
+# pylint: disable=wrong-import-position
+import fake_backend as fb  # noqa: E402
+from azvm import paths  # noqa: E402
+from azvm.qmp import Qmp, QmpError  # noqa: E402
+
+RESULTS = ROOT / "test-results" / "fuzz"
+# A guest that has got itself stuck is given up, in seconds
+GUEST_LIMIT = 20
+SANITIZER = 99
+# Passed, a condition that did not hold, the end of a guest that was reset
+HARMLESS = {1, 3, 0}
+
+
+def script(seed, number, size):
+    """Bytes that are the same wherever they are made."""
+    dice = random.Random(f"{seed}/{number}")
+    return dice.randbytes(dice.randrange(1, size))
+
+
+def run(program, data, directory):
+    """Runs one script; returns what is wrong with QEMU, or None."""
+    file = directory / "script"
+    file.write_bytes(data)
+    backend = fb.FakeBackend(directory / "link")
+    backend.serve_in_background()
+    command = [paths.qemu(), "-L", "/usr/share/seabios", "-L", "/usr/share/qemu", "-accel", "tcg",
+               "-cpu", "qemu64,hv-relaxed,hv-vpindex,hv-synic,hv-time",
+               "-M", "q35,memory-backend=ram",
+               "-object", "memory-backend-memfd,id=ram,size=64M,share=on", "-m", "64",
+               "-nodefaults", "-display", "none", "-debugcon", "null", "-no-reboot",
+               "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-device", "vmbus-bridge",
+               "-chardev", f"socket,id=vsp,path={backend.path},reconnect-ms=20",
+               "-device", "azure-blob-vsp,id=blob,chardev=vsp",
+               "-qmp", f"unix:{directory}/qmp,server=on,wait=off",
+               "-kernel", program, "-initrd", file, "-append", "runs-a-script"]
+    environment = {**os.environ,
+                   "ASAN_OPTIONS": f"exitcode={SANITIZER}:detect_leaks=0:abort_on_error=0",
+                   "UBSAN_OPTIONS": f"halt_on_error=1:exitcode={SANITIZER}"}
+    with open(directory / "qemu.log", "wb") as log:
+        qemu = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
+                                stdout=log, stderr=log, env=environment)
+    try:
+        status = qemu.wait(GUEST_LIMIT)
+        return None if status in HARMLESS else f"QEMU ended with status {status}"
+    except subprocess.TimeoutExpired:
+        try:
+            qmp = Qmp(directory / "qmp")
+            qmp.command("query-vmbus")
+            qmp.command("query-azure-blob-vsp")
+            qmp.close()
+            return None
+        except (OSError, QmpError) as error:
+            return f"QEMU does not answer: {error}"
+    finally:
+        qemu.kill()
+        qemu.wait()
+        backend.close()
+
+
+def build(directory):
+    subprocess.run(["make", "-s", "-C", HERE, f"OUT={directory}"], check=True)
+    return Path(directory) / "vsp-guest.elf"
+
+
+def try_one(program, data, name):
+    """Runs it, keeps what it found, and returns whether it found something."""
+    with tempfile.TemporaryDirectory(prefix="azfuzz-") as place:
+        place = Path(place)
+        problem = run(program, data, place)
+        if not problem:
+            return False
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        (RESULTS / f"{name}.script").write_bytes(data)
+        (RESULTS / f"{name}.log").write_bytes((place / "qemu.log").read_bytes())
+        print(f"{name}: {problem}; see {RESULTS}/{name}.log")
+        return True
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--seconds", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--size", type=int, default=3000)
+    parser.add_argument("files", nargs="*", type=Path)
+    args = parser.parse_args()
+    found = done = 0
+    with tempfile.TemporaryDirectory(prefix="azfuzz-guest-") as place:
+        program = build(place)
+        for file in args.files:
+            found += try_one(program, file.read_bytes(), file.stem)
+        end = time.monotonic() + (0 if args.files else args.seconds)
+        while time.monotonic() < end:
+            found += try_one(program, script(args.seed, done, args.size), f"{args.seed}-{done}")
+            done += 1
+    print(f"seed {args.seed}: {done or len(args.files)} scripts, {found} findings")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
