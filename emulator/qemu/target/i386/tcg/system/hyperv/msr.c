@@ -58,7 +58,7 @@ static bool hv_feature_of_msr(X86CPU *cpu, uint32_t msr)
     case HV_X64_MSR_SINT0 ... HV_X64_MSR_SINT15:
         return hyperv_feat_enabled(cpu, HYPERV_FEAT_SYNIC);
     case HV_X64_MSR_REFERENCE_TSC:
-        /* Linux turns the page off before a kexec, whether there is one or not. */
+        /* Linux turns it off before a kexec, whether there is one or not. */
         return true;
     case HV_X64_MSR_CRASH_P0 ... HV_X64_MSR_CRASH_CTL:
         return hyperv_feat_enabled(cpu, HYPERV_FEAT_CRASH);
