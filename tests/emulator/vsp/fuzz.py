@@ -4,8 +4,9 @@
 
 usage: fuzz.py [--seconds N] [--seed N] [--size BYTES] [FILE...]
 
-fuzz_cases.c says what a byte does.  Script number N of a seed is always the same.  With files it runs
-those, which is how a finding is repeated.  A finding is QEMU dead by a signal or by a sanitizer, or
+fuzz_cases.c says what a byte does.  The first byte also chooses faults of the emulator that strike
+meanwhile.  Script number N of a seed is always the same.  With files it runs those, which is how a
+finding is repeated.  A finding is QEMU dead by a signal or by a sanitizer, or
 no longer answering; its script and log are left in test-results/fuzz/.  What becomes of the guest is
 of no interest.  QEMU=PROGRAM runs another QEMU, such as one that emulator/build --asan has built.
 """
@@ -40,7 +41,30 @@ HARMLESS = {1, 3, 0}
 def script(seed, number, size):
     """Bytes that are the same wherever they are made."""
     dice = random.Random(f"{seed}/{number}")
-    return dice.randbytes(dice.randrange(1, size))
+    return dice.randbytes(dice.randrange(2, size))
+
+
+KINDS = ["completion-delay", "completion-drop", "completion-duplicate", "completion-reorder",
+         "completion-wrong-id", "completion-stale-id", "completion-short", "completion-long",
+         "completion-inband", "completion-malformed", "packet-delay", "packet-drop",
+         "interrupt-drop", "interrupt-spurious", "ring-write-index", "ring-read-index",
+         "gpadl-refuse", "open-refuse", "rescind-before", "rescind-during", "rescind-after",
+         "rescind-instead"]
+
+
+def faults(data):
+    """Three faults, or none for half of the scripts."""
+    dice = random.Random(data[:1])
+    if dice.random() < 0.5:
+        return []
+    chosen = []
+    for number, kind in enumerate(dice.sample(KINDS, 3)):
+        fault = {"id": f"f{number}", "kind": kind, "count": 0, "probability": 0.2, "skip": 1,
+                 "seed": dice.randrange(100)}
+        if kind.endswith("delay"):
+            fault["delay"] = dice.choice([1, 5, 50])
+        chosen.append(fault)
+    return chosen
 
 
 def run(program, data, directory):
@@ -53,7 +77,7 @@ def run(program, data, directory):
                "-cpu", "qemu64,hv-relaxed,hv-vpindex,hv-synic,hv-time",
                "-M", "q35,memory-backend=ram",
                "-object", "memory-backend-memfd,id=ram,size=64M,share=on", "-m", "64",
-               "-nodefaults", "-display", "none", "-debugcon", "null", "-no-reboot",
+               "-nodefaults", "-display", "none", "-debugcon", "null", "-no-reboot", "-S",
                "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-device", "vmbus-bridge",
                "-chardev", f"socket,id=vsp,path={backend.path},reconnect-ms=20",
                "-device", "azure-blob-vsp,id=blob,chardev=vsp",
@@ -66,6 +90,11 @@ def run(program, data, directory):
         qemu = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
                                 stdout=log, stderr=log, env=environment)
     try:
+        qmp = connect(qemu, directory / "qmp")
+        for fault in faults(data):
+            qmp.command("vmbus-fault-add", **fault)
+        qmp.command("cont")
+        qmp.close()
         status = qemu.wait(GUEST_LIMIT)
         return None if status in HARMLESS else f"QEMU ended with status {status}"
     except subprocess.TimeoutExpired:
@@ -81,6 +110,18 @@ def run(program, data, directory):
         qemu.kill()
         qemu.wait()
         backend.close()
+
+
+def connect(qemu, path):
+    """QMP, as soon as QEMU listens."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return Qmp(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            if qemu.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def build(directory):

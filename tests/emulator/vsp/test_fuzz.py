@@ -7,7 +7,7 @@ from test_vsp import build_program  # noqa: F401
 # pylint: disable=unused-import
 
 
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", range(16))
 def test_hostile_guest(program, tmp_path, number):
     problem = fuzz.run(program, fuzz.script("check", number, 3000), tmp_path)
     assert not problem, (tmp_path / "qemu.log").read_text()
@@ -24,6 +24,7 @@ def test_scripts_get_as_far_as_the_backend(program, tmp_path, monkeypatch):
         return asked
 
     monkeypatch.setattr(fuzz.fb.Link, "serve", noting)
-    packet, look = bytes([0, 0, 0, 7]), bytes([200]) * 400
+    packet, look = bytes([2, 0, 0, 7]), bytes([200]) * 400
+    assert fuzz.faults(packet) == [] and fuzz.faults(b"\x01") != []
     assert not fuzz.run(program, (packet + look) * 9, tmp_path)
     assert len(seen) >= 2
