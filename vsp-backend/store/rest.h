@@ -119,6 +119,7 @@ struct rest_upload {
  *	with @error set.
  * @acl: the container's stored access policies, as the XML of Get Container ACL in @xml, in the
  *	store's own name.  False: @error is set.
+ * @reload: reads its secrets again.  False: @error has one line, and they are as they were.
  * @keep: the answer of a request that had an effect, as bytes, for effect_lookup(); in memory
  *	only, because what another server did can't be made one with what is written here.
  */
@@ -128,6 +129,7 @@ struct rest_ops {
 				       struct rest_upload **upload, struct rest_error *error);
 	bool (*acl)(struct store *store, const char *container, struct azb_buf *xml,
 		    struct rest_error *error);
+	bool (*reload)(struct store *store, char *error, size_t error_size);
 	void (*keep)(struct store *store, const uint8_t session[16], uint64_t request,
 		     const void *bytes, size_t length);
 };

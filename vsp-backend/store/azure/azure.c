@@ -69,6 +69,25 @@ static bool azure_acl(struct store *store, const char *container, struct azb_buf
 	return fine;
 }
 
+static bool azure_reload(struct store *store, char *error, size_t error_size)
+{
+	struct az *az = az_of(store);
+	struct az_secret fresh, old = { .key_length = 0 };
+	bool fine =
+		az_secret_read(&fresh, az->config.key_file, az->config.sas_file, error, error_size);
+
+	if (fine) {
+		pthread_rwlock_wrlock(&az->secret_lock);
+		old = az->secret;
+		az->secret = fresh;
+		pthread_rwlock_unlock(&az->secret_lock);
+	} else {
+		az_secret_free(&fresh);
+	}
+	az_secret_free(&old);
+	return fine;
+}
+
 static void azure_keep(struct store *store, const uint8_t session[16], uint64_t request,
 		       const void *bytes, size_t length)
 {
@@ -99,6 +118,8 @@ static void azure_close(struct store *store)
 	up_pool_free(az->pool);
 	az_effects_free(az->effects);
 	az_config_free(&az->config);
+	az_secret_free(&az->secret);
+	pthread_rwlock_destroy(&az->secret_lock);
 	free(az);
 }
 
@@ -106,6 +127,7 @@ static const struct rest_ops rest_ops = {
 	.auth = azure_auth,
 	.request = azure_request,
 	.acl = azure_acl,
+	.reload = azure_reload,
 	.keep = azure_keep,
 };
 
@@ -149,9 +171,11 @@ struct store *store_azure_open(const char *options, char *error, size_t error_si
 	az->store.ops = &azure_ops;
 	atomic_init(&az->held, 0);
 	atomic_init(&az->retry_tokens, AZ_RETRY_TOKENS);
-	if (!az_config_parse(&az->config, options, error, error_size)) {
-		az_config_free(&az->config);
-		free(az);
+	pthread_rwlock_init(&az->secret_lock, NULL);
+	if (!az_config_parse(&az->config, options, error, error_size) ||
+	    !az_secret_read(&az->secret, az->config.key_file, az->config.sas_file, error,
+			    error_size)) {
+		azure_close(&az->store);
 		return NULL;
 	}
 	/* before any thread */

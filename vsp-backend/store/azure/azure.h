@@ -19,10 +19,10 @@
 #include "../rest.h"
 #include "../store.h"
 #include "operations.h"
+#include "secret.h"
 #include "upstream.h"
 
 #define AZ_MAX_ACCOUNT 24u
-#define AZ_MAX_KEY 256u
 
 /* By what right the relay asks upstream. */
 enum az_credential {
@@ -37,7 +37,7 @@ enum az_credential {
  * @endpoint: as given, or Azure's.
  * @base: scheme and authority of the endpoint; @prefix: its path, "" or "/account".
  * @secondary_base, @secondary_prefix: the same of the read-only copy.
- * @sas: the query of a shared access signature, without "?".
+ * @key_file, @sas_file: where the secret is; NULL for none.
  * @imds: scheme and authority of the instance metadata service.
  * @client_id: of a user-assigned identity; NULL for the machine's own.
  * @sources: hosts that copies may come from, with ";" between; NULL for none.
@@ -53,9 +53,7 @@ struct az_config {
 	char *base, *prefix;
 	char *secondary_base, *secondary_prefix;
 	enum az_credential credential;
-	uint8_t key[AZ_MAX_KEY];
-	size_t key_length;
-	char *sas;
+	char *key_file, *sas_file;
 	char *imds;
 	char *client_id;
 	char *sources;
@@ -68,13 +66,14 @@ struct az_config {
 
 /* False: @error has one line.  az_config_free() in both cases. */
 bool az_config_parse(struct az_config *config, const char *options, char *error, size_t error_size);
-void az_config_free(struct az_config *config); /* wipes secrets */
+void az_config_free(struct az_config *config);
 
 struct az_token;
 struct az_effects;
 
 /**
  * struct az - the store
+ * @secret: protected by @secret_lock, as it may be read again at any time.
  * @held: bytes of bodies in memory.
  * @retry_tokens: shared by all requests: each further attempt takes AZ_RETRY_COST, each success
  *	gives one back, so that a server in trouble gets only a few more requests than usual.
@@ -85,6 +84,8 @@ struct az {
 	struct up_pool *pool;
 	struct az_token *token;
 	struct az_effects *effects;
+	pthread_rwlock_t secret_lock;
+	struct az_secret secret;
 	atomic_size_t held;
 	atomic_int retry_tokens;
 };

@@ -3,7 +3,6 @@
 #include "azure.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../base/base64.h"
 #include "../../blob/target.h"
 
 #define DEFAULT_IMDS "http://169.254.169.254"
-#define MAX_SECRET 8192u
 
 struct reader {
 	struct az_config *config;
@@ -64,71 +61,12 @@ static bool on_off(struct reader *r, const char *name, const char *value, bool *
 	       bad(r, "azure: %s=%s: on and off are accepted", name, value);
 }
 
-/* A file with one line, which others must not be able to read. */
-static bool secret(struct reader *r, const char *name, const char *path, char text[MAX_SECRET])
-{
-	FILE *file = fopen(path, "re");
-	struct stat st;
-	size_t n;
-
-	if (!file)
-		return bad(r, "azure: %s=%s: %m", name, path);
-	if (!fstat(fileno(file), &st) && S_ISREG(st.st_mode) && st.st_mode & 077) {
-		fclose(file);
-		return bad(r, "azure: %s=%s: others may read or change it: chmod 600 it", name,
-			   path);
-	}
-	n = fread(text, 1, MAX_SECRET, file);
-	fclose(file);
-	if (n == MAX_SECRET)
-		return bad(r, "azure: %s=%s: too long for one", name, path);
-	text[n] = 0;
-	text[strcspn(text, "\r\n")] = 0;
-	return *text || bad(r, "azure: %s=%s: its first line is empty", name, path);
-}
-
 static bool one_credential(struct reader *r, enum az_credential credential)
 {
 	if (r->config->credential != AZ_PASS)
 		return bad(r, "azure: one of key-file, sas-file and identity is accepted, not two");
 	r->config->credential = credential;
 	return true;
-}
-
-static bool read_key(struct reader *r, const char *path)
-{
-	char text[MAX_SECRET];
-	bool fine = one_credential(r, AZ_KEY) && secret(r, "key-file", path, text);
-
-	if (fine) {
-		ssize_t n = azb_base64_decode(r->config->key, AZ_MAX_KEY, text, strlen(text));
-
-		fine = n > 0 ||
-		       bad(r, "azure: key-file=%s: an account's key in base64 is accepted", path);
-		r->config->key_length = n > 0 ? (size_t)n : 0;
-	}
-	OPENSSL_cleanse(text, sizeof(text));
-	return fine;
-}
-
-static bool read_sas(struct reader *r, const char *path)
-{
-	char text[MAX_SECRET];
-	bool fine = one_credential(r, AZ_SAS) && secret(r, "sas-file", path, text);
-
-	if (fine) {
-		const char *start = strchr(text, '?');
-
-		start = start ? start + 1 : text;
-		fine = strstr(start, "sig=") && !strpbrk(start, " \t#");
-		fine = fine ? set(r, &r->config->sas, start)
-			    : bad(r,
-				  "azure: sas-file=%s: a shared access signature is accepted, as "
-				  "sv=...&sig=...",
-				  path);
-	}
-	OPENSSL_cleanse(text, sizeof(text));
-	return fine;
 }
 
 static bool read_host(struct reader *r, const char *name, const char *value, char **to)
@@ -158,9 +96,9 @@ static bool take(struct reader *r, const char *name, const char *value)
 	if (!strcmp(name, "endpoint"))
 		return read_host(r, name, value, &r->config->endpoint);
 	if (!strcmp(name, "key-file"))
-		return read_key(r, value);
+		return one_credential(r, AZ_KEY) && set(r, &c->key_file, value);
 	if (!strcmp(name, "sas-file"))
-		return read_sas(r, value);
+		return one_credential(r, AZ_SAS) && set(r, &c->sas_file, value);
 	if (!strcmp(name, "identity"))
 		return strcmp(value, "managed") != 0
 			       ? bad(r, "azure: identity=%s: managed is accepted", value)
@@ -342,15 +280,13 @@ bool az_config_parse(struct az_config *config, const char *options, char *error,
 
 void az_config_free(struct az_config *config)
 {
-	OPENSSL_cleanse(config->key, sizeof(config->key));
-	if (config->sas)
-		OPENSSL_cleanse(config->sas, strlen(config->sas));
 	free(config->endpoint);
 	free(config->base);
 	free(config->prefix);
 	free(config->secondary_base);
 	free(config->secondary_prefix);
-	free(config->sas);
+	free(config->key_file);
+	free(config->sas_file);
 	free(config->imds);
 	free(config->client_id);
 	free(config->sources);

@@ -389,8 +389,11 @@ static void put_target(struct draft *draft, const struct az_plan *plan,
 		azb_buf_printf(t, "%smaxresults=%u", separator, extra->max_results);
 		separator = "&";
 	}
-	if (plan->own && c->credential == AZ_SAS)
-		azb_buf_printf(t, "%s%s", separator, c->sas);
+	if (plan->own && c->credential == AZ_SAS) {
+		pthread_rwlock_rdlock(&plan->az->secret_lock);
+		azb_buf_printf(t, "%s%s", separator, plan->az->secret.sas);
+		pthread_rwlock_unlock(&plan->az->secret_lock);
+	}
 }
 
 static bool sign_key(struct draft *draft, const struct az_plan *plan)
@@ -419,8 +422,15 @@ static bool sign_key(struct draft *draft, const struct az_plan *plan)
 			(struct azb_sk_field){ draft->field[i].name, strlen(draft->field[i].name),
 					       draft->field[i].value,
 					       strlen(draft->field[i].value) };
-	fine = azb_sharedkey_string(&sk, &string) && !string.failed &&
-	       azb_sharedkey_sign(c->key, c->key_length, string.data, string.length, signature);
+	fine = azb_sharedkey_string(&sk, &string) && !string.failed;
+	if (fine) {
+		const struct az_secret *secret = &plan->az->secret;
+
+		pthread_rwlock_rdlock(&plan->az->secret_lock);
+		fine = azb_sharedkey_sign(secret->key, secret->key_length, string.data,
+					  string.length, signature);
+		pthread_rwlock_unlock(&plan->az->secret_lock);
+	}
 	azb_buf_free(&string);
 	if (fine)
 		azb_buf_printf(&draft->authorization, "SharedKey %s:%s", c->account, signature);
