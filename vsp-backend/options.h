@@ -47,47 +47,48 @@ struct options_account {
 struct options {
 	const char *store;
 	const char *http[OPTIONS_MAX_HTTP];
-	unsigned int http_count;
 	const char *https[OPTIONS_MAX_HTTP];
-	unsigned int https_count;
 	const char *website[OPTIONS_MAX_WEBSITE];
-	unsigned int website_count;
 	const char *website_tls[OPTIONS_MAX_WEBSITE];
-	unsigned int website_tls_count;
+	const char *link[OPTIONS_MAX_LINK];
+	const char *filter[OPTIONS_MAX_FILTER];
 	const char *cert;
 	const char *key;
 	const char *password;
 	struct options_account account[OPTIONS_MAX_ACCOUNTS];
-	unsigned int account_count;
 	const char *azurite_accounts;
 	const char *versions[OPTIONS_MAX_ACCOUNTS];
-	unsigned int versions_count;
 	const char *link_address;
-	bool oauth;
 	const char *oauth_keys;
 	const char *issuer[OPTIONS_MAX_OAUTH];
-	unsigned int issuer_count;
 	const char *audience[OPTIONS_MAX_OAUTH];
-	unsigned int audience_count;
-	unsigned int head_ms;
-	unsigned int idle_ms;
-	unsigned int body_ms;
-	const char *filter[OPTIONS_MAX_FILTER];
-	unsigned int filter_count;
 	const char *metrics;
 	struct {
 		const char *host, *port, *location;
 	} azurite;
 	char *made;
-	const char *link[OPTIONS_MAX_LINK];
-	unsigned int link_count;
 	struct accounts *accounts;
-	bool development;
+	/* how many of each of the above */
+	unsigned int http_count;
+	unsigned int https_count;
+	unsigned int website_count;
+	unsigned int website_tls_count;
+	unsigned int link_count;
+	unsigned int filter_count;
+	unsigned int account_count;
+	unsigned int versions_count;
+	unsigned int issuer_count;
+	unsigned int audience_count;
 	enum azb_log_level log_level;
 	int ready_fd;
+	unsigned int head_ms;
+	unsigned int idle_ms;
+	unsigned int body_ms;
 	unsigned int drain_ms;
 	unsigned int container_retention;
 	unsigned int max_connections;
+	bool oauth;
+	bool development;
 };
 
 enum options_result {
