@@ -98,8 +98,32 @@ def test_metadata_on_request(client, filled):
     assert len(list(answer.xml().iter("Metadata"))) == len(NAMES)
 
 
-def test_unsupported_includes_are_refused(client, filled):
-    assert client.list_blobs(filled, include="uncommittedblobs").status == 501
+@pytest.mark.parametrize("include", ["uncommittedblobs", "uncommittedblobs,snapshots"])
+def test_names_with_uncommitted_blocks_alone(client, container, include):
+    for name in ("b", "d/1"):
+        client.put_blob("/%s/%s" % (container, name), b"x")
+    for name in ("a", "b", "c", "d/2", "e/1"):
+        client.put_block("/%s/%s" % (container, name), "1", b"block")
+    assert [found.text for found in client.list_blobs(container).xml().iter("Name")] == [
+        "b", "d/1"]
+    names, marker = [], ""
+    for _ in range(10):
+        page = client.list_blobs(container, include=include, maxresults=2, marker=marker).xml()
+        names += [(blob.findtext("Name"), blob.findtext("Properties/Content-Length"),
+                   blob.find("Properties/Etag") is None) for blob in page.iter("Blob")]
+        marker = page.findtext("NextMarker")
+        if not marker:
+            break
+    assert names == [("a", "0", True), ("b", "1", False), ("c", "0", True), ("d/1", "1", False),
+                     ("d/2", "0", True), ("e/1", "0", True)]
+    found = client.list_blobs(container, include=include, delimiter="/").xml()
+    assert [item.findtext("Name") for item in found.find("Blobs")] == ["a", "b", "c", "d/", "e/"]
+    assert client.put_block_list("/%s/a" % container, ["1"]).status == 201
+    found = client.list_blobs(container, include=include, prefix="a").xml()
+    assert found.findtext(".//Content-Length") == "5"
+
+
+def test_unknown_includes_are_refused(client, filled):
     assert client.list_blobs(filled, include="nonsense").status == 400
 
 

@@ -51,11 +51,9 @@ static const char *find(const char *at, const char *end, const char *what)
 static const char *delimiter(const char *at, const char *start, const char *end,
 			     const char *boundary)
 {
-	while ((at = find(at, end, boundary))) {
+	for (at = find(at, end, boundary); at; at = find(at + 1, end, boundary))
 		if (at == start || at[-1] == '\n')
 			return at;
-		at++;
-	}
 	return NULL;
 }
 

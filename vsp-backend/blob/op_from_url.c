@@ -86,7 +86,7 @@ static struct svc_answer *fetch(struct rq *rq, uint64_t max, struct fetched *fet
 {
 	struct source *source = NULL;
 	struct store_read *read = NULL;
-	struct range range;
+	struct range range = { 0 };
 	struct store_ref ref;
 	enum store_error error;
 	struct svc_answer *answer;

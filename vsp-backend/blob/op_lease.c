@@ -52,7 +52,7 @@ static struct svc_answer *id_of(const struct rq *rq, const char *name, uint8_t i
 static struct svc_answer *acquire(const struct rq *rq, struct store_lease_change *lease)
 {
 	static const char duration[] = "x-ms-lease-duration";
-	int seconds;
+	int seconds = 0;
 	struct svc_answer *answer;
 
 	if (!head_get(rq->head, duration))
@@ -75,7 +75,7 @@ static struct svc_answer *read_change(const struct rq *rq, struct store_lease_ch
 {
 	static const char period[] = "x-ms-lease-break-period";
 	struct svc_answer *answer = NULL;
-	int seconds;
+	int seconds = 0;
 
 	lease->break_s = -1;
 	if (lease->action == STORE_ACQUIRE)

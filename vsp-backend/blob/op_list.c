@@ -101,7 +101,7 @@ static struct svc_answer *parse_words(const struct rq *rq, const char *at, struc
 			   word_is(at, n, "deleted")) {
 			/* noted above */
 		} else if (word_is(at, n, "uncommittedblobs")) {
-			return rq_unsupported(rq, "include=uncommittedblobs");
+			q->store.past |= STORE_LIST_UNCOMMITTED;
 		} else {
 			for (i = 0; i < sizeof(empty) / sizeof(*empty); i++)
 				if (word_is(at, n, empty[i]))
@@ -341,6 +341,12 @@ static void add_properties(const struct page *page, struct azb_buf *xml,
 	const struct store_headers *h = &info->headers;
 	char md5[AZB_BASE64_LENGTH(16) + 1];
 
+	/* uncommitted blocks are no blob yet, so there is nothing else to say */
+	if (!info->etag) {
+		azb_buf_puts(xml, "<Properties><Content-Length>0</Content-Length>"
+				  "<BlobType>BlockBlob</BlobType></Properties>");
+		return;
+	}
 	azb_buf_puts(xml, "<Properties>");
 	add_date(xml, "Creation-Time", info->created_ns);
 	add_date(xml, "Last-Modified", info->modified_ns);

@@ -48,8 +48,10 @@ static enum err list_add(struct tag_list *list, char *key, char *value)
 		free(value);
 		return err;
 	}
-	for (; at && strcmp(list->pair[at - 1][0], key) > 0; at--)
-		memcpy(list->pair[at], list->pair[at - 1], sizeof(list->pair[at]));
+	for (; at && strcmp(list->pair[at - 1][0], key) > 0; at--) {
+		list->pair[at][0] = list->pair[at - 1][0];
+		list->pair[at][1] = list->pair[at - 1][1];
+	}
 	list->pair[at][0] = key;
 	list->pair[at][1] = value;
 	list->count++;

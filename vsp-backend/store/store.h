@@ -111,7 +111,8 @@ struct store_list {
 
 #define STORE_LIST_SNAPSHOTS (1u << 0)
 #define STORE_LIST_VERSIONS (1u << 1)
-#define STORE_LIST_DELETED (1u << 2) /* blobs, and snapshots and versions if asked for */
+#define STORE_LIST_UNCOMMITTED (1u << 3) /* names with blocks and no blob: info is all zero */
+#define STORE_LIST_DELETED (1u << 2)     /* blobs, and snapshots and versions if asked for */
 
 typedef bool store_container_cb(void *context, const char *name,
 				const struct store_container_info *info);

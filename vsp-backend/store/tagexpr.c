@@ -113,7 +113,7 @@ static bool take_key(struct parser *p, char *key)
 		p->at++;
 		if (!take_word(p, "container"))
 			return fail(p, "only @container may follow @");
-		strcpy(key, "@container");
+		memcpy(key, "@container", sizeof("@container"));
 		return true;
 	}
 	while (word_char(p->at[n]))
@@ -287,7 +287,7 @@ static bool term_holds(const struct tagexpr_term *term, const struct store_meta 
 
 bool tagexpr_holds(const struct tagexpr *e, const struct store_meta *tags)
 {
-	bool stack[TAGEXPR_MAX_TERMS];
+	bool stack[TAGEXPR_MAX_TERMS] = { false };
 	size_t n = 0;
 
 	for (size_t i = 0; i < e->step_count; i++) {

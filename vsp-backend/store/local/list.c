@@ -193,6 +193,26 @@ static enum store_error walk_row(struct walk *walk, char **seek, bool *done)
 	WALK_NOW " UNION ALL SELECT b.name, " BLOB_COLUMNS ", " PLACE_PAST ", b.at" \
 		 " FROM history b WHERE b.container = ?1 AND (b.name, b.at) >= (?2, ?3)"
 
+/* Names of which there are only uncommitted blocks: of the blob's columns nothing is set. */
+#define WALK_STAGED                                                                         \
+	" UNION ALL SELECT s.name, " BLOB_COLUMNS ", " PLACE_NOW ", 9223372036854775807"    \
+	" FROM staged s LEFT JOIN blobs b ON b.container = s.container AND b.name = s.name" \
+	" WHERE s.container = ?1 AND s.name >= ?2 AND ?3 IS NOT NULL AND b.name IS NULL"
+
+static sqlite3_stmt *walk_statement(struct walk *walk)
+{
+	bool staged = walk->list->past & STORE_LIST_UNCOMMITTED;
+	bool past = walk->list->past & ~STORE_LIST_UNCOMMITTED;
+
+	if (past && staged)
+		return DB_SQL(walk->db, WALK_ALL WALK_STAGED " ORDER BY 1, place");
+	if (past)
+		return DB_SQL(walk->db, WALK_ALL " ORDER BY 1, place");
+	if (staged)
+		return DB_SQL(walk->db, WALK_NOW WALK_STAGED " ORDER BY 1, place");
+	return DB_SQL(walk->db, WALK_NOW " ORDER BY b.name");
+}
+
 static enum store_error walk_blobs(struct walk *walk)
 {
 	const char *from = first_name(walk->list);
@@ -202,10 +222,7 @@ static enum store_error walk_blobs(struct walk *walk)
 	enum store_error error = STORE_OK;
 	bool done = false;
 
-	if (walk->list->past)
-		walk->s = DB_SQL(walk->db, WALK_ALL " ORDER BY 1, place");
-	else
-		walk->s = DB_SQL(walk->db, WALK_NOW " ORDER BY b.name");
+	walk->s = walk_statement(walk);
 	db_bind(walk->s, "iti", walk->container, from, from_at);
 	while (!done && !error) {
 		char *seek = NULL;

@@ -90,13 +90,14 @@ static void choose_key(struct finding *f)
 	for (size_t i = 0; i < count; i++)
 		if (*terms[i].key != '@' && (!best || rank(terms[i].op) > rank(best->op)))
 			best = &terms[i];
-	f->key = best->key;
+	/* the caller has seen to it that there is one */
+	f->key = best ? best->key : "";
 	f->low = "";
 	f->high = NULL;
 	for (size_t i = 0; i < count; i++) {
 		const struct tagexpr_term *term = &terms[i];
 
-		if (strcmp(term->key, best->key) != 0)
+		if (strcmp(term->key, f->key) != 0)
 			continue;
 		if ((term->op == TAGEXPR_EQ || term->op == TAGEXPR_GE || term->op == TAGEXPR_GT) &&
 		    strcmp(term->value, f->low) > 0)
