@@ -27,8 +27,9 @@ static void a_lease_keeps_the_bytes_of_a_replaced_and_deleted_blob(void **state)
 	}
 	ok(put_block(f->store, "list", "01", 300000, 1));
 	ok(put_block_list(f->store, "list", "u01", NULL));
-	ok(store_read_open(f->store, &(struct store_ref){ .account = "a", .container = "c", .blob = "list" }, NULL, NULL,
-			   &reads[2]));
+	ok(store_read_open(f->store,
+			   &(struct store_ref){ .account = "a", .container = "c", .blob = "list" },
+			   NULL, NULL, &reads[2]));
 	ok(delete_blob(f->store, "list"));
 	/* the second "big" is collected, the leased ones are not */
 	assert_true(wait_for_number(f, "SELECT count(*) FROM chunks", 2));

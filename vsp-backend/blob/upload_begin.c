@@ -88,8 +88,8 @@ static struct svc_upload *begin(struct rq *rq, enum store_change_kind kind, uint
 {
 	const struct target *t = &rq->target;
 	struct svc_upload *u;
-	uint64_t size;
-	bool framed;
+	uint64_t size = 0;
+	bool framed = false;
 
 	*answer = read_framing(rq, &framed, &size);
 	if (!*answer)
