@@ -393,6 +393,15 @@ static enum store_error filter_upload_digest(struct store_upload *upload,
 	return store_upload_digest(u->inner, digest);
 }
 
+/* What was written through this filter comes back as it is. */
+static enum store_error filter_upload_read(struct store_upload *upload, uint64_t offset,
+					   void *buffer, size_t length)
+{
+	struct filter_upload *u = (struct filter_upload *)(void *)upload;
+
+	return store_upload_read(u->inner, offset, buffer, length);
+}
+
 static void filter_upload_abort(struct store_upload *upload)
 {
 	struct filter_upload *u = (struct filter_upload *)(void *)upload;
@@ -436,6 +445,7 @@ static const struct store_ops filter_ops = {
 	.upload_begin = filter_upload_begin,
 	.upload_write = filter_upload_write,
 	.upload_digest = filter_upload_digest,
+	.upload_read = filter_upload_read,
 	.upload_abort = filter_upload_abort,
 	.effect_lookup = filter_effect_lookup,
 	.effect_forget = filter_effect_forget,

@@ -125,7 +125,23 @@ enum store_error history_delete_snapshots(struct local *local, struct change_job
 	const char *name = job->change->ref.blob;
 	struct db *db = &local->writer.db;
 	enum store_error error;
+	sqlite3_stmt *s;
+	bool row;
 
+	/* all of them or none: one that is protected keeps the others */
+	s = db_bind(DB_SQL(db, "SELECT immutability, immutable_until, hold FROM history"
+			       " WHERE container = ?1 AND name = ?2 AND kind = 1 AND deleted = 0"
+			       " AND (hold != 0 OR immutability != 0)"),
+		    "it", job->container, name);
+	while (!(error = db_row(db, s, &row)) && row) {
+		error = guard_past(s, 0);
+		if (error) {
+			db_reset(s);
+			return error;
+		}
+	}
+	if (error)
+		return error;
 	if (retain) {
 		job->result.kept = true;
 		return db_run(db, db_bind(DB_SQL(db, "UPDATE history SET deleted = ?3, until = ?4"
