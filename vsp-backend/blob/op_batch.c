@@ -113,7 +113,7 @@ static struct svc_answer *split(const struct svc_upload *u, const struct batch *
 				struct part *parts, size_t *count)
 {
 	const char *start = (const char *)u->memory, *end = start + u->length;
-	const char *at = delimiter(start, start, end, batch->boundary);
+	const char *at = start ? delimiter(start, start, end, batch->boundary) : NULL;
 	size_t n = strlen(batch->boundary);
 
 	*count = 0;
