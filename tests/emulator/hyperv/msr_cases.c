@@ -165,6 +165,22 @@ static void assist_page_register_is_kept(void)
 	CHECK(rdmsr(HV_MSR_VP_ASSIST_PAGE) == ((uint32_t)PAGE_A | 1));
 }
 
+/* For who counts instructions: two for each turn */
+static void turn(uint32_t times)
+{
+	__asm__ volatile("1: decl %0\n\tjnz 1b" : "+r"(times)::"cc");
+}
+
+static void one_million_turns(void)
+{
+	turn(1000000);
+}
+
+static void three_million_turns(void)
+{
+	turn(3000000);
+}
+
 /* Run with hv-crash; the runner sees the registers in QEMU's event. */
 static void crash_is_reported(void)
 {
@@ -224,6 +240,8 @@ const struct test_case msr_cases[] = {
 	{ "hypercalls-are-for-the-kernel-only", hypercalls_are_for_the_kernel_only },
 	{ "message-page-lies-over-memory", message_page_lies_over_memory },
 	{ "assist-page-register-is-kept", assist_page_register_is_kept },
+	{ "one-million-turns", one_million_turns },
+	{ "three-million-turns", three_million_turns },
 	{ "crash-is-reported", crash_is_reported },
 	{ "crash-of-the-second-cpu-is-reported", crash_of_the_second_cpu_is_reported },
 	{ "reset-register-resets", reset_register_resets },

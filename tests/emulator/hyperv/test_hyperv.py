@@ -42,7 +42,7 @@ OTHER_CPU = {
     "crash-is-reported": HYPERV + ",hv-crash",
     "crash-of-the-second-cpu-is-reported": HYPERV + ",hv-crash",
 }
-ALONE = {"crash-is-reported", "crash-of-the-second-cpu-is-reported",
+ALONE = {"one-million-turns", "three-million-turns", "crash-is-reported", "crash-of-the-second-cpu-is-reported",
          "state-survives-migration"}
 
 
@@ -98,6 +98,47 @@ def test_crash_is_reported_with_its_parameters(program, tmp_path, case):
     info = event["data"]["info"]
     assert info["type"] == "hyper-v"
     assert [info[f"arg{i}"] for i in range(1, 6)] == [0x1000, 0x1001, 0x1002, 0x1003, 0x1004]
+
+
+@pytest.fixture(scope="session", name="plugin")
+def build_plugin():
+    return subprocess.run([ROOT / "emulator/plugins/build"], check=True, stdout=subprocess.PIPE,
+                          text=True).stdout.strip()
+
+
+def test_instructions_are_counted_one_by_one(program, plugin, tmp_path):
+    """Two programs that differ in two million turns of two instructions, and in nothing else."""
+    counts = {}
+    for case in ("one-million-turns", "three-million-turns"):
+        log = tmp_path / case
+        # With -icount time goes by instructions, so the firmware's waits are the same too.
+        line = command(program, case, ["-accel", "tcg", "-icount", "shift=0"])
+        run = subprocess.run(line + ["-plugin", plugin, "-d", "plugin", "-D", log, "-debugcon", "null"],
+                             stdin=subprocess.DEVNULL, timeout=LIMIT, check=False)
+        assert run.returncode == PASSED
+        counts[case] = int(re.search(r"instructions (\d+)", log.read_text()).group(1))
+    grown = counts["three-million-turns"] - counts["one-million-turns"]
+    # Reading the longer name, and the firmware's clock, take or give a few hundred.
+    assert abs(grown - 4000000) < 2000, counts
+
+
+def test_instructions_are_told_while_the_guest_runs(program, plugin, tmp_path):
+    line = command(program, "one-million-turns", ACCELERATORS["threads"])
+    line += ["-S", "-plugin", f"{plugin},socket={tmp_path}/count", "-debugcon", "null",
+             "-qmp", f"unix:{tmp_path}/qmp,server=on,wait=off", "-no-shutdown"]
+    with subprocess.Popen(line, stdin=subprocess.DEVNULL) as qemu:
+        try:
+            until((tmp_path / "count").exists)
+
+            def count(*more):
+                return int(subprocess.run(
+                    [sys.executable, ROOT / "scripts/count-instructions", f"{tmp_path}/count", *more],
+                    check=True, stdout=subprocess.PIPE, text=True).stdout)
+            assert count() == 0
+            # It has not begun, so a command takes none of its instructions.
+            assert count("true") == 0
+        finally:
+            qemu.kill()
 
 
 def test_state_survives_migration(program, tmp_path):
