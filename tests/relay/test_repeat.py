@@ -256,3 +256,14 @@ def test_an_early_refusal_of_a_body_is_the_answer(fake, through):
     got = through.put("/c/b?comp=appendblock", b"x" * (4 << 20))
     assert (got.status, got.code) == (403, "AuthorizationFailure")
     assert len(fake.take()) == 1
+
+
+@pytest.mark.parametrize("name", ["Append Block", "Delete Blob", "Snapshot Blob"])
+def test_a_kept_connection_that_dies_does_not_repeat_by_itself(fake, through, name):
+    """HTTP libraries send again on a connection that was used before; this one must not."""
+    assert through.get("/c/b").status == 200
+    fake.script = [lost()]
+    assert send(through, name).code == "OutcomeUnknown"
+    # it may have connected anew for that, but no second request came
+    first, second = fake.take()
+    assert second.number == first.number
