@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def make_client(service):
 
 @pytest.fixture(name="container")
 def make_container(client, request):
-    name = request.node.name.replace("_", "-").replace("[", "-").replace("]", "")[5:60]
+    name = re.sub("[^a-z0-9]+", "-", request.node.name[5:].lower()).strip("-")
     assert client.request("PUT", f"/{name}?restype=container").status == 201
     return name
 
@@ -225,8 +226,10 @@ def development_storage(tmp_path):
 
 def test_rclone_with_its_emulator_setting(development, tree, tmp_path):
     rclone = needs("rclone")
+    # Without the address rclone 1.60 sends the emulator's requests to Azure's.
     environment = {"RCLONE_CONFIG": os.devnull, "RCLONE_CONFIG_R_TYPE": "azureblob",
-                   "RCLONE_CONFIG_R_USE_EMULATOR": "true"}
+                   "RCLONE_CONFIG_R_USE_EMULATOR": "true",
+                   "RCLONE_CONFIG_R_ENDPOINT": f"http://127.0.0.1:10000/{ACCOUNT}"}
     run([rclone, "mkdir", "R:box"], environment, development)
     run([rclone, "sync", tree, "R:box/x"], environment, development)
     run([rclone, "check", "--download", tree, "R:box/x"], environment, development)

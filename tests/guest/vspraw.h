@@ -14,7 +14,7 @@
 #define NR_LEGACY 0xc048520au /* _IOWR('R', 10), 72 bytes */
 #define NR_V1 0xc040520au     /* _IOWR('R', 10), 64 bytes, no data_valid */
 
-#define NR_F4 0xc05052f4u     /* _IOWR('R', 0xf4), 80 bytes */
+#define NR_F4 0xc05052f4u /* _IOWR('R', 0xf4), 80 bytes */
 
 #define RAW_SIZE 72
 #define RAW_LARGEST 80

@@ -74,7 +74,8 @@ static const struct header_rule header_rules[] = {
 	{ "x-ms-return-client-request-id", H_ALWAYS },
 	{ "x-ms-meta-*", H_META },
 	{ "x-ms-blob-content-md5", H_CONTENT },
-	{ "x-ms-blob-content-type", H_CONTENT },
+	/* The library for Ruby sends it with every body; elsewhere than at H_CONTENT it says nothing. */
+	{ "x-ms-blob-content-type", H_CONTENT | H_ALWAYS },
 	{ "x-ms-blob-content-encoding", H_CONTENT },
 	{ "x-ms-blob-content-language", H_CONTENT },
 	{ "x-ms-blob-content-disposition", H_CONTENT },
@@ -91,6 +92,8 @@ static const struct header_rule header_rules[] = {
 	{ "x-ms-if-sequence-number-lt", H_PAGE },
 	{ "x-ms-if-sequence-number-eq", H_PAGE },
 	{ "x-ms-sequence-number-action", H_SEQUENCE },
+	/* Also by the library for Ruby, with page blobs; Azure knows no such header. */
+	{ "x-ms-sequence-number", H_ALWAYS },
 	{ "x-ms-lease-id", H_LEASE },
 	{ "x-ms-lease-action", H_LEASING },
 	{ "x-ms-lease-duration", H_LEASING },
