@@ -261,3 +261,14 @@ def test_the_reader_of_a_replaced_blob_gets_the_old_one(client, container, daemo
     assert client.delete(path).status == 202
     assert start + response.read() == data
     slow.close()
+
+
+def test_empty_md5_of_a_blob_is_none(client, container):
+    """AzCopy sends it so when it sets the headers of a blob whose MD5 it does not know."""
+    path = "/%s/empty-md5" % container
+    assert client.put_blob(path, b"x").status == 201
+    answer = client.request("PUT", path + "?comp=properties",
+                            headers={"x-ms-blob-content-md5": "", "x-ms-blob-content-type": "a/b"})
+    assert answer.status == 200, answer
+    found = client.request("HEAD", path)
+    assert found["Content-MD5"] is None and found["Content-Type"] == "a/b"

@@ -282,7 +282,8 @@ struct svc_answer *headers_parse(const struct rq *rq, bool plain, struct headers
 		}
 		*fields[i] = h->text[i];
 	}
-	if (md5) {
+	/* empty, as AzCopy has it, is as good as absent */
+	if (md5 && md5->length) {
 		if (!checksums_md5(md5, h->store.md5)) {
 			headers_free(h);
 			return rq_fail_header(rq, ERR_INVALID_MD5, "x-ms-blob-content-md5");
@@ -408,7 +409,8 @@ struct svc_answer *checksums_parse(const struct rq *rq, struct checksums *sums)
 	memset(sums, 0, sizeof(*sums));
 	if (md5 && crc64)
 		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-content-crc64");
-	if (md5) {
+	/* empty, as AzCopy has it, is as good as absent */
+	if (md5 && md5->length) {
 		if (!checksums_md5(md5, sums->md5))
 			return rq_fail_header(rq, ERR_INVALID_MD5, "Content-MD5");
 		sums->has_md5 = true;

@@ -74,7 +74,7 @@ static const struct header_rule header_rules[] = {
 	{ "x-ms-return-client-request-id", H_ALWAYS },
 	{ "x-ms-meta-*", H_META },
 	{ "x-ms-blob-content-md5", H_CONTENT },
-	/* The library for Ruby sends it with every body; elsewhere than at H_CONTENT it says nothing. */
+	/* Ruby's library sends it with every body; elsewhere than at H_CONTENT it is idle. */
 	{ "x-ms-blob-content-type", H_CONTENT | H_ALWAYS },
 	{ "x-ms-blob-content-encoding", H_CONTENT },
 	{ "x-ms-blob-content-language", H_CONTENT },
