@@ -19,7 +19,7 @@ struct multiboot_info {
 	uint32_t mods_count;
 	const struct {
 		const uint8_t *start, *end;
-	} *mods;
+	} * mods;
 };
 
 #define HAS_MODULES 0x08 /* of flags: -initrd was given */

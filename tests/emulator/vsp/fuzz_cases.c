@@ -24,9 +24,35 @@ static uint32_t next_word(void)
 static uint32_t next_value(void)
 {
 	static const uint32_t likely[] = {
-		0, 1, 2, 3, 7, 8, 16, 56, 100, 4095, 4096, 8192, 0x10010, 0x10018, 0x10098, 0x1e1,
-		0x300, 0x301, 0xfee00, 0x80000000, ~0u, ~0u - 1, RING_BYTES, RING_BYTES - 8,
-		VERSION(4, 0), VERSION(5, 3), VERSION(6, 0), RING_PAGES + 1, 2 * RING_PAGES + 2,
+		0,
+		1,
+		2,
+		3,
+		7,
+		8,
+		16,
+		56,
+		100,
+		4095,
+		4096,
+		8192,
+		0x10010,
+		0x10018,
+		0x10098,
+		0x1e1,
+		0x300,
+		0x301,
+		0xfee00,
+		0x80000000,
+		~0u,
+		~0u - 1,
+		RING_BYTES,
+		RING_BYTES - 8,
+		VERSION(4, 0),
+		VERSION(5, 3),
+		VERSION(6, 0),
+		RING_PAGES + 1,
+		2 * RING_PAGES + 2,
 	};
 	uint8_t which = next_byte();
 
@@ -87,14 +113,27 @@ static void post_any(void)
 static void any_msr(void)
 {
 	static const uint32_t msrs[] = {
-		HV_MSR_GUEST_OS_ID, HV_MSR_VP_INDEX, HV_MSR_TIME_REF_COUNT, HV_MSR_REFERENCE_TSC,
-		HV_MSR_VP_ASSIST_PAGE, HV_MSR_SCONTROL, HV_MSR_SVERSION, HV_MSR_SIEFP, HV_MSR_SIMP,
-		HV_MSR_EOM, HV_MSR_SINT0, HV_MSR_SINT0 + 1, HV_MSR_SINT0 + VMBUS_SINT,
-		HV_MSR_SINT0 + 15, HV_MSR_STIMER0_CONFIG, HV_MSR_CRASH_P0, HV_MSR_CRASH_CTL,
+		HV_MSR_GUEST_OS_ID,
+		HV_MSR_VP_INDEX,
+		HV_MSR_TIME_REF_COUNT,
+		HV_MSR_REFERENCE_TSC,
+		HV_MSR_VP_ASSIST_PAGE,
+		HV_MSR_SCONTROL,
+		HV_MSR_SVERSION,
+		HV_MSR_SIEFP,
+		HV_MSR_SIMP,
+		HV_MSR_EOM,
+		HV_MSR_SINT0,
+		HV_MSR_SINT0 + 1,
+		HV_MSR_SINT0 + VMBUS_SINT,
+		HV_MSR_SINT0 + 15,
+		HV_MSR_STIMER0_CONFIG,
+		HV_MSR_CRASH_P0,
+		HV_MSR_CRASH_CTL,
 	};
 	uint8_t how = next_byte();
-	uint32_t msr = how & 1 ? 0x40000000 + next_value() % 0x200 :
-				 msrs[next_byte() % (sizeof(msrs) / sizeof(msrs[0]))];
+	uint32_t msr = how & 1 ? 0x40000000 + next_value() % 0x200
+			       : msrs[next_byte() % (sizeof(msrs) / sizeof(msrs[0]))];
 	uint64_t value = next_value() | (uint64_t)(how & 2 ? next_value() : 0) << 32;
 
 	/* The hypercall page stays where it is, and so does the program. */
@@ -109,8 +148,9 @@ static void any_msr(void)
 static void any_packet(void)
 {
 	uint8_t how = next_byte();
-	struct packet p = how & 1 ? writing_packet(next_value() % 6000) :
-			  how & 2 ? reading_packet(next_value() % 6000) : good_packet();
+	struct packet p = how & 1   ? writing_packet(next_value() % 6000)
+			  : how & 2 ? reading_packet(next_value() % 6000)
+				    : good_packet();
 	uint32_t *words = (uint32_t *)&p;
 
 	for (int i = 0, n = next_byte() % 5; i < n; i++)
@@ -155,7 +195,8 @@ static void any_ring_word(void)
 		break;
 	default:
 		for (int i = 0, n = next_byte() % 16, at = next_value(); i < n; i++)
-			*(uint32_t *)(ring->data + (at + 4 * i) % RING_BYTES / 4 * 4) = next_value();
+			*(uint32_t *)(ring->data + (at + 4 * i) % RING_BYTES / 4 * 4) =
+				next_value();
 		break;
 	}
 	__sync_synchronize();

@@ -8,8 +8,8 @@ uint8_t head_page[4096] __attribute__((aligned(4096)));
 uint8_t response_page[4096] __attribute__((aligned(4096)));
 uint8_t data_pages[2 * 4096] __attribute__((aligned(4096)));
 
-const struct test_case *const all_cases[] = { packet_cases, bus_cases, fence_cases,
-						fault_cases, fuzz_cases, 0 };
+const struct test_case *const all_cases[] = { packet_cases, bus_cases,  fence_cases,
+					      fault_cases,  fuzz_cases, 0 };
 
 static void clear_ring(struct ring *ring)
 {
@@ -79,10 +79,10 @@ void send_packet(const struct packet *p, uint64_t transaction)
 	uint32_t length = (p->length + 7) & ~7;
 	uint32_t at = 0;
 
-#define PUT(type, value)                          \
-	do {                                      \
-		*(type *)(bytes + at) = (value);  \
-		at += sizeof(type);               \
+#define PUT(type, value)                         \
+	do {                                     \
+		*(type *)(bytes + at) = (value); \
+		at += sizeof(type);              \
 	} while (0)
 	PUT(uint16_t, p->type);
 	PUT(uint16_t, (16 + desc) / 8);

@@ -86,7 +86,7 @@ struct packet {
 	uint8_t guid[16];
 	/* of the packet */
 	uint16_t type, flags;
-	uint16_t length;	/* bytes of the structure that are sent */
+	uint16_t length; /* bytes of the structure that are sent */
 	uint32_t ranges, range_offset, range_bytes;
 	int pages;
 	uint64_t pfn[40];
