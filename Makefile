@@ -89,6 +89,13 @@ e2e: build emulator driver ## the end-to-end suite in a stock guest
 matrix: build emulator ## the driver on every kernel: built for each, the suite or a smoke test on each, arm64
 	$(Q)tests/matrix/run
 
+.PHONY: e2e-debug e2e-kcsan
+e2e-debug: build emulator ## the end-to-end suite in the debug kernel, which may complain of nothing and leak nothing
+	$(Q)/usr/bin/python3 -m pytest tests/e2e --guest-kernel debug
+
+e2e-kcsan: build emulator ## threads against each other in a kernel that finds data races
+	$(Q)/usr/bin/python3 -m pytest tests/e2e --guest-kernel kcsan -m concurrency
+
 .PHONY: upstream upstream-check
 upstream: ## the driver as a series of kernel patches, in build/upstream/
 	$(Q)scripts/upstream

@@ -80,6 +80,10 @@ def guest_programs():
     return {p.name: p for p in out.iterdir() if os.access(p, os.X_OK) and "." not in p.name}
 
 
+# Kernels that are built here, by scripts/debug-kernel.
+BUILT = ("debug", "kcsan")
+
+
 @dataclass
 class Kernel:
     """A guest kernel, see scripts/kernel."""
@@ -97,13 +101,14 @@ class Kernel:
 
 
 def kernel(name, fetch=True):
-    """A stock kernel by its name for scripts/kernel, a directory like its, or "debug"."""
-    if name == "debug":
-        directory = _one_line([ROOT / "scripts" / "debug-kernel"] +
-                              ([] if fetch else ["--print-path"]), "the debug kernel")
+    """A stock kernel by its name for scripts/kernel, a directory like its, "debug" or "kcsan"."""
+    if name in BUILT:
+        directory = _one_line([ROOT / "scripts" / "debug-kernel", "--flavour", name] +
+                              ([] if fetch else ["--print-path"]), f"the {name} kernel")
         release = directory / "release"
         if not release.exists():
-            raise Missing("the debug kernel is not built; scripts/debug-kernel builds it")
+            raise Missing(f"the {name} kernel is not built; "
+                          f"scripts/debug-kernel --flavour {name} builds it")
         return Kernel(name, directory, release.read_text(encoding="ascii").strip())
     if not fetch:
         directory = _one_line([ROOT / "scripts" / "kernel", "path", name], f"kernel {name}")
@@ -140,7 +145,7 @@ def driver(kern):
         if module.exists() and stamp_file.exists() and stamp_file.read_text() == stamp:
             return module
         stamp_file.unlink(missing_ok=True)
-        if kern.name == "debug":
+        if kern.name in BUILT:
             command = ["make", f"KDIR={kern.directory}/build"]
         else:
             command = [ROOT / "scripts" / "kernel", "make", kern.directory]

@@ -30,11 +30,16 @@ RESULTS = ROOT / "test-results"
 LIMITS = "/sys/class/azure_blob/azure_blob/limits"
 # No test may take longer, whatever hangs: then the process is ended with all its children.
 TEST_LIMIT = 900
+CONCURRENCY = (r"random_moments|under_load|in_flight|abandoned|ring_full|many_from_one|at_the_same_time"
+               r"|more_commands|budget_wait|waiting_everywhere|killed_program|number_of_cpus")
+# Kernels that watch over themselves say so by these files.
+KMEMLEAK = "/sys/kernel/debug/kmemleak"
+KCSAN = "/sys/kernel/debug/kcsan"
 
 
 def pytest_addoption(parser):
     parser.addoption("--guest-kernel", default=os.environ.get("KERNEL", "6.12"),
-                     help="a name for scripts/kernel, a directory like its, or 'debug'")
+                     help="a name for scripts/kernel, a directory like its, 'debug' or 'kcsan'")
     parser.addoption("--guest-accel", default="tcg", choices=["auto", "tcg", "kvm"])
     parser.addoption("--keep-logs", action="store_true",
                      help="leave consoles in test-results/ also when tests pass")
@@ -42,7 +47,21 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "big: needs a guest with 6 GiB")
+    config.addinivalue_line("markers", "concurrency: threads, programs and the device's end meet")
     config.addinivalue_line("markers", "console_allows(pattern): kernel complaints it provokes")
+
+
+def pytest_collection_modifyitems(items):
+    """Marks what a kernel that looks for data races is for."""
+    for item in items:
+        if re.search(CONCURRENCY, item.name):
+            item.add_marker("concurrency")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item, nextitem):
+    """The guest of a file is looked at once more after the file's last test."""
+    item.last_of_file = nextitem is None or nextitem.path != item.path
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -72,7 +91,7 @@ class Machine:
     def __init__(self, config, **options):
         kern = config.getoption("--guest-kernel")
         self.kernel = paths.kernel(kern)
-        self.debug = kern == "debug"
+        self.debug = kern in paths.BUILT
         self.backend = Backend()
         # KASAN wants twice the memory, and everything takes longer.
         memory = options.pop("memory", "2G" if self.debug else "1G")
@@ -95,6 +114,10 @@ class Machine:
             self.guest.start()
             if loads:
                 self.wait_device()
+            if self.debug:
+                # What was before the tests is no business of theirs.
+                self.agent.sh(f"[ ! -e {KMEMLEAK} ] || echo clear >{KMEMLEAK}; "
+                              f"[ ! -e {KCSAN} ] || echo on >{KCSAN}")
         except BaseException:
             self.close()
             raise
@@ -157,7 +180,19 @@ class Machine:
         lines = self.guest.trouble(allowed)
         fresh = lines[self._seen:] if not allowed else lines
         self._seen = len(self.guest.trouble())
-        return fresh
+        # Other parts of the kernel have data races of their own.
+        return [line for line in fresh if "BUG: KCSAN" not in line or "azb_" in line]
+
+    def leaks(self):
+        """What kmemleak has found; nothing on a kernel without it.  Takes some seconds.
+
+        It reports no object younger than five seconds, and what one scan finds may be in a
+        register: a second one has to find it again.
+        """
+        if not self.debug:
+            return ""
+        return self.sh(f"[ -e {KMEMLEAK} ] || exit 0; set -e; sleep 6; echo scan >{KMEMLEAK}; "
+                       f"echo scan >{KMEMLEAK}; cat {KMEMLEAK}", timeout=300).text
 
     def close(self):
         if hasattr(self, "guest"):
@@ -209,17 +244,26 @@ def machines(pytestconfig):
     pool.drop()
 
 
-def finish(request, machine):
-    """After a test: the console's complaints, and the logs of a failure."""
+def finish(request, machine, last=True):
+    """After a test: the console's complaints, leaks after the last, and the logs of a failure."""
+    leaks = ""
+    if last:
+        try:
+            leaks = machine.leaks()
+        except (GuestError, AgentError) as error:
+            # A test that crashes its guest has said so.
+            leaks = "" if request.node.get_closest_marker("console_allows") else str(error)
     marker = request.node.get_closest_marker("console_allows")
     trouble = machine.new_trouble(marker.args[0] if marker else None)
     report = getattr(request.node, "report_call", None)
-    failed = trouble or report is None or report.failed
+    failed = trouble or leaks or report is None or report.failed
     if failed or request.config.getoption("--keep-logs"):
         where = machine.keep(request.node.nodeid.partition("tests/e2e/")[2] or request.node.name)
         print(f"console and logs: {where}")
     if trouble:
         pytest.fail("the guest's kernel complained:\n" + "\n".join(trouble), pytrace=False)
+    if leaks:
+        pytest.fail(f"the guest's kernel has lost memory:\n{leaks}", pytrace=False)
 
 
 @pytest.fixture
@@ -231,7 +275,7 @@ def guest(request, machines):
     machine.backend.resume()
     lost = machine.lost
     try:
-        finish(request, machine)
+        finish(request, machine, not lost and getattr(request.node, "last_of_file", False))
     finally:
         if lost:
             machines.drop()
