@@ -2,9 +2,10 @@
 /*
  * The packets on the VMBus ring between the driver (VSC) and the host (VSP).
  *
- * Protocol 1 is what the patch series of 2021 put on the wire; every number in
- * this file comes from there.  Integers are little-endian and the structures
- * are packed.
+ * Protocol 1 is what the patch series of 2021 put on the wire; its numbers come
+ * from there.  Protocol 2 is this project's; a guest speaks it only with a host
+ * that offers it (struct vsp_wire_offer).  Integers are little-endian and the
+ * structures are packed.
  */
 #ifndef AZBLOB_VSP_WIRE_H
 #define AZBLOB_VSP_WIRE_H
@@ -32,6 +33,10 @@
 
 /* struct vsp_wire_request, version */
 #define VSP_WIRE_VERSION_1 0u
+/* [extra */
+/* Of every packet that only protocol 2 has. */
+#define VSP_WIRE_VERSION_2 1u
+/* extra] */
 
 /* struct vsp_wire_request, operation_type */
 #define VSP_WIRE_OP_USER_REQUEST 0x100u
@@ -39,6 +44,8 @@
 /* Named in public with no layout; a protocol 1 host refuses them. */
 #define VSP_WIRE_OP_REGISTER_BUFFER 0x101u
 #define VSP_WIRE_OP_DEREGISTER_BUFFER 0x102u
+/* Protocol 2 */
+#define VSP_WIRE_OP_CANCEL 0x103u
 /* extra] */
 
 /* struct vsp_wire_completion, error: HRESULTs */
@@ -47,6 +54,10 @@
 #define VSP_WIRE_STATUS_BAD_PACKET 0x8007000du
 /* HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED): unknown version or operation. */
 #define VSP_WIRE_STATUS_NOT_SUPPORTED 0x80070032u
+/* [extra */
+/* HRESULT_FROM_WIN32(ERROR_NOT_FOUND): no such buffer, or request to cancel. */
+#define VSP_WIRE_STATUS_NOT_FOUND 0x80070490u
+/* extra] */
 /* HRESULT_FROM_WIN32(ERROR_INSUFFICIENT_BUFFER): see docs/payload.md. */
 #define VSP_WIRE_STATUS_TOO_SMALL 0x8007007au
 /* HRESULT_FROM_WIN32(WAIT_TIMEOUT): timeout_ms passed; outcome unknown. */
@@ -96,6 +107,100 @@ struct vsp_wire_completion {
 	__le32 error;
 	__le32 response_length;
 } __attribute__((packed));
+
+/* [extra */
+/* struct vsp_wire_offer, magic: "AZB2" */
+#define VSP_WIRE_MAGIC 0x32425a41u
+/* struct vsp_wire_offer, features: what of protocol 2 the host has. */
+#define VSP_WIRE_FEATURE_BUFFERS 0x1u /* 0x101, 0x102, requests by buffer */
+#define VSP_WIRE_FEATURE_CANCEL 0x2u /* 0x103 */
+
+/**
+ * struct vsp_wire_offer - the start of the offer's 120 user-defined bytes
+ * @magic: VSP_WIRE_MAGIC; with anything else the host speaks protocol 1.
+ * @length: bytes of this structure, 32 or more; what is beyond is a later host's.
+ * @version: the newest protocol the host speaks, 2 or more.
+ * @features: bits; a guest uses none that it does not know.
+ * @ring_size: bytes of each ring that the host would like, its header page
+ *	included; a power of two.
+ * @max_buffers: buffers registered at a time; their ids are 1 to this.
+ * @max_buffer_bytes: of one of them.
+ */
+struct vsp_wire_offer {
+	__le32 magic;
+	__le32 length;
+	__le32 version;
+	__le32 features;
+	__le32 ring_size;
+	__le32 max_buffers;
+	__le64 max_buffer_bytes;
+} __attribute__((packed));
+
+/* struct vsp_wire_request_2, in_buffer: which of the three are. */
+#define VSP_WIRE_DATA_IN_BUFFER 0x1u
+#define VSP_WIRE_REQUEST_IN_BUFFER 0x2u
+#define VSP_WIRE_RESPONSE_IN_BUFFER 0x4u
+
+/**
+ * struct vsp_wire_request_2 - a request of which something is in a registered buffer
+ * @base: version is VSP_WIRE_VERSION_2; the rest is as with protocol 1, but that
+ *	what is in the buffer has no pages in the packet, and 0 for an offset.
+ * @in_buffer: at least one bit.
+ * @buffer_id: the buffer.
+ * @data_at: bytes from its start; 0 when the data is not in it.
+ * @request_at: likewise.
+ * @response_at: likewise.
+ *
+ * When no page is left to name the packet is an in-band one.
+ */
+struct vsp_wire_request_2 {
+	struct vsp_wire_request base;
+	__le32 in_buffer;
+	__le32 buffer_id;
+	__le64 data_at;
+	__le64 request_at;
+	__le64 response_at;
+} __attribute__((packed));
+
+/* struct vsp_wire_control, flags: the host only reads from the buffer. */
+#define VSP_WIRE_BUFFER_READ_ONLY 0x1u
+
+/**
+ * struct vsp_wire_control - register, deregister, cancel
+ * @version: VSP_WIRE_VERSION_2.
+ * @buffer_id: to register or deregister, else 0.
+ * @first_page: of a buffer, the first that this packet names.
+ * @page_count: of all of the buffer.
+ * @flags: VSP_WIRE_BUFFER_READ_ONLY.
+ * @operation_type: where a request has it.
+ * @transaction_id: of the packet to cancel, else 0.
+ *
+ * Registering takes GPA-direct packets of one range, byte offset 0, at most
+ * VSP_WIRE_MAX_PAGES pages, one after the other from page 0 on; page_count and flags
+ * are the same in all.  The buffer can be used when all pages were named.
+ * Deregistering and cancelling take an in-band packet.  Each is answered with a
+ * completion whose response_length is 0.
+ */
+struct vsp_wire_control {
+	__le32 version;
+	__le32 buffer_id;
+	__le32 first_page;
+	__le32 page_count;
+	__le32 flags;
+	__le32 operation_type;
+	__le64 transaction_id;
+} __attribute__((packed));
+
+#ifdef __cplusplus
+static_assert(sizeof(struct vsp_wire_offer) == 32, "protocol 2");
+static_assert(sizeof(struct vsp_wire_request_2) == 88, "protocol 2");
+static_assert(sizeof(struct vsp_wire_control) == 32, "protocol 2");
+#else
+_Static_assert(sizeof(struct vsp_wire_offer) == 32, "protocol 2");
+_Static_assert(sizeof(struct vsp_wire_request_2) == 88, "protocol 2");
+_Static_assert(sizeof(struct vsp_wire_control) == 32, "protocol 2");
+#endif
+/* extra] */
 
 #ifdef __cplusplus
 static_assert(sizeof(struct vsp_wire_request) == 56, "protocol 1");

@@ -61,6 +61,8 @@ class Machine:
                 "-trace", "azure_blob_vsp_*", "-D", directory / "trace.log",
                 "-kernel", program, "-append", case]
         if plugged:
+            # What the cases say is refused is so by a device of protocol 1.
+            device += "" if "protocol=" in device else ",protocol=1"
             line += ["-device", f"azure-blob-vsp,id=blob,chardev=vsp{device}"]
         line += extra
         self.log = directory / "qemu.log"

@@ -18,6 +18,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "azblob/vsp_wire.h"
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
 #include "exec/ramblock.h"
@@ -128,6 +129,56 @@ bool vsp_maps_add(VspMaps *maps, AddressSpace *as, const QEMUSGList *sgl,
 }
 
 /*
+ * Map @len bytes at @off of a list of pages, which has that many.  On failure
+ * the maps made so far are released and false is returned.
+ */
+bool vsp_maps_add_pages(VspMaps *maps, AddressSpace *as, const uint64_t *pfn,
+                        uint64_t off, uint64_t len, bool is_write)
+{
+    maps->is_write = is_write;
+
+    while (len) {
+        uint64_t page = off / VSP_WIRE_PAGE_SIZE;
+        uint64_t in_page = off % VSP_WIRE_PAGE_SIZE;
+        hwaddr addr = pfn[page] * VSP_WIRE_PAGE_SIZE + in_page;
+        uint64_t left = VSP_WIRE_PAGE_SIZE - in_page;
+
+        /* neighbours in one go */
+        while (left < len && pfn[page + 1] == pfn[page] + 1) {
+            left += VSP_WIRE_PAGE_SIZE;
+            page++;
+        }
+        left = MIN(left, len);
+        off += left;
+        len -= left;
+
+        while (left) {
+            hwaddr piece = left;
+
+            if (!map_piece(maps, as, addr, &piece)) {
+                vsp_maps_release(maps, as);
+                return false;
+            }
+            addr += piece;
+            left -= piece;
+        }
+    }
+    return true;
+}
+
+/* Copy all of what is mapped. */
+void vsp_maps_copy(const VspMaps *maps, void *buf)
+{
+    uint8_t *p = buf;
+    unsigned i;
+
+    for (i = 0; i < maps->num; i++) {
+        memcpy(p, maps->map[i].host, maps->map[i].len);
+        p += maps->map[i].len;
+    }
+}
+
+/*
  * Let go of the pages.  Everything in maps for output counts as written: the
  * pages become dirty and code translated from them is thrown away, by the same
  * path as for QEMU's own DMA.
@@ -182,16 +233,11 @@ bool vsp_sgl_read(AddressSpace *as, const QEMUSGList *sgl, uint64_t off,
                   void *buf, uint64_t len)
 {
     VspMaps maps = {};
-    uint8_t *p = buf;
-    unsigned i;
 
     if (!vsp_maps_add(&maps, as, sgl, off, len, false)) {
         return false;
     }
-    for (i = 0; i < maps.num; i++) {
-        memcpy(p, maps.map[i].host, maps.map[i].len);
-        p += maps.map[i].len;
-    }
+    vsp_maps_copy(&maps, buf);
     vsp_maps_release(&maps, as);
     return true;
 }

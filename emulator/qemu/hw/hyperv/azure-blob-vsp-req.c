@@ -285,8 +285,8 @@ void vsp_request_submit(AzureBlobVSP *s, VspRequest *req)
     arm_deadline(s, req->deadline);
 }
 
-/* Answer a request that goes no further; its pages are mapped no longer. */
-void vsp_request_refuse(AzureBlobVSP *s, VspRequest *req, uint32_t status)
+/* Answer a packet that is no request, or goes no further; unmap its pages. */
+void vsp_request_answer(AzureBlobVSP *s, VspRequest *req, uint32_t status)
 {
     req->status = status;
     s->requests.num++;
@@ -463,6 +463,30 @@ void vsp_requests_proven(AzureBlobVSP *s)
         }
     }
     finished(s);
+}
+
+/*
+ * The guest wants a request to end.  Whatever happens it gets one completion
+ * for it, which says what came first.  False if it is not there any more.
+ */
+bool vsp_request_cancel(AzureBlobVSP *s, uint64_t transaction)
+{
+    VspRequest *req;
+
+    QTAILQ_FOREACH(req, &s->requests.waiting, next) {
+        if (req->chan_req.transaction_id == transaction) {
+            /* whoever reads packets flushes completions afterwards */
+            finish(req, VSP_WIRE_STATUS_CANCELLED, 0);
+            return true;
+        }
+    }
+    QTAILQ_FOREACH(req, &s->requests.owned, next) {
+        if (req->chan_req.transaction_id == transaction) {
+            cancel_owned(req, 0);
+            return true;
+        }
+    }
+    return false;
 }
 
 /*

@@ -99,130 +99,163 @@ void vsp_flush_completions(AzureBlobVSP *s)
 
 /* ---- packets ---- */
 
-/* A buffer of the packet's one range; everything in bytes. */
+/*
+ * One of the three buffers; everything in bytes.  It is in the packet's one
+ * range, or in a registered buffer.
+ */
 typedef struct Buffer {
     uint64_t offset; /* from the start of the range's first page */
     uint64_t length;
+    uint64_t at;     /* from the start of the registered buffer */
+    bool registered;
 } Buffer;
 
-/*
- * The buffers follow each other, each starting in the first page after the one
- * before.  Returns the first page after @buf, or 0 if it doesn't start in
- * @first_page.
- */
-static uint64_t buffer_end_page(const Buffer *buf, uint64_t first_page)
-{
-    if (buf->offset / VSP_WIRE_PAGE_SIZE != first_page) {
-        return 0;
-    }
-    return DIV_ROUND_UP(buf->offset + buf->length, VSP_WIRE_PAGE_SIZE);
-}
-
-/*
- * Check all there is in the packet and take it apart.  Returns the status to
- * refuse it with, or VSP_WIRE_STATUS_OK: the request is then ready to be
- * submitted.
- */
-static uint32_t parse_packet(AzureBlobVSP *s, VspRequest *req)
-{
-    const VMBusChanReq *cr = &req->chan_req;
-    AddressSpace *as = VMBUS_DEVICE(s)->dma_as;
+typedef struct Packet {
     struct vsp_wire_request wire;
     Buffer data, head, response;
-    uint64_t pages, page;
+    const VspBuffer *buf; /* that some are registered in, or NULL */
+} Packet;
 
-    if (cr->pkt_type != VMBUS_PACKET_DATA_USING_GPA_DIRECT) {
-        guest_error(s, "type %u is not GPA-direct", cr->pkt_type);
-        return VSP_WIRE_STATUS_BAD_PACKET;
+/*
+ * The buffers in the range follow each other, each starting in the first page
+ * after the one before.  Advances @page behind @buf; false if it doesn't start
+ * there.
+ */
+static bool buffer_follows(const Buffer *buf, uint64_t *page)
+{
+    if (buf->registered) {
+        return !buf->offset;
     }
-    if (cr->msglen < sizeof(wire.version)) {
-        guest_error(s, "%u bytes", cr->msglen);
-        return VSP_WIRE_STATUS_BAD_PACKET;
+    if (buf->offset / VSP_WIRE_PAGE_SIZE != *page) {
+        return false;
     }
-    if (ldl_le_p(cr->msg) != VSP_WIRE_VERSION_1) {
-        guest_error(s, "version %u", ldl_le_p(cr->msg));
-        return VSP_WIRE_STATUS_NOT_SUPPORTED;
+    *page = DIV_ROUND_UP(buf->offset + buf->length, VSP_WIRE_PAGE_SIZE);
+    return true;
+}
+
+static bool map_buffer(AzureBlobVSP *s, const QEMUSGList *sgl, const Packet *p,
+                       const Buffer *buf, uint64_t length, bool is_write,
+                       VspMaps *maps)
+{
+    if (buf->registered) {
+        return vsp_buffer_map(s, p->buf, maps, buf->at, length, is_write);
     }
-    if (cr->msglen != sizeof(wire)) {
-        guest_error(s, "%u bytes instead of %zu", cr->msglen, sizeof(wire));
-        return VSP_WIRE_STATUS_BAD_PACKET;
+    return vsp_maps_add(maps, VMBUS_DEVICE(s)->dma_as, sgl, buf->offset, length,
+                        is_write);
+}
+
+static bool read_buffer(AzureBlobVSP *s, const QEMUSGList *sgl, const Packet *p,
+                        const Buffer *buf, void *to)
+{
+    if (buf->registered) {
+        return vsp_buffer_read(s, p->buf, buf->at, to, buf->length);
     }
-    /* a copy of the packet, which the guest can't change any more */
+    return vsp_sgl_read(VMBUS_DEVICE(s)->dma_as, sgl, buf->offset, to,
+                        buf->length);
+}
+
+/* What a request of protocol 2 has behind that of protocol 1. */
+static uint32_t parse_extension(AzureBlobVSP *s, const VMBusChanReq *cr,
+                                Packet *p)
+{
+    const uint32_t known = VSP_WIRE_DATA_IN_BUFFER |
+                           VSP_WIRE_REQUEST_IN_BUFFER |
+                           VSP_WIRE_RESPONSE_IN_BUFFER;
+    struct vsp_wire_request_2 wire;
+    uint32_t in_buffer;
+
     memcpy(&wire, cr->msg, sizeof(wire));
+    in_buffer = le32_to_cpu(wire.in_buffer);
+    p->data.registered = in_buffer & VSP_WIRE_DATA_IN_BUFFER;
+    p->data.at = le64_to_cpu(wire.data_at);
+    p->head.registered = in_buffer & VSP_WIRE_REQUEST_IN_BUFFER;
+    p->head.at = le64_to_cpu(wire.request_at);
+    p->response.registered = in_buffer & VSP_WIRE_RESPONSE_IN_BUFFER;
+    p->response.at = le64_to_cpu(wire.response_at);
 
-    req->operation = le32_to_cpu(wire.operation_type);
-    if (req->operation != VSP_WIRE_OP_USER_REQUEST) {
-        guest_error(s, "operation 0x%x", req->operation);
-        return VSP_WIRE_STATUS_NOT_SUPPORTED;
+    if (!in_buffer || in_buffer & ~known ||
+        (!p->data.registered && p->data.at) ||
+        (!p->head.registered && p->head.at) ||
+        (!p->response.registered && p->response.at) ||
+        (p->data.registered && !wire.base.data_length)) {
+        guest_error(s, "in_buffer 0x%x", in_buffer);
+        return VSP_WIRE_STATUS_BAD_PACKET;
     }
+    p->buf = vsp_buffer_get(s, le32_to_cpu(wire.buffer_id));
+    if (!p->buf) {
+        guest_error(s, "buffer %u", le32_to_cpu(wire.buffer_id));
+        return VSP_WIRE_STATUS_NOT_FOUND;
+    }
+    return VSP_WIRE_STATUS_OK;
+}
 
-    req->timeout_ms = le32_to_cpu(wire.timeout_ms);
-    memcpy(req->guid, wire.transaction_guid, sizeof(req->guid));
-    data.offset = le32_to_cpu(wire.data_offset);
-    data.length = req->data_length = le32_to_cpu(wire.data_length);
-    req->data_valid = le32_to_cpu(wire.data_valid);
+/* One range of whole pages where there has to be one, and nothing else. */
+static bool range_is_right(const VMBusChanReq *cr, uint64_t pages)
+{
+    if (!pages) {
+        return cr->pkt_type == VMBUS_PACKET_DATA_INBAND;
+    }
+    return cr->pkt_type == VMBUS_PACKET_DATA_USING_GPA_DIRECT &&
+           vmbus_chan_req_one_range(cr) && pages <= VSP_WIRE_MAX_PAGES &&
+           cr->sgl.size == pages * VSP_WIRE_PAGE_SIZE;
+}
+
+static uint32_t parse_request(AzureBlobVSP *s, VspRequest *req, Packet *p)
+{
+    const VMBusChanReq *cr = &req->chan_req;
+    const struct vsp_wire_request *wire = &p->wire;
+    uint64_t page = 0;
+
+    req->timeout_ms = le32_to_cpu(wire->timeout_ms);
+    memcpy(req->guid, wire->transaction_guid, sizeof(req->guid));
+    p->data.offset = le32_to_cpu(wire->data_offset);
+    p->data.length = req->data_length = le32_to_cpu(wire->data_length);
+    req->data_valid = le32_to_cpu(wire->data_valid);
     if (!req->data_length) {
         /* the first published form of the ioctl says 1 even then */
         req->data_valid = 0;
     }
-    head.offset = le32_to_cpu(wire.request_offset);
-    head.length = req->head_length = le32_to_cpu(wire.request_length);
-    response.offset = le32_to_cpu(wire.response_offset);
-    response.length = req->response_length = le32_to_cpu(wire.response_length);
+    p->head.offset = le32_to_cpu(wire->request_offset);
+    p->head.length = req->head_length = le32_to_cpu(wire->request_length);
+    p->response.offset = le32_to_cpu(wire->response_offset);
+    p->response.length = req->response_length =
+        le32_to_cpu(wire->response_length);
 
-    if (!vmbus_chan_req_one_range(cr) || cr->sgl.size % VSP_WIRE_PAGE_SIZE ||
-        cr->sgl.size / VSP_WIRE_PAGE_SIZE > VSP_WIRE_MAX_PAGES) {
-        guest_error(s, "not one range of whole pages, at most %u: %zu bytes",
-                    VSP_WIRE_MAX_PAGES, cr->sgl.size);
-        return VSP_WIRE_STATUS_BAD_PACKET;
-    }
-    pages = cr->sgl.size / VSP_WIRE_PAGE_SIZE;
-
-    if (!head.length || head.length > AZL_MAX_REQUEST_HEAD ||
-        !response.length || data.length > AZL_MAX_BODY ||
+    if (!p->head.length || p->head.length > AZL_MAX_REQUEST_HEAD ||
+        !p->response.length || p->data.length > AZL_MAX_BODY ||
         req->data_valid > req->data_length) {
         guest_error(s, "lengths: request %u, response %u, data %u, valid %u",
                     req->head_length, req->response_length, req->data_length,
                     req->data_valid);
         return VSP_WIRE_STATUS_BAD_PACKET;
     }
-
-    page = data.length ? buffer_end_page(&data, 0) : 0;
-    if (data.length && !page) {
-        goto bad_offsets;
-    }
-    page = buffer_end_page(&head, page);
-    if (!page) {
-        goto bad_offsets;
-    }
-    page = buffer_end_page(&response, page);
-    if (page != pages) {
-        goto bad_offsets;
+    if ((p->data.length && !buffer_follows(&p->data, &page)) ||
+        !buffer_follows(&p->head, &page) ||
+        !buffer_follows(&p->response, &page) || !range_is_right(cr, page)) {
+        guest_error(s, "%zu bytes of pages in a packet of type %u don't fit "
+                    "request %u at %u, response %u at %u, data %u at %u",
+                    cr->sgl.size, cr->pkt_type, req->head_length,
+                    le32_to_cpu(wire->request_offset), req->response_length,
+                    le32_to_cpu(wire->response_offset), req->data_length,
+                    le32_to_cpu(wire->data_offset));
+        return VSP_WIRE_STATUS_BAD_PACKET;
     }
 
     /*
      * The head is copied once, so that what the backend parses stays what it
      * is.  Of a data buffer that holds a body, only the body is handed out.
      */
-    req->head = g_malloc(head.length);
-    if (!vsp_sgl_read(as, &cr->sgl, head.offset, req->head, head.length) ||
-        !vsp_maps_add(&req->data, as, &cr->sgl, data.offset,
-                      req->data_valid ? req->data_valid : data.length,
-                      !req->data_valid) ||
-        !vsp_maps_add(&req->response, as, &cr->sgl, response.offset,
-                      response.length, true)) {
-        guest_error(s, "a page is not ordinary memory");
+    req->head = g_malloc(p->head.length);
+    if (!read_buffer(s, &cr->sgl, p, &p->head, req->head) ||
+        !map_buffer(s, &cr->sgl, p, &p->data,
+                    req->data_valid ? req->data_valid : p->data.length,
+                    !req->data_valid, &req->data) ||
+        !map_buffer(s, &cr->sgl, p, &p->response, p->response.length, true,
+                    &req->response)) {
+        guest_error(s, "a page is not ordinary memory, or not in the buffer");
         return VSP_WIRE_STATUS_BAD_PACKET;
     }
     return VSP_WIRE_STATUS_OK;
-
-bad_offsets:
-    guest_error(s, "%" PRIu64 " pages don't fit request %u at %u, response %u "
-                "at %u, data %u at %u", pages, req->head_length,
-                le32_to_cpu(wire.request_offset), req->response_length,
-                le32_to_cpu(wire.response_offset), req->data_length,
-                le32_to_cpu(wire.data_offset));
-    return VSP_WIRE_STATUS_BAD_PACKET;
 }
 
 static bool vsp_packet_operation(const VMBusChanReq *req, uint32_t *operation)
@@ -236,9 +269,77 @@ static bool vsp_packet_operation(const VMBusChanReq *req, uint32_t *operation)
     return true;
 }
 
+static bool is_control(uint32_t operation)
+{
+    return operation == VSP_WIRE_OP_REGISTER_BUFFER ||
+           operation == VSP_WIRE_OP_DEREGISTER_BUFFER ||
+           operation == VSP_WIRE_OP_CANCEL;
+}
+
+/*
+ * Check all there is in the packet and take it apart.  Returns the status to
+ * answer it with; if it is VSP_WIRE_STATUS_OK and @done is false the request is
+ * ready to be submitted.
+ */
+static uint32_t parse_packet(AzureBlobVSP *s, VspRequest *req, bool *done)
+{
+    const VMBusChanReq *cr = &req->chan_req;
+    Packet p = {};
+    uint32_t version, status;
+
+    *done = false;
+    if (cr->pkt_type != VMBUS_PACKET_DATA_USING_GPA_DIRECT &&
+        (cr->pkt_type != VMBUS_PACKET_DATA_INBAND || s->protocol < 2)) {
+        guest_error(s, "type %u", cr->pkt_type);
+        return VSP_WIRE_STATUS_BAD_PACKET;
+    }
+    if (cr->msglen < sizeof(version)) {
+        guest_error(s, "%u bytes", cr->msglen);
+        return VSP_WIRE_STATUS_BAD_PACKET;
+    }
+    version = ldl_le_p(cr->msg);
+    if (version != VSP_WIRE_VERSION_1 &&
+        (version != VSP_WIRE_VERSION_2 || s->protocol < 2)) {
+        guest_error(s, "version %u", version);
+        return VSP_WIRE_STATUS_NOT_SUPPORTED;
+    }
+    if (version == VSP_WIRE_VERSION_2 &&
+        vsp_packet_operation(cr, &req->operation) &&
+        is_control(req->operation)) {
+        *done = true;
+        status = vsp_control(s, cr);
+        if (status == VSP_WIRE_STATUS_BAD_PACKET) {
+            guest_error(s, "operation 0x%x, %u bytes, %zu bytes of pages",
+                        req->operation, cr->msglen, cr->sgl.size);
+        }
+        return status;
+    }
+    if (cr->msglen != (version == VSP_WIRE_VERSION_1 ?
+                       sizeof(struct vsp_wire_request) :
+                       sizeof(struct vsp_wire_request_2))) {
+        guest_error(s, "%u bytes", cr->msglen);
+        return VSP_WIRE_STATUS_BAD_PACKET;
+    }
+    /* a copy of the packet, which the guest can't change any more */
+    memcpy(&p.wire, cr->msg, sizeof(p.wire));
+    req->operation = le32_to_cpu(p.wire.operation_type);
+    if (req->operation != VSP_WIRE_OP_USER_REQUEST) {
+        guest_error(s, "operation 0x%x", req->operation);
+        return VSP_WIRE_STATUS_NOT_SUPPORTED;
+    }
+    if (version == VSP_WIRE_VERSION_2) {
+        status = parse_extension(s, cr, &p);
+        if (status != VSP_WIRE_STATUS_OK) {
+            return status;
+        }
+    }
+    return parse_request(s, req, &p);
+}
+
 static void handle_packet(AzureBlobVSP *s, VspRequest *req)
 {
     uint32_t status;
+    bool done;
 
     req->vsp = s;
     req->accepted = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL);
@@ -250,17 +351,17 @@ static void handle_packet(AzureBlobVSP *s, VspRequest *req)
         return;
     }
 
-    status = parse_packet(s, req);
+    status = parse_packet(s, req, &done);
     if (req->chan_req.sgl.dev) {
         qemu_sglist_destroy(&req->chan_req.sgl);
     }
     trace_azure_blob_vsp_packet(req->chan_req.transaction_id, req->operation,
                                 req->head_length, req->response_length,
                                 req->data_length, req->data_valid, status);
-    if (status == VSP_WIRE_STATUS_OK) {
+    if (status == VSP_WIRE_STATUS_OK && !done) {
         vsp_request_submit(s, req);
     } else {
-        vsp_request_refuse(s, req, status);
+        vsp_request_answer(s, req, status);
     }
 }
 
@@ -327,7 +428,31 @@ static int vsp_open_channel(VMBusChannel *chan)
  */
 static void vsp_close_channel(VMBusChannel *chan)
 {
-    vsp_requests_orphan_all(AZURE_BLOB_VSP(vmbus_channel_device(chan)));
+    AzureBlobVSP *s = AZURE_BLOB_VSP(vmbus_channel_device(chan));
+
+    vsp_requests_orphan_all(s);
+    vsp_buffers_clear(s);
+}
+
+/* Protocol 1 has none: a guest that finds zeros speaks it. */
+static void vsp_offer_data(VMBusDevice *vdev, void *data)
+{
+    AzureBlobVSP *s = AZURE_BLOB_VSP(vdev);
+    struct vsp_wire_offer offer = {
+        .magic = cpu_to_le32(VSP_WIRE_MAGIC),
+        .length = cpu_to_le32(sizeof(offer)),
+        .version = cpu_to_le32(2),
+        .features = cpu_to_le32(VSP_WIRE_FEATURE_BUFFERS |
+                                VSP_WIRE_FEATURE_CANCEL),
+        .ring_size = cpu_to_le32(VSP_RING_SIZE),
+        .max_buffers = cpu_to_le32(VSP_MAX_BUFFERS),
+        .max_buffer_bytes = cpu_to_le64(VSP_MAX_BUFFER_BYTES),
+    };
+
+    QEMU_BUILD_BUG_ON(sizeof(offer) > VMBUS_OFFER_DATA_SIZE);
+    if (s->protocol >= 2) {
+        memcpy(data, &offer, sizeof(offer));
+    }
 }
 
 static bool vsp_busy(VMBusDevice *vdev)
@@ -356,6 +481,7 @@ static void vsp_reset(VMBusDevice *vdev)
 
     vsp_requests_orphan_all(s);
     vsp_requests_wait(s, "reset");
+    vsp_buffers_clear(s);
     vsp_session_renew(s);
 }
 
@@ -407,6 +533,10 @@ static void vsp_realize(VMBusDevice *vdev, Error **errp)
                    s->max_inflight, AZL_MAX_INFLIGHT);
         return;
     }
+    if (s->protocol != 1 && s->protocol != 2) {
+        error_setg(errp, "'protocol' is %u; it can be 1 or 2", s->protocol);
+        return;
+    }
     error_setg(&s->migration_blocker, "%s can't be migrated or saved",
                TYPE_AZURE_BLOB_VSP);
     if (migrate_add_blocker(&s->migration_blocker, errp) < 0) {
@@ -417,6 +547,7 @@ static void vsp_realize(VMBusDevice *vdev, Error **errp)
         return;
     }
     vsp_requests_init(s);
+    vsp_buffers_init(s);
     vsp_regions_init(s);
     vsp_session_init(s);
     vsp_link_start(s);
@@ -433,6 +564,7 @@ static void vsp_unrealize(VMBusDevice *vdev)
     vsp_session_cleanup(s);
     vsp_regions_cleanup(s);
     vsp_requests_cleanup(s);
+    vsp_buffers_cleanup(s);
     migrate_del_blocker(&s->migration_blocker);
 }
 
@@ -475,6 +607,7 @@ static const Property vsp_props[] = {
     DEFINE_PROP_CHR("chardev", AzureBlobVSP, link.chr),
     DEFINE_PROP_UINT32("max-inflight", AzureBlobVSP, max_inflight,
                        AZL_MAX_INFLIGHT),
+    DEFINE_PROP_UINT32("protocol", AzureBlobVSP, protocol, 2),
     /* for tests of the path that is otherwise taken without shared memory */
     DEFINE_PROP_BOOL("x-inline", AzureBlobVSP, inline_only, false),
 };
@@ -500,6 +633,7 @@ static void vsp_class_init(ObjectClass *oc, void *data)
     vdc->chan_notify_cb = vsp_chan_notify;
     vdc->busy = vsp_busy;
     vdc->quiesce = vsp_quiesce;
+    vdc->offer_data = vsp_offer_data;
     vdc->packet_operation = vsp_packet_operation;
 
     object_class_property_add_str(oc, "link-state", get_link_state, NULL);

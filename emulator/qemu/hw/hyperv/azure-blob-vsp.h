@@ -6,6 +6,7 @@
  *   azure-blob-vsp.c          the device and the guest's side: packets, checks,
  *                             completions
  *   azure-blob-vsp-mem.c      guest memory: pages of a request, regions
+ *   azure-blob-vsp-buf.c      registered buffers and what else protocol 2 has
  *   azure-blob-vsp-req.c      the request table, time-outs, the fence
  *   azure-blob-vsp-session.c  the conversation with the backend, message by
  *                             message
@@ -85,6 +86,9 @@ bool vsp_maps_add(VspMaps *maps, AddressSpace *as, const QEMUSGList *sgl,
 void vsp_maps_release(VspMaps *maps, AddressSpace *as);
 unsigned vsp_maps_iov(const VspMaps *maps, uint64_t off, uint64_t len,
                       struct iovec *iov, unsigned max);
+bool vsp_maps_add_pages(VspMaps *maps, AddressSpace *as, const uint64_t *pfn,
+                        uint64_t off, uint64_t len, bool is_write);
+void vsp_maps_copy(const VspMaps *maps, void *buf);
 bool vsp_sgl_read(AddressSpace *as, const QEMUSGList *sgl, uint64_t off,
                   void *buf, uint64_t len);
 
@@ -97,6 +101,30 @@ bool vsp_regions_gone(AzureBlobVSP *s, uint64_t id);
 bool vsp_regions_learn(AzureBlobVSP *s, const VspMaps *maps);
 bool vsp_regions_segments(AzureBlobVSP *s, const VspMaps *maps, uint32_t use,
                           struct azl_segment *seg);
+
+/* ---- registered buffers ---- */
+
+#define VSP_MAX_BUFFERS 1024u
+#define VSP_MAX_BUFFER_BYTES (1024ull * 1024 * 1024)
+/* What is offered; a guest may take less, or more. */
+#define VSP_RING_SIZE (1024u * 1024)
+
+typedef struct VspBuffer VspBuffer;
+
+typedef struct VspBuffers {
+    GHashTable *by_id;
+    uint64_t pages;     /* of all of them */
+} VspBuffers;
+
+const VspBuffer *vsp_buffer_get(AzureBlobVSP *s, uint32_t id);
+bool vsp_buffer_map(AzureBlobVSP *s, const VspBuffer *buf, VspMaps *maps,
+                    uint64_t at, uint64_t len, bool is_write);
+bool vsp_buffer_read(AzureBlobVSP *s, const VspBuffer *buf, uint64_t at,
+                     void *to, uint64_t len);
+uint32_t vsp_control(AzureBlobVSP *s, const VMBusChanReq *cr);
+void vsp_buffers_clear(AzureBlobVSP *s);
+void vsp_buffers_init(AzureBlobVSP *s);
+void vsp_buffers_cleanup(AzureBlobVSP *s);
 
 /* ---- link ---- */
 
@@ -256,11 +284,12 @@ typedef struct VspRequests {
 void vsp_requests_init(AzureBlobVSP *s);
 void vsp_requests_cleanup(AzureBlobVSP *s);
 void vsp_request_submit(AzureBlobVSP *s, VspRequest *req);
-void vsp_request_refuse(AzureBlobVSP *s, VspRequest *req, uint32_t status);
+void vsp_request_answer(AzureBlobVSP *s, VspRequest *req, uint32_t status);
 void vsp_request_free(VspRequest *req);
 void vsp_request_dequeued(AzureBlobVSP *s, VspRequest *req);
 VspRequest *vsp_request_find_sent(AzureBlobVSP *s, uint64_t id);
 void vsp_request_answered(AzureBlobVSP *s, VspRequest *req);
+bool vsp_request_cancel(AzureBlobVSP *s, uint64_t transaction);
 void vsp_requests_pump(AzureBlobVSP *s);
 void vsp_requests_lost(AzureBlobVSP *s);
 void vsp_requests_proven(AzureBlobVSP *s);
@@ -304,6 +333,7 @@ struct AzureBlobVSP {
     VMBusDevice parent;
 
     uint32_t max_inflight;  /* property */
+    uint32_t protocol;      /* property: the newest to offer */
     bool inline_only;       /* property */
     /* the guest broke a ring, which is left alone until the next open */
     bool recv_stopped;
@@ -313,6 +343,7 @@ struct AzureBlobVSP {
     VspLink link;
     VspSession session;
     VspRegions regions;
+    VspBuffers buffers;
     VspRequests requests;
     VspStats stats;
 };
