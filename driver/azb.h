@@ -10,6 +10,7 @@
  *   wire.c     packets                                    (pure)
  *   ids.c      transaction ids                            (pure)
  *   budget.c   bytes and turns                            (pure)
+ *   buffer.c   registered buffers (protocol 2)
  *   request.c  one request: pinned pages and its packet
  *   admit.c    the line for bytes
  *   queue.c    from submission to completion, in fair order
@@ -61,8 +62,14 @@
 #include <linux/cdev.h>
 #include <linux/device.h>
 #include <linux/hyperv.h>
+/* [extra */
+#include <linux/idr.h>
+/* extra] */
 #include <linux/list.h>
 #include <linux/lockdep.h>
+/* [extra */
+#include <linux/mutex.h>
+/* extra] */
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
@@ -73,7 +80,13 @@
 #include "layout.h"
 #include "wire.h"
 
+/* [extra */
+struct az_blob_register;
+/* extra] */
 struct az_blob_request;
+/* [extra */
+struct azb_buffer;
+/* extra] */
 struct dentry;
 struct io_uring_cmd;
 struct iov_iter;
@@ -108,6 +121,8 @@ struct azb_request_ops {
  * struct azb_request - one request and the user pages it needs
  * @layout: its buffers
  * @wire: the payload of its packet
+ * @wire_len: bytes of that
+ * @is_control: a packet of the driver's own, with no buffers
  * @timeout_ms: what the host was given; 0 is for ever
  * @pages: kernel pages, data first, then request, then response
  * @nr_pages: how many of @pages are held for each buffer
@@ -132,7 +147,18 @@ struct azb_request_ops {
  */
 struct azb_request {
 	struct azb_layout layout;
-	struct vsp_wire_request wire;
+	union {
+		struct vsp_wire_request wire;
+		/* [extra */
+		struct vsp_wire_request_2 wire_2;
+		struct vsp_wire_control control; /* when is_control */
+		/* extra] */
+	};
+	u32 wire_len;
+	bool is_control;
+	/* [extra */
+	struct azb_buffer *buffer; /* a registered one that it uses, or NULL */
+	/* extra] */
 	u32 timeout_ms;
 	struct page **pages;
 	u32 nr_pages[AZB_NR_BUFS];
@@ -258,6 +284,23 @@ struct azb_queue {
 	bool watchdog_on;
 };
 
+/* [extra */
+/**
+ * struct azb_buffers - the registered buffers of a device
+ * @lock: protects all of this, and in struct azb_buffer what is marked so; taken in
+ *	process context, never under queue.lock
+ * @idr: by id; NULL for one that is still being registered
+ * @epoch: grows when the host forgets all buffers
+ * @closed: no further ones
+ */
+struct azb_buffers {
+	struct mutex lock; /* all of this */
+	struct idr idr;
+	u32 epoch;
+	bool closed;
+};
+
+/* extra] */
 /**
  * struct azb_device - one offer of the host, from probe to the last close
  * @dev: the device of the node; counts the references
@@ -278,6 +321,11 @@ struct azb_device {
 	spinlock_t rx_lock; /* the read side; see the table above */
 	bool rx_on;
 	struct azb_queue queue;
+	/* [extra */
+	/* What the host speaks; changed only while the channel is closed. */
+	struct azb_host host;
+	struct azb_buffers buffers;
+	/* extra] */
 	struct dentry *debugfs;
 };
 
@@ -296,7 +344,6 @@ void azb_device_put(struct azb_device *azb);
 
 /* ioctl.c */
 long azb_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
-int azb_check_request(const struct az_blob_request *in, struct azb_layout *layout);
 
 /* uring.c */
 #ifdef AZB_COMPAT_URING
@@ -323,6 +370,32 @@ struct azb_request *azb_request_create(const struct azb_layout *layout,
 				       u32 timeout_ms, const u8 *guid);
 int azb_request_pin(struct azb_request *req, struct iov_iter *fixed);
 void azb_request_free(struct azb_request *req);
+
+static inline u32 azb_request_ring_bytes(const struct azb_request *req)
+{
+	return azb_wire_packet_bytes(req->layout.pages, req->wire_len);
+}
+
+/* [extra */
+int azb_request_attach(struct azb_request *req, struct azb_device *azb,
+		       const struct file *file);
+struct azb_request *azb_control_create(u32 operation, gfp_t gfp);
+
+/* buffer.c */
+int azb_buffer_register(struct azb_device *azb, const struct file *owner,
+			const struct az_blob_register *in, u32 *id);
+int azb_buffer_deregister(struct azb_device *azb, const struct file *owner, u32 id);
+struct azb_buffer *azb_buffer_get(struct azb_device *azb, const struct file *owner,
+				  const struct azb_layout *layout);
+void azb_buffer_put(struct azb_buffer *buf);
+void azb_buffers_release(struct azb_device *azb, const struct file *owner);
+void azb_buffers_forget(struct azb_device *azb);
+void azb_buffers_open(struct azb_device *azb);
+void azb_buffers_init(struct azb_device *azb);
+void azb_buffers_destroy(struct azb_device *azb);
+int azb_buffer_module_init(void);
+void azb_buffer_module_exit(void);
+/* extra] */
 
 /* admit.c */
 /* The least that a limit of bytes can be: one largest request. */

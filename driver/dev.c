@@ -38,7 +38,12 @@ static int azb_open(struct inode *inode, struct file *file)
 
 static int azb_release(struct inode *inode, struct file *file)
 {
-	azb_device_put(file->private_data);
+	struct azb_device *azb = file->private_data;
+
+	/* [extra */
+	azb_buffers_release(azb, file);
+	/* extra] */
+	azb_device_put(azb);
 	return 0;
 }
 
@@ -57,6 +62,9 @@ static void azb_device_release(struct device *dev)
 {
 	struct azb_device *azb = container_of(dev, struct azb_device, dev);
 
+	/* [extra */
+	azb_buffers_destroy(azb);
+	/* extra] */
 	azb_queue_destroy(&azb->queue);
 	kfree(azb);
 }
@@ -82,6 +90,9 @@ struct azb_device *azb_device_create(struct hv_device *hdev)
 	}
 	azb->channel = hdev->channel;
 	spin_lock_init(&azb->rx_lock);
+	/* [extra */
+	azb_buffers_init(azb);
+	/* extra] */
 
 	device_initialize(&azb->dev);
 	azb->dev.class = &azb_class;

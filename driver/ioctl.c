@@ -37,24 +37,35 @@ static_assert(sizeof(struct az_blob_info) == AZ_BLOB_INFO_SIZE_1);
 static_assert(IOCTL_AZ_BLOB_INFO == 0x52f1);
 static_assert(IOCTL_AZ_BLOB_REQUEST == 0xc05052f4);
 /* uring] */
+/* [extra */
+static_assert(sizeof(struct az_blob_register) == 32);
+static_assert(sizeof(struct az_blob_deregister) == 16);
+static_assert(IOCTL_AZ_BLOB_REGISTER == 0x52f2);
+static_assert(IOCTL_AZ_BLOB_DEREGISTER == 0x52f3);
+/* extra] */
 
 /* Runs one request of this thread to its end. */
-static int azb_run(struct azb_device *azb, const struct azb_layout *layout,
-		   const struct az_blob_request_sync *in, bool nonblock,
-		   struct az_blob_request_sync_response *out)
+static int azb_run(struct file *file, const struct azb_layout *layout, u32 timeout,
+		   const u8 *guid, struct az_blob_request_sync_response *out)
 {
+	struct azb_device *azb = file->private_data;
+	bool nonblock = file->f_flags & O_NONBLOCK;
 	struct azb_answer answer;
 	struct azb_request *req;
-	int ret;
+	int ret = 0;
 
 	/* Pinning 32 MiB for a device that has gone helps nobody. */
 	if (azb_queue_is_gone(&azb->queue))
 		return -ENODEV;
 
-	req = azb_request_create(layout, in->timeout, in->guid);
+	req = azb_request_create(layout, timeout, guid);
 	if (!req)
 		return -ENOMEM;
-	ret = azb_queue_admit(azb, req, nonblock);
+	/* [extra */
+	ret = azb_request_attach(req, azb, file);
+	/* extra] */
+	if (!ret)
+		ret = azb_queue_admit(azb, req, nonblock);
 	if (ret > 0)
 		ret = azb_queue_wait_admitted(azb, req);
 	if (!ret)
@@ -119,8 +130,7 @@ static int azb_copy_out(void __user *user, enum azb_form form,
 }
 
 /* The numbers that were published in 2021. */
-static int azb_ioctl_sync(struct azb_device *azb, void __user *user,
-			  enum azb_form form, bool nonblock)
+static int azb_ioctl_sync(struct file *file, void __user *user, enum azb_form form)
 {
 	struct az_blob_request_sync_response response;
 	struct az_blob_request_sync in;
@@ -133,46 +143,26 @@ static int azb_ioctl_sync(struct azb_device *azb, void __user *user,
 	ret = azb_layout_init(&layout, &in, form);
 	if (ret)
 		return ret;
-	ret = azb_run(azb, &layout, &in, nonblock, &response);
+	ret = azb_run(file, &layout, in.timeout, in.guid, &response);
 	if (ret)
 		return ret;
 	return azb_copy_out(user, form, &response);
 }
 
 /* [uring */
-/**
- * azb_check_request() - validate a request in the form that commands have
- * @in: as user space gave it
- * @layout: filled; undefined on failure
- *
- * Return: 0 or a negative errno as the uapi header says.
- */
-int azb_check_request(const struct az_blob_request *in, struct azb_layout *layout)
-{
-	struct az_blob_request_sync sync;
-
-	if (in->flags || in->buffer_id || in->reserved)
-		return -EINVAL;
-	/* Up to there they are the same, and flags is its reserved field. */
-	memcpy(&sync, in, sizeof(sync));
-	return azb_layout_init(layout, &sync, AZB_FORM_CURRENT);
-}
-
-static int azb_ioctl_request(struct azb_device *azb, void __user *user, bool nonblock)
+static int azb_ioctl_request(struct file *file, void __user *user)
 {
 	struct az_blob_request_sync_response response;
-	struct az_blob_request_sync sync;
 	struct az_blob_request in;
 	struct azb_layout layout;
 	int ret;
 
 	if (copy_from_user(&in, user, sizeof(in)))
 		return -EFAULT;
-	ret = azb_check_request(&in, &layout);
+	ret = azb_layout_init_request(&layout, &in);
 	if (ret)
 		return ret;
-	memcpy(&sync, &in, sizeof(sync));
-	ret = azb_run(azb, &layout, &sync, nonblock, &response);
+	ret = azb_run(file, &layout, in.timeout, in.guid, &response);
 	if (ret)
 		return ret;
 	if (copy_to_user(user + offsetof(struct az_blob_request, response), &response,
@@ -198,6 +188,15 @@ static int azb_ioctl_info(struct azb_device *azb, void __user *user)
 	info.size = sizeof(info);
 	info.features = azb_uring_features();
 	info.protocol = 1;
+	/* [extra */
+	if (azb->host.features & VSP_WIRE_FEATURE_BUFFERS)
+		info.features |= AZ_BLOB_FEATURE_BUFFERS;
+	if (azb->host.features & VSP_WIRE_FEATURE_CANCEL)
+		info.features |= AZ_BLOB_FEATURE_CANCEL;
+	info.protocol = azb->host.protocol;
+	info.max_buffer_bytes = azb->host.max_buffer_bytes;
+	info.max_buffers = azb->host.max_buffers;
+	/* extra] */
 	info.page_size = AZ_BLOB_PAGE_SIZE;
 	info.max_pages = AZ_BLOB_MAX_PAGES;
 	info.max_outstanding = VSP_WIRE_MAX_OUTSTANDING;
@@ -214,6 +213,56 @@ static int azb_ioctl_info(struct azb_device *azb, void __user *user)
 }
 
 /* uring] */
+/* [extra */
+/* A structure whose first field is its size; what we do not know must be zero. */
+static int azb_copy_sized(void *in, size_t known, void __user *user)
+{
+	u32 size;
+
+	if (get_user(size, (u32 __user *)user))
+		return -EFAULT;
+	if (size < known || size > PAGE_SIZE)
+		return -EINVAL;
+	return copy_struct_from_user(in, known, user, size);
+}
+
+static int azb_ioctl_register(struct file *file, void __user *user)
+{
+	struct azb_device *azb = file->private_data;
+	struct az_blob_register in;
+	u32 id;
+	int ret;
+
+	ret = azb_copy_sized(&in, sizeof(in), user);
+	if (ret)
+		return ret;
+	if (azb_queue_is_gone(&azb->queue))
+		return -ENODEV;
+	ret = azb_buffer_register(azb, file, &in, &id);
+	if (ret)
+		return ret;
+	if (put_user(id, (u32 __user *)(user + offsetof(struct az_blob_register,
+							buffer_id)))) {
+		azb_buffer_deregister(azb, file, id);
+		return -EFAULT;
+	}
+	return 0;
+}
+
+static int azb_ioctl_deregister(struct file *file, void __user *user)
+{
+	struct az_blob_deregister in;
+	int ret;
+
+	ret = azb_copy_sized(&in, sizeof(in), user);
+	if (ret)
+		return ret;
+	if (in.flags || in.reserved)
+		return -EINVAL;
+	return azb_buffer_deregister(file->private_data, file, in.buffer_id);
+}
+
+/* extra] */
 /**
  * azb_ioctl() - the ioctls of an open node
  * @file: private_data is its struct azb_device
@@ -224,24 +273,28 @@ static int azb_ioctl_info(struct azb_device *azb, void __user *user)
  */
 long azb_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct azb_device *azb = file->private_data;
 	void __user *user = (void __user *)arg;
-	bool nonblock = file->f_flags & O_NONBLOCK;
 
 	switch (cmd) {
 	case IOCTL_AZ_BLOB_DRIVER_USER_REQUEST:
-		return azb_ioctl_sync(azb, user, AZB_FORM_CURRENT, nonblock);
+		return azb_ioctl_sync(file, user, AZB_FORM_CURRENT);
 	/* [extra */
 	case IOCTL_AZ_BLOB_DRIVER_USER_REQUEST_LEGACY:
-		return azb_ioctl_sync(azb, user, AZB_FORM_LEGACY, nonblock);
+		return azb_ioctl_sync(file, user, AZB_FORM_LEGACY);
 	case IOCTL_XS_FASTPATH_DRIVER_USER_REQUEST:
-		return azb_ioctl_sync(azb, user, AZB_FORM_FASTPATH, nonblock);
+		return azb_ioctl_sync(file, user, AZB_FORM_FASTPATH);
 	/* extra] */
 	/* [uring */
 	case IOCTL_AZ_BLOB_INFO:
-		return azb_ioctl_info(azb, user);
+		return azb_ioctl_info(file->private_data, user);
+	/* [extra */
+	case IOCTL_AZ_BLOB_REGISTER:
+		return azb_ioctl_register(file, user);
+	case IOCTL_AZ_BLOB_DEREGISTER:
+		return azb_ioctl_deregister(file, user);
+	/* extra] */
 	case IOCTL_AZ_BLOB_REQUEST:
-		return azb_ioctl_request(azb, user, nonblock);
+		return azb_ioctl_request(file, user);
 	/* uring] */
 	default:
 		return -ENOTTY;

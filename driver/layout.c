@@ -7,6 +7,9 @@
 #include <linux/limits.h>
 #include <linux/string.h>
 #include <uapi/misc/hv_azure_blob.h>
+/* [extra */
+#include <azblob/vsp_wire.h>
+/* extra] */
 
 #include "layout.h"
 
@@ -15,6 +18,15 @@
 #define AZB_HV_PAGE_SIZE AZ_BLOB_PAGE_SIZE
 
 static_assert(AZB_HV_PAGE_SIZE >> AZB_HV_PAGE_SHIFT == 1);
+/* [extra */
+/* They go from user space to the wire as they are, and are numbered as buffers are. */
+static_assert(AZ_BLOB_DATA_IN_BUFFER == VSP_WIRE_DATA_IN_BUFFER);
+static_assert(AZ_BLOB_REQUEST_IN_BUFFER == VSP_WIRE_REQUEST_IN_BUFFER);
+static_assert(AZ_BLOB_RESPONSE_IN_BUFFER == VSP_WIRE_RESPONSE_IN_BUFFER);
+static_assert(AZ_BLOB_DATA_IN_BUFFER == 1 << AZB_DATA);
+static_assert(AZ_BLOB_REQUEST_IN_BUFFER == 1 << AZB_REQUEST);
+static_assert(AZ_BLOB_RESPONSE_IN_BUFFER == 1 << AZB_RESPONSE);
+/* extra] */
 
 /* @addr + @len - 1 has to be an address; len is not 0. */
 static int azb_buf_init(struct azb_buf *buf, u64 addr, u32 len)
@@ -63,16 +75,38 @@ static int azb_layout_direction(struct azb_layout *layout,
 	return 0;
 }
 
-/**
- * azb_layout_init() - validate a request and work out the pages it touches
- * @layout: filled; undefined on failure
- * @req: as user space gave it
- * @form: the form it came in
- *
- * Return: 0, -EINVAL, -EMSGSIZE or -EFAULT as the uapi header says.
- */
-int azb_layout_init(struct azb_layout *layout,
-		    const struct az_blob_request_sync *req, enum azb_form form)
+/* [extra */
+/* @at + @len - 1 has to be a number; the buffer it is in is looked at later. */
+static int azb_buf_init_registered(struct azb_buf *buf, u64 at, u32 len)
+{
+	if (len - 1 > U64_MAX - at)
+		return -EFAULT;
+	buf->registered = true;
+	buf->at = at;
+	buf->len = len;
+	return 0;
+}
+
+/* extra] */
+/* One buffer; bit @id of @in_buffer says that it is in a registered one. */
+static int azb_layout_buf(struct azb_layout *layout, enum azb_buf_id id, u64 addr,
+			  u32 len, u32 in_buffer)
+{
+	if (!len)
+		return 0;
+	/* However it is named, the host takes no more than this. */
+	if (len > AZ_BLOB_MAX_PAGES * AZ_BLOB_PAGE_SIZE)
+		return -EMSGSIZE;
+	/* [extra */
+	if (in_buffer >> id & 1)
+		return azb_buf_init_registered(&layout->buf[id], addr, len);
+	/* extra] */
+	return azb_buf_init(&layout->buf[id], addr, len);
+}
+
+static int azb_layout_init_any(struct azb_layout *layout,
+			       const struct az_blob_request_sync *req,
+			       enum azb_form form, u32 in_buffer)
 {
 	unsigned int i;
 	int ret;
@@ -85,18 +119,16 @@ int azb_layout_init(struct azb_layout *layout,
 	if (ret)
 		return ret;
 
-	if (req->data_len) {
-		ret = azb_buf_init(&layout->buf[AZB_DATA], req->data_buffer,
-				   req->data_len);
-		if (ret)
-			return ret;
-	}
-	ret = azb_buf_init(&layout->buf[AZB_REQUEST], req->request_buffer,
-			   req->request_len);
+	ret = azb_layout_buf(layout, AZB_DATA, req->data_buffer, req->data_len,
+			     in_buffer);
 	if (ret)
 		return ret;
-	ret = azb_buf_init(&layout->buf[AZB_RESPONSE], req->response_buffer,
-			   req->response_len);
+	ret = azb_layout_buf(layout, AZB_REQUEST, req->request_buffer,
+			     req->request_len, in_buffer);
+	if (ret)
+		return ret;
+	ret = azb_layout_buf(layout, AZB_RESPONSE, req->response_buffer,
+			     req->response_len, in_buffer);
 	if (ret)
 		return ret;
 
@@ -108,6 +140,56 @@ int azb_layout_init(struct azb_layout *layout,
 	return 0;
 }
 
+/**
+ * azb_layout_init() - validate a request and work out the pages it touches
+ * @layout: filled; undefined on failure
+ * @req: as user space gave it
+ * @form: the form it came in
+ *
+ * Return: 0, -EINVAL, -EMSGSIZE or -EFAULT as the uapi header says.
+ */
+int azb_layout_init(struct azb_layout *layout,
+		    const struct az_blob_request_sync *req, enum azb_form form)
+{
+	return azb_layout_init_any(layout, req, form, 0);
+}
+
+/* [uring */
+/**
+ * azb_layout_init_request() - the same for the form that commands have
+ * @layout: filled; undefined on failure
+ * @req: as user space gave it
+ *
+ * Return: 0, -EINVAL, -EMSGSIZE or -EFAULT as the uapi header says.
+ */
+int azb_layout_init_request(struct azb_layout *layout, const struct az_blob_request *req)
+{
+	struct az_blob_request_sync sync;
+	u32 known = 0;
+	int ret;
+
+	/* [extra */
+	known = AZ_BLOB_DATA_IN_BUFFER | AZ_BLOB_REQUEST_IN_BUFFER |
+		AZ_BLOB_RESPONSE_IN_BUFFER;
+	if (req->flags & AZ_BLOB_DATA_IN_BUFFER && !req->data_len)
+		return -EINVAL;
+	/* extra] */
+	if (req->flags & ~known || req->reserved || !req->flags != !req->buffer_id)
+		return -EINVAL;
+	/* Up to there they are the same, and flags is its reserved field. */
+	memcpy(&sync, req, sizeof(sync));
+	sync.reserved = 0;
+	ret = azb_layout_init_any(layout, &sync, AZB_FORM_CURRENT, req->flags);
+	if (ret)
+		return ret;
+	/* [extra */
+	layout->in_buffer = req->flags;
+	layout->buffer_id = req->buffer_id;
+	/* extra] */
+	return 0;
+}
+
+/* uring] */
 /**
  * azb_layout_host_writes() - does the host write to this buffer?
  * @layout: a validated request
@@ -127,6 +209,10 @@ u32 azb_buf_kernel_pages(const struct azb_buf *buf, unsigned int page_shift)
 {
 	u64 mask = (1ull << page_shift) - 1;
 
+	/* [extra */
+	if (buf->registered)
+		return 0;
+	/* extra] */
 	if (!buf->len)
 		return 0;
 	return ((buf->addr & mask) + buf->len + mask) >> page_shift;

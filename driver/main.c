@@ -15,6 +15,17 @@
  */
 #define AZB_DRAIN_PATIENCE_MS 10000u
 
+/* [extra */
+/* At each offer: a host can come back as another one. */
+static void azb_meet_host(struct azb_device *azb)
+{
+	const struct vmbus_channel_offer *offer = &azb->channel->offermsg.offer;
+
+	azb_wire_parse_offer(&azb->host, offer->u.std.user_def,
+			     sizeof(offer->u.std.user_def));
+}
+
+/* extra] */
 static int azb_probe(struct hv_device *hdev, const struct hv_vmbus_device_id *id)
 {
 	struct azb_device *azb;
@@ -23,10 +34,16 @@ static int azb_probe(struct hv_device *hdev, const struct hv_vmbus_device_id *id
 	azb = azb_device_create(hdev);
 	if (IS_ERR(azb))
 		return PTR_ERR(azb);
+	/* [extra */
+	azb_meet_host(azb);
+	/* extra] */
 	ret = azb_ring_open(azb);
 	if (ret)
 		goto fail_open;
 	azb_queue_resume(azb);
+	/* [extra */
+	azb_buffers_open(azb);
+	/* extra] */
 	hv_set_drvdata(hdev, azb);
 	azb_debugfs_add(azb);
 	ret = azb_device_publish(azb);
@@ -38,6 +55,9 @@ fail_publish:
 	azb_debugfs_remove(azb);
 	hv_set_drvdata(hdev, NULL);
 	azb_queue_stop(azb);
+	/* [extra */
+	azb_buffers_forget(azb);
+	/* extra] */
 	azb_ring_close(azb);
 fail_open:
 	azb_device_withdraw(azb);
@@ -59,6 +79,9 @@ static void azb_remove(struct hv_device *hdev)
 	azb_ring_drain(azb, AZB_DRAIN_PATIENCE_MS);
 	azb_ring_close(azb);
 	azb_queue_cut_off(azb);
+	/* [extra */
+	azb_buffers_forget(azb);
+	/* extra] */
 	hv_set_drvdata(hdev, NULL);
 	azb_device_put(azb);
 }
@@ -77,6 +100,9 @@ static int azb_suspend(struct hv_device *hdev)
 		return -EBUSY;
 	}
 	azb_ring_close(azb);
+	/* [extra */
+	azb_buffers_forget(azb);
+	/* extra] */
 	return 0;
 }
 
@@ -85,12 +111,18 @@ static int azb_resume(struct hv_device *hdev)
 	struct azb_device *azb = hv_get_drvdata(hdev);
 	int ret;
 
+	/* [extra */
+	azb_meet_host(azb);
+	/* extra] */
 	ret = azb_ring_open(azb);
 	if (ret) {
 		azb_queue_stop(azb);
 		return ret;
 	}
 	azb_queue_resume(azb);
+	/* [extra */
+	azb_buffers_open(azb);
+	/* extra] */
 	return 0;
 }
 
@@ -113,15 +145,27 @@ static int __init azb_init(void)
 {
 	int ret;
 
-	ret = azb_class_register();
+	/* [extra */
+	ret = azb_buffer_module_init();
 	if (ret)
 		return ret;
+	/* extra] */
+	ret = azb_class_register();
+	if (ret)
+		goto fail_class;
 	azb_debugfs_register();
 	ret = vmbus_driver_register(&azb_driver);
-	if (ret) {
-		azb_debugfs_unregister();
-		azb_class_unregister();
-	}
+	if (ret)
+		goto fail_driver;
+	return 0;
+
+fail_driver:
+	azb_debugfs_unregister();
+	azb_class_unregister();
+fail_class:
+	/* [extra */
+	azb_buffer_module_exit();
+	/* extra] */
 	return ret;
 }
 module_init(azb_init);
@@ -129,6 +173,10 @@ module_init(azb_init);
 static void __exit azb_exit(void)
 {
 	vmbus_driver_unregister(&azb_driver);
+	/* [extra */
+	/* The last teardown may hold the last reference to a device. */
+	azb_buffer_module_exit();
+	/* extra] */
 	azb_debugfs_unregister();
 	azb_class_unregister();
 }

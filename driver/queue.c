@@ -35,7 +35,7 @@ void azb_queue_finish(struct azb_queue *queue, struct azb_request *req, int erro
 	lockdep_assert_held(&queue->lock);
 	req->state = AZB_REQ_DONE;
 	req->error = error;
-	if (error == -ENODEV)
+	if (error == -ENODEV && !req->is_control)
 		azb_queue_count(queue, AZB_CNT_CUT_OFF);
 	list_del_init(&req->watch);
 	if (req->abandoned) {
@@ -50,6 +50,47 @@ void azb_queue_finish(struct azb_queue *queue, struct azb_request *req, int erro
 	}
 }
 
+/* [extra */
+/* The answer to a cancel says nothing that the request's own does not say. */
+static void azb_cancel_ended(struct azb_request *req)
+{
+	struct azb_queue *queue = req->owner;
+
+	list_add_tail(&req->node, &queue->reap);
+	schedule_work(&queue->reap_work);
+}
+
+static const struct azb_request_ops azb_cancel_ops = {
+	.ended = azb_cancel_ended,
+};
+
+/*
+ * Tells the host that nobody waits for @req any more, if it cares.  That is a small
+ * packet, and others may wait for what the request holds: it goes to the head of
+ * the line.  Without memory the host simply is not told.
+ */
+static void azb_queue_tell_host(struct azb_queue *queue, const struct azb_request *req)
+{
+	struct azb_device *azb = azb_of(queue);
+	struct azb_request *cancel;
+
+	if (!(azb->host.features & VSP_WIRE_FEATURE_CANCEL) ||
+	    queue->state != AZB_QUEUE_RUNNING || req->is_control)
+		return;
+	cancel = azb_control_create(VSP_WIRE_OP_CANCEL, GFP_ATOMIC | __GFP_NOWARN);
+	if (!cancel)
+		return;
+	cancel->control.transaction_id = cpu_to_le64(req->id);
+	cancel->ops = &azb_cancel_ops;
+	cancel->owner = queue;
+	cancel->state = AZB_REQ_QUEUED;
+	cancel->since = jiffies;
+	list_add(&cancel->node, &queue->waiting);
+	queue->nr_waiting++;
+	azb_queue_pump(azb);
+}
+
+/* extra] */
 /**
  * azb_queue_abandon() - the owner of a request goes away
  * @queue: the queue
@@ -64,6 +105,9 @@ void azb_queue_abandon(struct azb_queue *queue, struct azb_request *req)
 	trace_hv_azure_blob_abandon(azb_of(queue), req);
 	req->abandoned = true;
 	queue->nr_abandoned++;
+	/* [extra */
+	azb_queue_tell_host(queue, req);
+	/* extra] */
 }
 
 /* Takes a request off the list of those that the host owns. */
@@ -111,7 +155,7 @@ static bool azb_queue_send_head(struct azb_device *azb)
 	int ret;
 
 	req = list_first_entry(&queue->waiting, struct azb_request, node);
-	if (!azb_queue_room(azb, azb_wire_ring_bytes(req->layout.pages)))
+	if (!azb_queue_room(azb, azb_request_ring_bytes(req)))
 		return false;
 	req->id = azb_ids_get(&queue->ids, req);
 	if (req->id == AZB_ID_NONE) {
@@ -137,7 +181,8 @@ static bool azb_queue_send_head(struct azb_device *azb)
 	 * packet still got onto the ring.  Remove is on its way and sorts it out.
 	 */
 	if (!ret || ret == -ENODEV) {
-		trace_hv_azure_blob_sent(azb, req, queue->nr_sent);
+		if (!req->is_control)
+			trace_hv_azure_blob_sent(azb, req, queue->nr_sent);
 		return true;
 	}
 
@@ -226,7 +271,8 @@ int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 	queue->nr_waiting++;
 	req->state = AZB_REQ_QUEUED;
 	req->since = jiffies;
-	trace_hv_azure_blob_submit(azb, req);
+	if (!req->is_control)
+		trace_hv_azure_blob_submit(azb, req);
 	azb_queue_pump(azb);
 	if (nonblock && req->state == AZB_REQ_QUEUED) {
 		azb_queue_leave(queue, req);
@@ -237,7 +283,8 @@ int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 		goto out;
 	}
 	queue->max_waiting = max(queue->max_waiting, queue->nr_waiting);
-	azb_queue_count(queue, AZB_CNT_SUBMITTED);
+	if (!req->is_control)
+		azb_queue_count(queue, AZB_CNT_SUBMITTED);
 out:
 	spin_unlock_bh(&queue->lock);
 	return ret;
@@ -288,11 +335,12 @@ void azb_queue_complete(struct azb_device *azb, u64 id, const void *payload,
 	check = azb_wire_parse_completion(payload, len,
 					  req->layout.buf[AZB_RESPONSE].len,
 					  &req->answer);
-	if (check == AZB_ANSWER_OK)
-		azb_queue_count(queue, AZB_CNT_COMPLETED);
-	else
+	if (check != AZB_ANSWER_OK)
 		azb_queue_count(queue, azb_answer_counter(check));
-	trace_hv_azure_blob_complete(azb, req, check == AZB_ANSWER_OK ? 0 : -EIO);
+	else if (!req->is_control)
+		azb_queue_count(queue, AZB_CNT_COMPLETED);
+	if (!req->is_control)
+		trace_hv_azure_blob_complete(azb, req, check == AZB_ANSWER_OK ? 0 : -EIO);
 	azb_queue_finish(queue, req, check == AZB_ANSWER_OK ? 0 : -EIO);
 out:
 	spin_unlock_bh(&queue->lock);

@@ -2,6 +2,9 @@
 /*
  * One request: its pinned pages and its packet.
  */
+/* [extra */
+#include <linux/err.h>
+/* extra] */
 #include <linux/hyperv.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
@@ -109,10 +112,69 @@ struct azb_request *azb_request_create(const struct azb_layout *layout,
 	INIT_LIST_HEAD(&req->node);
 	INIT_LIST_HEAD(&req->watch);
 	init_waitqueue_head(&req->wake);
+	/* [extra */
+	if (layout->in_buffer) {
+		azb_wire_pack_request_2(&req->wire_2, layout, timeout_ms, guid);
+		req->wire_len = sizeof(req->wire_2);
+		return req;
+	}
+	/* extra] */
 	azb_wire_pack_request(&req->wire, layout, timeout_ms, guid);
+	req->wire_len = sizeof(req->wire);
 	return req;
 }
 
+/* [extra */
+/**
+ * azb_control_create() - a packet of the driver's own
+ * @operation: VSP_WIRE_OP_REGISTER_BUFFER and the like
+ * @gfp: how to allocate it
+ *
+ * It is submitted as it is: it has no bytes to be charged for.
+ *
+ * Return: the request, with all fields of its payload but these two zero, or NULL.
+ */
+struct azb_request *azb_control_create(u32 operation, gfp_t gfp)
+{
+	struct azb_request *req = kzalloc_obj(*req, gfp);
+
+	if (!req)
+		return NULL;
+	req->is_control = true;
+	req->control.version = cpu_to_le32(VSP_WIRE_VERSION_2);
+	req->control.operation_type = cpu_to_le32(operation);
+	req->wire_len = sizeof(req->control);
+	INIT_LIST_HEAD(&req->node);
+	INIT_LIST_HEAD(&req->watch);
+	init_waitqueue_head(&req->wake);
+	return req;
+}
+
+/**
+ * azb_request_attach() - find the registered buffer of a request
+ * @req: new
+ * @azb: the device
+ * @file: that the request came through
+ *
+ * Return: 0, also when it needs none; or a negative errno as azb_buffer_get().
+ *
+ * Context: may sleep.
+ */
+int azb_request_attach(struct azb_request *req, struct azb_device *azb,
+		       const struct file *file)
+{
+	struct azb_buffer *buf;
+
+	if (!req->layout.in_buffer)
+		return 0;
+	buf = azb_buffer_get(azb, file, &req->layout);
+	if (IS_ERR(buf))
+		return PTR_ERR(buf);
+	req->buffer = buf;
+	return 0;
+}
+
+/* extra] */
 /**
  * azb_request_pin() - pin the pages of a request and list them in its packet
  * @req: of the calling process, charged for its bytes
@@ -169,6 +231,10 @@ int azb_request_pin(struct azb_request *req, struct iov_iter *fixed)
 void azb_request_free(struct azb_request *req)
 {
 	azb_request_unpin(req);
+	/* [extra */
+	if (req->buffer)
+		azb_buffer_put(req->buffer);
+	/* extra] */
 	kvfree(req->desc);
 	kvfree(req->pages);
 	kfree(req);

@@ -25,7 +25,10 @@
 #define AZB_RX_COPY 64u
 
 /* Header page included; more with larger kernel pages, whose header is one. */
-#define AZB_RING_SIZE PAGE_ALIGN(VSP_WIRE_RING_SIZE + PAGE_SIZE - HV_HYP_PAGE_SIZE)
+static u32 azb_ring_bytes(u32 size)
+{
+	return PAGE_ALIGN(size + PAGE_SIZE - HV_HYP_PAGE_SIZE);
+}
 
 /*
  * One packet.  On kernels that do not copy packets out of the ring first, the
@@ -122,14 +125,24 @@ static void azb_ring_set_rx(struct azb_device *azb, bool on)
  */
 int azb_ring_open(struct azb_device *azb)
 {
+	u32 size = VSP_WIRE_RING_SIZE;
+	u32 bytes;
 	int ret;
 
+	/* [extra */
+	size = azb->host.ring_size;
+	/* extra] */
 	/* As it is at first; a corrupted ring has changed it. */
 	set_channel_read_mode(azb->channel, HV_CALL_BATCHED);
 	/* Before, because the callback may not be late. */
 	azb_ring_set_rx(azb, true);
-	ret = vmbus_open(azb->channel, AZB_RING_SIZE, AZB_RING_SIZE, NULL, 0,
-			 azb_ring_callback, azb);
+	do {
+		bytes = azb_ring_bytes(size);
+		ret = vmbus_open(azb->channel, bytes, bytes, NULL, 0,
+				 azb_ring_callback, azb);
+		/* Both are one piece of memory, which there may not be any more. */
+		size /= 2;
+	} while (ret == -ENOMEM && size >= VSP_WIRE_RING_SIZE);
 	if (ret)
 		azb_ring_set_rx(azb, false);
 	return ret;
@@ -162,9 +175,15 @@ void azb_ring_close(struct azb_device *azb)
  */
 int azb_ring_send(struct azb_device *azb, struct azb_request *req)
 {
+	/* [extra */
+	if (!req->layout.pages)
+		return vmbus_sendpacket(azb->channel, &req->wire, req->wire_len, req->id,
+					VM_PKT_DATA_INBAND,
+					VMBUS_DATA_PACKET_FLAG_COMPLETION_REQUESTED);
+	/* extra] */
 	return vmbus_sendpacket_mpb_desc(azb->channel, req->desc,
 					 azb_wire_desc_size(req->layout.pages),
-					 &req->wire, sizeof(req->wire), req->id);
+					 &req->wire, req->wire_len, req->id);
 }
 
 /**

@@ -233,18 +233,30 @@ static int azb_uring_issue(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		return -EINVAL;
 
 	azb_uring_copy(&in, cmd);
-	ret = azb_check_request(&in, &layout);
+	ret = azb_layout_init_request(&layout, &in);
 	if (ret)
 		return ret;
 	uring->fixed = flags & IORING_URING_CMD_FIXED;
 	if (uring->fixed && !in.data_len)
 		return -EINVAL;
+	/* [extra */
+	/* Registered with io_uring or with us, but not with both. */
+	if (uring->fixed && layout.buf[AZB_DATA].registered)
+		return -EINVAL;
+	/* extra] */
 	if (azb_queue_is_gone(&azb->queue))
 		return -ENODEV;
 
 	req = azb_request_create(&layout, in.timeout, in.guid);
 	if (!req)
 		return -ENOMEM;
+	/* [extra */
+	ret = azb_request_attach(req, azb, cmd->file);
+	if (ret) {
+		azb_request_free(req);
+		return ret;
+	}
+	/* extra] */
 	req->ops = &azb_uring_ops;
 	req->owner = cmd;
 	uring->req = req;

@@ -32,6 +32,29 @@ enum azb_answer_check {
 	AZB_ANSWER_BAD_RESPONSE_LEN,	/* more than the response buffer has */
 };
 
+/* [extra */
+/**
+ * struct azb_host - what the other side of the channel speaks
+ * @protocol: 1 or 2
+ * @features: VSP_WIRE_FEATURE bits, those we know
+ * @ring_size: bytes of each ring
+ * @max_buffers: registered at a time
+ * @max_buffer_bytes: of one
+ */
+struct azb_host {
+	u32 protocol;
+	u32 features;
+	u32 ring_size;
+	u32 max_buffers;
+	u64 max_buffer_bytes;
+};
+
+void azb_wire_parse_offer(struct azb_host *host, const void *bytes, u32 len);
+void azb_wire_pack_request_2(struct vsp_wire_request_2 *wire,
+			     const struct azb_layout *layout, u32 timeout_ms,
+			     const u8 *guid);
+/* extra] */
+u32 azb_wire_packet_bytes(u32 pages, u32 payload);
 u32 azb_wire_desc_size(u32 pages);
 u32 azb_wire_ring_bytes(u32 pages);
 void azb_wire_pack_desc(struct vmbus_packet_mpb_array *desc, u32 pages);

@@ -242,6 +242,59 @@ static void async_cancelled_while_the_host_has_it(struct kunit *test)
 	expect_idle(test, 2);
 }
 
+/* [extra */
+/* A host that can be told is told, ahead of the line; its answer says nothing. */
+static void async_host_is_told_to_cancel(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct owner *a = make_owner(test, 1, PAGE_SIZE, 0);
+	struct owner *b = make_owner(test, 2, PAGE_SIZE, 0);
+
+	fake->azb.host.features = VSP_WIRE_FEATURE_CANCEL;
+	admit(test, a, 0);
+	submit(test, a);
+	fake->room = 64;
+	admit(test, b, 0);
+	submit(test, b);
+	azb_queue_cancel(&fake->azb, &a->req, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, a->detached, 1u);
+	KUNIT_EXPECT_EQ(test, fake->azb.queue.nr_waiting, 1u);
+	KUNIT_ASSERT_EQ(test, fake->nr_sent, 2u);
+	KUNIT_EXPECT_EQ(test, fake->sent_tags[1], VSP_WIRE_OP_CANCEL);
+	KUNIT_EXPECT_EQ(test, fake->azb.queue.nr_abandoned, 1u);
+	azb_fake_complete(fake, fake->sent_ids[0], VSP_WIRE_STATUS_CANCELLED, 0);
+	azb_fake_complete(fake, fake->sent_ids[1], 0, 0);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_COMPLETED), 1ull);
+	azb_queue_cancel(&fake->azb, &b->req, -ECANCELED);
+	expect_ended(test, b, -ECANCELED);
+	expect_idle(test, 3);
+}
+
+/* Nor does it matter when the answer does not come. */
+static void async_cancel_packet_ends_with_the_device(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct owner *a = make_owner(test, 1, PAGE_SIZE, 0);
+	struct owner *b = make_owner(test, 2, PAGE_SIZE, 0);
+
+	fake->azb.host.features = VSP_WIRE_FEATURE_CANCEL;
+	admit(test, a, 0);
+	submit(test, a);
+	admit(test, b, 0);
+	submit(test, b);
+	azb_queue_cancel(&fake->azb, &a->req, -ECANCELED);
+	fake->room = 0;
+	azb_queue_cancel(&fake->azb, &b->req, -ECANCELED);
+	/* One at the host, one still in line. */
+	KUNIT_EXPECT_EQ(test, fake->nr_sent, 3u);
+	KUNIT_EXPECT_EQ(test, fake->azb.queue.nr_waiting, 1u);
+	azb_queue_stop(&fake->azb);
+	azb_queue_cut_off(&fake->azb);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_CUT_OFF), 2ull);
+	expect_idle(test, 4);
+}
+
+/* extra] */
 /* As if an hour had passed. */
 static void an_hour_passes(struct fake *fake, struct azb_request *req)
 {
@@ -336,6 +389,10 @@ static struct kunit_case async_cases[] = {
 	KUNIT_CASE(async_cancelled_while_it_is_pinned),
 	KUNIT_CASE(async_cancelled_in_line_for_the_ring),
 	KUNIT_CASE(async_cancelled_while_the_host_has_it),
+	/* [extra */
+	KUNIT_CASE(async_host_is_told_to_cancel),
+	KUNIT_CASE(async_cancel_packet_ends_with_the_device),
+	/* extra] */
 	KUNIT_CASE(async_watchdog_lets_go),
 	KUNIT_CASE(async_ends_when_the_device_goes),
 	{}

@@ -29,8 +29,12 @@ int azb_ring_send(struct azb_device *azb, struct azb_request *req)
 		return fake->send_error;
 	fake->sent_ids[fake->nr_sent] = req->id;
 	fake->sent_tags[fake->nr_sent] = le32_to_cpu(req->wire.version);
+	/* [extra */
+	if (req->is_control)
+		fake->sent_tags[fake->nr_sent] = le32_to_cpu(req->control.operation_type);
+	/* extra] */
 	fake->nr_sent++;
-	fake->room -= azb_wire_ring_bytes(req->layout.pages);
+	fake->room -= azb_request_ring_bytes(req);
 	return 0;
 }
 
@@ -42,6 +46,23 @@ void azb_request_free(struct azb_request *req)
 	atomic_inc(&the_fake->freed);
 }
 
+/* [extra */
+struct azb_request *azb_control_create(u32 operation, gfp_t gfp)
+{
+	struct azb_request *req = kzalloc_obj(*req, gfp);
+
+	if (!req)
+		return NULL;
+	req->is_control = true;
+	req->control.operation_type = cpu_to_le32(operation);
+	req->wire_len = sizeof(req->control);
+	INIT_LIST_HEAD(&req->node);
+	INIT_LIST_HEAD(&req->watch);
+	init_waitqueue_head(&req->wake);
+	return req;
+}
+
+/* extra] */
 int azb_fake_init(struct kunit *test)
 {
 	struct fake *fake = kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
@@ -79,6 +100,7 @@ struct azb_request *azb_fake_request(struct kunit *test, u32 tag, u32 pages,
 
 	KUNIT_ASSERT_NOT_NULL(test, req);
 	req->layout.pages = pages;
+	req->wire_len = sizeof(req->wire);
 	req->layout.buf[AZB_RESPONSE].len = 100;
 	req->wire.version = cpu_to_le32(tag);
 	req->timeout_ms = timeout_ms;

@@ -385,6 +385,89 @@ static void layout_finds_host_pages_in_kernel_pages(struct kunit *test)
 	}
 }
 
+/* [extra */
+static struct az_blob_request registered(u32 flags)
+{
+	struct az_blob_request req = {
+		.request_len = 100,
+		.response_len = 5000,
+		.data_len = 10000,
+		.request_buffer = 0x10000,
+		.response_buffer = 0x20000,
+		.data_buffer = 0x30000,
+		.flags = flags,
+		.buffer_id = flags ? 9 : 0,
+	};
+
+	return req;
+}
+
+/* What is in a registered buffer takes no pages, wherever it is. */
+static void layout_registered_buffers(struct kunit *test)
+{
+	static const u32 pages[8] = { 6, 3, 5, 2, 4, 1, 3, 0 };
+	struct az_blob_request req;
+	struct azb_layout layout;
+	u32 flags;
+
+	for (flags = 0; flags < 8; flags++) {
+		req = registered(flags);
+		KUNIT_ASSERT_EQ(test, azb_layout_init_request(&layout, &req), 0);
+		KUNIT_EXPECT_EQ(test, layout.pages, pages[flags]);
+		KUNIT_EXPECT_EQ(test, layout.in_buffer, flags);
+		KUNIT_EXPECT_EQ(test, layout.buffer_id, flags ? 9u : 0u);
+		KUNIT_EXPECT_EQ(test, layout.buf[AZB_DATA].registered, flags & 1);
+		KUNIT_EXPECT_EQ(test, layout.buf[AZB_DATA].at,
+				flags & 1 ? 0x30000ull : 0ull);
+		KUNIT_EXPECT_EQ(test, layout.buf[AZB_REQUEST].registered, !!(flags & 2));
+		KUNIT_EXPECT_EQ(test, layout.buf[AZB_RESPONSE].registered, !!(flags & 4));
+		KUNIT_EXPECT_EQ(test, azb_buf_kernel_pages(&layout.buf[AZB_DATA], 12),
+				flags & 1 ? 0u : 3u);
+	}
+}
+
+static void expect_refused(struct kunit *test, const struct az_blob_request *req, int error)
+{
+	struct azb_layout layout;
+
+	KUNIT_EXPECT_EQ(test, azb_layout_init_request(&layout, req), error);
+}
+
+static void layout_registered_buffers_refused(struct kunit *test)
+{
+	struct az_blob_request req = registered(8);
+
+	expect_refused(test, &req, -EINVAL);
+	req = registered(U32_MAX);
+	expect_refused(test, &req, -EINVAL);
+	req = registered(7);
+	req.buffer_id = 0;
+	expect_refused(test, &req, -EINVAL);
+	req = registered(0);
+	req.buffer_id = 1;
+	expect_refused(test, &req, -EINVAL);
+	req = registered(1);
+	req.reserved = 1;
+	expect_refused(test, &req, -EINVAL);
+	req = registered(1);
+	req.data_len = 0;
+	expect_refused(test, &req, -EINVAL);
+	req = registered(7);
+	req.data_buffer = U64_MAX;
+	expect_refused(test, &req, -EFAULT);
+	req = registered(7);
+	req.data_buffer = U64_MAX - 9999;
+	expect_refused(test, &req, 0);
+	req = registered(7);
+	req.data_len = (32 << 20) + 1;
+	expect_refused(test, &req, -EMSGSIZE);
+	req.data_len = 32 << 20;
+	expect_refused(test, &req, 0);
+	req.request_len = U32_MAX;
+	expect_refused(test, &req, -EMSGSIZE);
+}
+
+/* extra] */
 static struct kunit_case layout_cases[] = {
 	KUNIT_CASE(layout_accepts_a_good_request),
 	KUNIT_CASE(layout_bounds_request_len),
@@ -401,6 +484,10 @@ static struct kunit_case layout_cases[] = {
 	KUNIT_CASE(layout_bounds_the_sum),
 	KUNIT_CASE(layout_counts_pages_at_every_offset),
 	KUNIT_CASE(layout_finds_host_pages_in_kernel_pages),
+	/* [extra */
+	KUNIT_CASE(layout_registered_buffers),
+	KUNIT_CASE(layout_registered_buffers_refused),
+	/* extra] */
 	{}
 };
 

@@ -10,7 +10,16 @@
 
 struct azb_request *azb_real_request_create(const struct azb_layout *layout,
 					    u32 timeout_ms, const u8 *guid);
+/* [extra */
+int azb_real_request_attach(struct azb_request *req, struct azb_device *azb,
+			    const struct file *file);
+/* extra] */
 int azb_real_request_pin(struct azb_request *req, struct iov_iter *fixed);
+/* [extra */
+struct azb_buffer *azb_fake_buffer_get(struct azb_device *azb, const struct file *owner,
+				       const struct azb_layout *layout);
+void azb_fake_buffer_put(struct azb_buffer *buf);
+/* extra] */
 int azb_fake_uring_take_pages(struct iov_iter *iter, const struct azb_buf *buf,
 			      struct page **pages, u32 *have);
 void azb_real_request_free(struct azb_request *req);

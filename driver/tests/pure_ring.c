@@ -12,6 +12,9 @@
 #define vmbus_open azb_fake_vmbus_open
 #define vmbus_close azb_fake_vmbus_close
 #define vmbus_sendpacket_mpb_desc azb_fake_sendpacket
+/* [extra */
+#define vmbus_sendpacket azb_fake_sendpacket_inband
+/* extra] */
 #define hv_pkt_iter_first azb_fake_iter_first
 #define __hv_pkt_iter_next azb_fake_iter_next
 #define hv_pkt_iter_close azb_fake_iter_close

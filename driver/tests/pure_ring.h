@@ -18,6 +18,11 @@ void azb_fake_vmbus_close(struct vmbus_channel *channel);
 int azb_fake_sendpacket(struct vmbus_channel *channel,
 			struct vmbus_packet_mpb_array *mpb, u32 desc_size,
 			void *buffer, u32 buffer_len, u64 requestid);
+/* [extra */
+int azb_fake_sendpacket_inband(struct vmbus_channel *channel, void *buffer,
+			       u32 len, u64 requestid, enum vmbus_packet_type type,
+			       u32 flags);
+/* extra] */
 struct vmpacket_descriptor *azb_fake_iter_first(struct vmbus_channel *channel);
 struct vmpacket_descriptor *azb_fake_iter_next(struct vmbus_channel *channel,
 					       const struct vmpacket_descriptor *pkt);

@@ -330,6 +330,73 @@ int azb_fake_uring_take_pages(struct iov_iter *iter, const struct azb_buf *buf,
 	return 0;
 }
 
+/* [extra */
+/* A registered buffer, of which only the users matter here. */
+static int buffer_users;
+
+struct azb_buffer *azb_fake_buffer_get(struct azb_device *azb, const struct file *owner,
+				       const struct azb_layout *layout)
+{
+	if (layout->buffer_id != 7)
+		return ERR_PTR(-ENOENT);
+	buffer_users++;
+	return (struct azb_buffer *)&buffer_users;
+}
+
+void azb_fake_buffer_put(struct azb_buffer *buf)
+{
+	buffer_users--;
+}
+
+/* What is in the buffer is neither pinned nor named, and the buffer is kept. */
+static void request_in_a_registered_buffer(struct kunit *test)
+{
+	unsigned long mem = map(test, 1, RW);
+	struct az_blob_request in = {
+		.request_len = 100,
+		.response_len = 200,
+		.data_len = 3 * PAGE_SIZE,
+		.request_buffer = mem,
+		.response_buffer = 0x5000,
+		.data_buffer = 0x12345,
+		.flags = AZ_BLOB_DATA_IN_BUFFER | AZ_BLOB_RESPONSE_IN_BUFFER,
+		.buffer_id = 7,
+	};
+	struct azb_layout layout;
+	struct azb_request *req;
+
+	KUNIT_ASSERT_EQ(test, azb_layout_init_request(&layout, &in), 0);
+	KUNIT_EXPECT_EQ(test, layout.pages, 1u);
+	req = azb_real_request_create(&layout, 5, guid);
+	KUNIT_ASSERT_NOT_NULL(test, req);
+	KUNIT_ASSERT_EQ(test, azb_real_request_attach(req, NULL, NULL), 0);
+	KUNIT_EXPECT_EQ(test, buffer_users, 1);
+	KUNIT_ASSERT_EQ(test, azb_real_request_pin(req, NULL), 0);
+	KUNIT_EXPECT_EQ(test, req->nr_pages[AZB_DATA], 0u);
+	KUNIT_EXPECT_EQ(test, req->nr_pages[AZB_REQUEST], 1u);
+	KUNIT_EXPECT_EQ(test, req->nr_pages[AZB_RESPONSE], 0u);
+	KUNIT_EXPECT_EQ(test, req->wire_len, 88u);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(req->wire_2.base.version), 1u);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(req->wire_2.in_buffer), 5u);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(req->wire_2.buffer_id), 7u);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(req->wire_2.data_at), 0x12345ull);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(req->wire_2.request_at), 0ull);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(req->wire_2.response_at), 0x5000ull);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(req->wire_2.base.data_offset), 0u);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(req->wire_2.base.response_offset), 0u);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(req->wire_2.base.data_length), in.data_len);
+	azb_real_request_free(req);
+	KUNIT_EXPECT_EQ(test, buffer_users, 0);
+
+	in.buffer_id = 8;
+	KUNIT_ASSERT_EQ(test, azb_layout_init_request(&layout, &in), 0);
+	req = azb_real_request_create(&layout, 5, guid);
+	KUNIT_ASSERT_NOT_NULL(test, req);
+	KUNIT_EXPECT_EQ(test, azb_real_request_attach(req, NULL, NULL), -ENOENT);
+	azb_real_request_free(req);
+}
+
+/* extra] */
 /* The driver's own references: they outlast io_uring's, and end with the request. */
 static void request_holds_pages_of_a_fixed_buffer(struct kunit *test)
 {
@@ -380,6 +447,9 @@ static struct kunit_case request_cases[] = {
 	KUNIT_CASE(request_of_the_largest_size),
 	KUNIT_CASE(request_marks_written_pages_dirty),
 	KUNIT_CASE(request_holds_pages_of_a_fixed_buffer),
+	/* [extra */
+	KUNIT_CASE(request_in_a_registered_buffer),
+	/* extra] */
 	{}
 };
 

@@ -68,6 +68,20 @@ int azb_fake_sendpacket(struct vmbus_channel *channel,
 	return 0;
 }
 
+/* [extra */
+int azb_fake_sendpacket_inband(struct vmbus_channel *channel, void *buffer,
+			       u32 len, u64 requestid, enum vmbus_packet_type type,
+			       u32 flags)
+{
+	the_bus->desc_size = 0;
+	the_bus->buffer_len = len;
+	the_bus->requestid = requestid;
+	/* An answer is always wanted: the id is taken until it comes. */
+	return type == VM_PKT_DATA_INBAND &&
+	       flags == VMBUS_DATA_PACKET_FLAG_COMPLETION_REQUESTED ? 0 : -EINVAL;
+}
+
+/* extra] */
 static struct vmpacket_descriptor *current_packet(void)
 {
 	return the_bus->at < the_bus->nr ? &the_bus->packets[the_bus->at].desc : NULL;
@@ -115,6 +129,9 @@ static int ring_test_init(struct kunit *test)
 	bus->channel->outbound.ring_datasize = RING_BYTES;
 	bus->channel->outbound.ring_buffer = bus->out;
 	bus->azb.channel = bus->channel;
+	/* [extra */
+	azb_wire_parse_offer(&bus->azb.host, NULL, 0);
+	/* extra] */
 	bus->azb.dev.init_name = "azure_blob_test";
 	the_bus = bus;
 	test->priv = bus;
@@ -140,6 +157,7 @@ static struct azb_request *sent_request(struct kunit *test)
 	INIT_LIST_HEAD(&req->watch);
 	init_waitqueue_head(&req->wake);
 	req->layout.buf[AZB_RESPONSE].len = 100;
+	req->wire_len = sizeof(req->wire);
 	spin_lock_bh(&queue->lock);
 	req->id = azb_ids_get(&queue->ids, req);
 	req->state = AZB_REQ_SENT;
@@ -357,8 +375,29 @@ static void ring_sends_what_the_wire_says(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, bus->desc_size, 32u + 5 * 8);
 	KUNIT_EXPECT_EQ(test, bus->buffer_len, 56u);
 	KUNIT_EXPECT_EQ(test, bus->requestid, a->id);
+
+	/* [extra */
+	/* With no page to name it is another type of packet. */
+	a->layout.pages = 0;
+	a->wire_len = sizeof(a->wire_2);
+	KUNIT_EXPECT_EQ(test, azb_real_ring_send(&bus->azb, a), 0);
+	KUNIT_EXPECT_EQ(test, bus->desc_size, 0u);
+	KUNIT_EXPECT_EQ(test, bus->buffer_len, 88u);
+	/* extra] */
 }
 
+/* [extra */
+static void ring_is_larger_when_the_host_likes(struct kunit *test)
+{
+	struct bus *bus = test->priv;
+
+	azb_real_ring_close(&bus->azb);
+	bus->azb.host.ring_size = 1 << 20;
+	KUNIT_EXPECT_EQ(test, azb_real_ring_open(&bus->azb), 0);
+	KUNIT_EXPECT_EQ(test, bus->ring_size, (1 << 20) + PAGE_SIZE - HV_HYP_PAGE_SIZE);
+}
+
+/* extra] */
 static void ring_never_fills_up(struct kunit *test)
 {
 	struct bus *bus = test->priv;
@@ -384,6 +423,9 @@ static struct kunit_case ring_cases[] = {
 	KUNIT_CASE(ring_drains_after_a_rescind),
 	KUNIT_CASE_SLOW(ring_drain_ends_without_answers),
 	KUNIT_CASE(ring_sends_what_the_wire_says),
+	/* [extra */
+	KUNIT_CASE(ring_is_larger_when_the_host_likes),
+	/* extra] */
 	KUNIT_CASE(ring_never_fills_up),
 	{}
 };

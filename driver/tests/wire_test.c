@@ -232,6 +232,142 @@ static void wire_refuses_more_response_than_room(struct kunit *test)
 		     AZB_ANSWER_BAD_RESPONSE_LEN);
 }
 
+/* [extra */
+static struct vsp_wire_offer good_offer(void)
+{
+	struct vsp_wire_offer offer = {
+		.magic = cpu_to_le32(VSP_WIRE_MAGIC),
+		.length = cpu_to_le32(32),
+		.version = cpu_to_le32(2),
+		.features = cpu_to_le32(VSP_WIRE_FEATURE_BUFFERS | VSP_WIRE_FEATURE_CANCEL),
+		.ring_size = cpu_to_le32(512 << 10),
+		.max_buffers = cpu_to_le32(100),
+		.max_buffer_bytes = cpu_to_le64(1ull << 30),
+	};
+
+	return offer;
+}
+
+/* As VMBus has it: 120 bytes, the rest zero. */
+static struct azb_host parse(const struct vsp_wire_offer *offer)
+{
+	struct azb_host host;
+	u8 bytes[120] = { 0 };
+
+	memcpy(bytes, offer, sizeof(*offer));
+	azb_wire_parse_offer(&host, bytes, sizeof(bytes));
+	return host;
+}
+
+static void expect_protocol_1(struct kunit *test, const struct azb_host *host)
+{
+	KUNIT_EXPECT_EQ(test, host->protocol, 1u);
+	KUNIT_EXPECT_EQ(test, host->features, 0u);
+	KUNIT_EXPECT_EQ(test, host->ring_size, 128u << 10);
+	KUNIT_EXPECT_EQ(test, host->max_buffers, 0u);
+	KUNIT_EXPECT_EQ(test, host->max_buffer_bytes, 0ull);
+}
+
+static void wire_takes_an_offer_of_protocol_2(struct kunit *test)
+{
+	struct vsp_wire_offer offer = good_offer();
+	struct azb_host host = parse(&offer);
+
+	KUNIT_EXPECT_EQ(test, host.protocol, 2u);
+	KUNIT_EXPECT_EQ(test, host.features, 3u);
+	KUNIT_EXPECT_EQ(test, host.ring_size, 512u << 10);
+	KUNIT_EXPECT_EQ(test, host.max_buffers, 100u);
+	KUNIT_EXPECT_EQ(test, host.max_buffer_bytes, 1ull << 30);
+	/* A later host: a newer version, more bytes, features we do not know. */
+	offer.version = cpu_to_le32(7);
+	offer.length = cpu_to_le32(120);
+	offer.features = cpu_to_le32(~0u);
+	host = parse(&offer);
+	KUNIT_EXPECT_EQ(test, host.protocol, 2u);
+	KUNIT_EXPECT_EQ(test, host.features, 3u);
+}
+
+static void wire_falls_back_to_protocol_1(struct kunit *test)
+{
+	struct vsp_wire_offer offer = good_offer();
+	struct azb_host host;
+	u8 bytes[120];
+	u32 i;
+
+	memset(bytes, 0, sizeof(bytes));
+	azb_wire_parse_offer(&host, bytes, sizeof(bytes));
+	expect_protocol_1(test, &host);
+	memset(bytes, 0xff, sizeof(bytes));
+	azb_wire_parse_offer(&host, bytes, sizeof(bytes));
+	expect_protocol_1(test, &host);
+	for (i = 0; i < sizeof(offer); i++) {
+		azb_wire_parse_offer(&host, &offer, i);
+		expect_protocol_1(test, &host);
+	}
+	offer.magic ^= cpu_to_le32(1);
+	host = parse(&offer);
+	expect_protocol_1(test, &host);
+	for (i = 0; i < 4; i++) {
+		static const u32 bad[] = { 0, 31, 121, U32_MAX };
+
+		offer = good_offer();
+		offer.length = cpu_to_le32(bad[i]);
+		host = parse(&offer);
+		expect_protocol_1(test, &host);
+	}
+	offer = good_offer();
+	offer.version = cpu_to_le32(1);
+	host = parse(&offer);
+	expect_protocol_1(test, &host);
+}
+
+/* Sizes that a host asks for are ours to allocate. */
+static void wire_bounds_what_an_offer_asks_for(struct kunit *test)
+{
+	static const u32 rings[][2] = {
+		{ 0, 128 << 10 },	   { 1, 128 << 10 },
+		{ 64 << 10, 128 << 10 },   { 256 << 10, 256 << 10 },
+		{ 1 << 20, 1 << 20 },	   { 2 << 20, 1 << 20 },
+		{ 1u << 31, 1 << 20 },	   { (1 << 20) - 1, 128 << 10 },
+		{ U32_MAX, 128 << 10 },
+	};
+	struct vsp_wire_offer offer;
+	struct azb_host host;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(rings); i++) {
+		offer = good_offer();
+		offer.ring_size = cpu_to_le32(rings[i][0]);
+		host = parse(&offer);
+		KUNIT_EXPECT_EQ(test, host.ring_size, rings[i][1]);
+	}
+	offer = good_offer();
+	offer.max_buffers = cpu_to_le32(U32_MAX);
+	offer.max_buffer_bytes = cpu_to_le64(U64_MAX);
+	host = parse(&offer);
+	KUNIT_EXPECT_EQ(test, host.max_buffers, 65536u);
+	KUNIT_EXPECT_EQ(test, host.max_buffer_bytes, 1ull << 40);
+	offer.max_buffers = 0;
+	host = parse(&offer);
+	KUNIT_EXPECT_EQ(test, host.features, VSP_WIRE_FEATURE_CANCEL);
+	KUNIT_EXPECT_EQ(test, host.max_buffer_bytes, 0ull);
+	offer = good_offer();
+	offer.max_buffer_bytes = 0;
+	host = parse(&offer);
+	KUNIT_EXPECT_EQ(test, host.features, VSP_WIRE_FEATURE_CANCEL);
+	KUNIT_EXPECT_EQ(test, host.max_buffers, 0u);
+}
+
+static void wire_sizes_of_protocol_2(struct kunit *test)
+{
+	/* No page: an in-band packet, whose header has 16 bytes. */
+	KUNIT_EXPECT_EQ(test, azb_wire_packet_bytes(0, 88), 16u + 88 + 8);
+	KUNIT_EXPECT_EQ(test, azb_wire_packet_bytes(0, 32), 16u + 32 + 8);
+	KUNIT_EXPECT_EQ(test, azb_wire_packet_bytes(5, 56), azb_wire_ring_bytes(5));
+	KUNIT_EXPECT_EQ(test, azb_wire_packet_bytes(5, 88), azb_wire_ring_bytes(5) + 32);
+}
+
+/* extra] */
 static struct kunit_case wire_cases[] = {
 	KUNIT_CASE(wire_packs_a_read),
 	KUNIT_CASE(wire_packs_a_write_without_data),
@@ -243,6 +379,12 @@ static struct kunit_case wire_cases[] = {
 	KUNIT_CASE(wire_refuses_short_completions),
 	KUNIT_CASE(wire_refuses_impossible_lengths),
 	KUNIT_CASE(wire_refuses_more_response_than_room),
+	/* [extra */
+	KUNIT_CASE(wire_takes_an_offer_of_protocol_2),
+	KUNIT_CASE(wire_falls_back_to_protocol_1),
+	KUNIT_CASE(wire_bounds_what_an_offer_asks_for),
+	KUNIT_CASE(wire_sizes_of_protocol_2),
+	/* extra] */
 	{}
 };
 

@@ -110,13 +110,17 @@ struct xs_fastpath_request_sync {
  *
  * The fields up to @response are those of struct az_blob_request_sync, and mean the
  * same.
- * @flags: must be zero.
+ * @flags: %AZ_BLOB_DATA_IN_BUFFER and the like: the address of that buffer is not one
+ *	but the number of bytes from the start of the registered buffer @buffer_id.
  * @response: filled when the ioctl returns 0; neither read nor written by a command.
- * @buffer_id: must be zero.
+ * @buffer_id: of a buffer registered through the same open file; 0 with no flags.
  * @reserved: must be zero.
  *
  * As the ioctl %IOCTL_AZ_BLOB_REQUEST it does what
- * %IOCTL_AZ_BLOB_DRIVER_USER_REQUEST does.
+ * %IOCTL_AZ_BLOB_DRIVER_USER_REQUEST does.  Two errnos are its own:
+ *  ENOENT    this file has no buffer @buffer_id;
+ *  EFAULT    also when a buffer reaches beyond the registered one, or has to be
+ *	      written by a host that was told to only read it.
  *
  * As a command it does not block: IORING_OP_URING_CMD with the number of the ioctl
  * in cmd_op and this structure inline in the entry, from its byte 48 on.  The ring
@@ -148,6 +152,64 @@ struct az_blob_request {
 	__u32 reserved;
 };
 
+/* [extra */
+/* struct az_blob_request, flags */
+#define AZ_BLOB_DATA_IN_BUFFER 0x1u
+#define AZ_BLOB_REQUEST_IN_BUFFER 0x2u
+#define AZ_BLOB_RESPONSE_IN_BUFFER 0x4u
+
+/* struct az_blob_register, flags: the host does not write to the buffer. */
+#define AZ_BLOB_BUFFER_READ_ONLY 0x1u
+
+/**
+ * struct az_blob_register - register a buffer
+ * @size: bytes of this structure; if it is larger than the driver's, what is beyond
+ *	must be zero.
+ * @flags: %AZ_BLOB_BUFFER_READ_ONLY or 0.
+ * @address: of the buffer, a multiple of %AZ_BLOB_PAGE_SIZE.
+ * @length: bytes, a multiple of %AZ_BLOB_PAGE_SIZE.
+ * @buffer_id: must be zero; filled with the buffer's number, which is not 0.
+ * @reserved: must be zero.
+ *
+ * Requests in a registered buffer neither pin nor name pages.  It stays pinned until
+ * it is deregistered, the file is closed or the device goes away, and longer while
+ * requests are in it; %RLIMIT_MEMLOCK of the caller bounds it, unless the caller has
+ * CAP_IPC_LOCK.  After hibernation it is not registered any more.
+ *
+ * Errnos: EINVAL, E2BIG and EFAULT for the structure; EMSGSIZE when it is longer than
+ * max_buffer_bytes; EFAULT when the memory is not there, cannot be written, or is of
+ * a file that has to be written back; ENOMEM over the limit; ENOSPC when the host
+ * takes no more; EOPNOTSUPP when the host knows no registered buffers; EINTR; ENODEV;
+ * EIO.
+ */
+struct az_blob_register {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 address;
+	__aligned_u64 length;
+	__u32 buffer_id;
+	__u32 reserved;
+};
+
+/**
+ * struct az_blob_deregister - end a registered buffer
+ * @size: as in struct az_blob_register.
+ * @flags: must be zero.
+ * @buffer_id: of a buffer of the same open file.
+ * @reserved: must be zero.
+ *
+ * No further request finds the buffer.  Waits until those in it have ended, and it is
+ * unpinned.  Errnos: EINVAL, E2BIG and EFAULT for the structure; ENOENT when there is
+ * no such buffer; EINTR when the caller is killed, then it ends all the same.
+ */
+struct az_blob_deregister {
+	__u32 size;
+	__u32 flags;
+	__u32 buffer_id;
+	__u32 reserved;
+};
+
+/* extra] */
 /* struct az_blob_info, features */
 /* io_uring commands work. */
 #define AZ_BLOB_FEATURE_URING 0x1ull
@@ -155,6 +217,12 @@ struct az_blob_request {
 #define AZ_BLOB_FEATURE_URING_FIXED 0x2ull
 /* Commands end when their ring or task does, whatever the host is doing. */
 #define AZ_BLOB_FEATURE_URING_CANCEL 0x4ull
+/* [extra */
+/* Buffers can be registered with the driver. */
+#define AZ_BLOB_FEATURE_BUFFERS 0x8ull
+/* The host is told when nobody waits for a request any more. */
+#define AZ_BLOB_FEATURE_CANCEL 0x10ull
+/* extra] */
 
 /**
  * struct az_blob_info - what a device can do
@@ -171,6 +239,9 @@ struct az_blob_request {
  * @inflight_bytes: bytes of memory that all requests may have pinned at a time; more
  *	wait in the driver.
  * @user_inflight_bytes: the same for the requests of one user.
+ * @max_buffer_bytes: of one registered buffer; 0 when there are none.
+ * @max_buffers: registered at a time, by all files.
+ * @reserved: zero.
  *
  * Errnos are EFAULT; EINVAL for a wrong size or flags; ENODEV.
  */
@@ -184,9 +255,12 @@ struct az_blob_info {
 	__u32 max_outstanding;
 	__aligned_u64 inflight_bytes;
 	__aligned_u64 user_inflight_bytes;
+	__aligned_u64 max_buffer_bytes;
+	__u32 max_buffers;
+	__u32 reserved;
 };
 
-#define AZ_BLOB_INFO_SIZE_1 48u
+#define AZ_BLOB_INFO_SIZE_1 64u
 /* uring] */
 
 /* 'R' F0-FF is this driver's. */
@@ -207,6 +281,10 @@ struct az_blob_info {
 /* [uring */
 /* No size in the number: the structure says its own. */
 #define IOCTL_AZ_BLOB_INFO _IO(AZ_BLOB_MAGIC_NUMBER, 0xf1)
+/* [extra */
+#define IOCTL_AZ_BLOB_REGISTER _IO(AZ_BLOB_MAGIC_NUMBER, 0xf2)
+#define IOCTL_AZ_BLOB_DEREGISTER _IO(AZ_BLOB_MAGIC_NUMBER, 0xf3)
+/* extra] */
 #define IOCTL_AZ_BLOB_REQUEST \
 	_IOWR(AZ_BLOB_MAGIC_NUMBER, 0xf4, struct az_blob_request)
 /* uring] */
