@@ -102,10 +102,12 @@ def uring(machine, head, **options):
 
 # include/uapi: struct az_blob_info
 INFO = 0x52F1
-INFO_SIZE = 48
+INFO_SIZE = 64
 FEATURE_URING = 1
 FEATURE_URING_FIXED = 2
 FEATURE_URING_CANCEL = 4
+FEATURE_BUFFERS = 8
+FEATURE_CANCEL = 16
 
 
 @dataclass
@@ -119,13 +121,16 @@ class Info:
     max_outstanding: int
     inflight_bytes: int
     user_inflight_bytes: int
+    max_buffer_bytes: int
+    max_buffers: int
+    reserved: int
 
 
 def info(machine):
     """What the device says about itself."""
     answer = call(machine, b"x", nr=hex(INFO), guid=struct.pack("<IIQ", INFO_SIZE, 0, 0).hex())
     assert (answer.result, answer.errno) == (0, 0)
-    return Info(*struct.unpack_from("<IIQIIIIQQ", answer.struct))
+    return Info(*struct.unpack_from("<IIQIIIIQQQII", answer.struct))
 
 
 def word(seed, index):
