@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "base/crc64.h"
+#include "power_runs.h"
 #include "powercut.h"
 #include "store/local/check.h"
 
@@ -310,6 +311,7 @@ static void look_at(struct store *store, size_t cut, const char *where)
 			if (under_way && old != new &&has_answer(store, begun.request) != new)
 				fail_msg("%s: %s: answer and change disagree", where, name);
 		}
+	power_runs_look(store, cut, where);
 	if (has_answer(store, UINT64_MAX / 2))
 		fail_msg("%s: the answer of a failed change", where);
 }
@@ -391,7 +393,7 @@ static void after_a_power_cut_at_any_moment_all_that_was_acknowledged_is_there(v
 	struct store_change create = { .kind = STORE_CONTAINER_CREATE, .ref = ref_of(NULL) };
 	struct fixture f = { .store = NULL };
 	struct worker workers[THREADS];
-	pthread_t threads[THREADS];
+	pthread_t threads[THREADS + 1];
 	size_t made, end;
 
 	(void)state;
@@ -410,7 +412,8 @@ static void after_a_power_cut_at_any_moment_all_that_was_acknowledged_is_there(v
 					 .random = (uint64_t)i + setting("AZBLOB_SEED", SEED) };
 		assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
 	}
-	for (int i = 0; i < THREADS; i++)
+	assert_int_equal(pthread_create(&threads[THREADS], NULL, power_runs_work, f.store), 0);
+	for (int i = 0; i <= THREADS; i++)
 		pthread_join(threads[i], NULL);
 	store_close(f.store);
 	end = cut_now();
