@@ -11,7 +11,7 @@ export KERNEL
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build build-asan emulator emulator-lint emulator-test driver driver-kernels driver-lint demo vm check \
-	unit relay-test e2e kunit lint bench conformance fault fuzz \
+	unit relay-test e2e kunit lint bench conformance durability fault fuzz \
 	fresh-check install clean
 
 help:
@@ -53,6 +53,11 @@ emulator-lint: emulator ## QEMU's checkpatch over our files and patches
 
 emulator-test: emulator ## bare guests against Hyper-V and the device, the device's fence included
 	$(Q)/usr/bin/python3 -m pytest tests/emulator
+
+durability: build ## power cuts and kills of the backend, many
+	$(Q)AZBLOB_CUTS=20000 AZBLOB_SEED=$$(date +%s) build/tests/unit/store_power_test
+	$(Q)AZBLOB_KILLS=100 AZBLOB_SEED=$$(date +%s) AZBLOB_VSPD=$(CURDIR)/build/vsp-backend/azblob-vspd \
+		/usr/bin/python3 -m pytest tests/durability
 
 fault: build emulator ## a host and a backend that go wrong, long, in the debug kernel and a stock one
 	$(Q)scripts/debug-kernel >/dev/null

@@ -21,6 +21,11 @@
 /* Everything below @root, which need not exist yet, is recorded from now on. */
 void cut_record(const char *root);
 void cut_record_end(void);
+/*
+ * From now on the disk takes so many bytes more of the store and of SQLite, then it is full; less
+ * than 0: it never is.  Works while it records.
+ */
+void cut_disk_room(long bytes);
 /* How many entries the log has: the moment now.  Any thread. */
 size_t cut_now(void);
 /* What entry @at was, for messages. */

@@ -4,6 +4,7 @@
  * SQLite's by a VFS that is the default one.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -27,6 +28,31 @@ static size_t log_room, file_room;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char root[256];
 static bool recording;
+
+/* Bytes that the disk still takes; INT64_MAX: any number. */
+static int64_t disk_room = INT64_MAX;
+
+void cut_disk_room(long bytes)
+{
+	pthread_mutex_lock(&lock);
+	disk_room = bytes < 0 ? INT64_MAX : bytes;
+	pthread_mutex_unlock(&lock);
+}
+
+/* How many of @length the disk takes. */
+static size_t take_room(size_t length)
+{
+	size_t taken = length;
+
+	pthread_mutex_lock(&lock);
+	if (recording && disk_room != INT64_MAX) {
+		if ((int64_t)taken > disk_room)
+			taken = (size_t)disk_room;
+		disk_room -= (int64_t)taken;
+	}
+	pthread_mutex_unlock(&lock);
+	return taken;
+}
 
 /* Descriptors of ours: file number + 1. */
 #define FDS 4096
@@ -198,7 +224,17 @@ static int file_of(int fd)
 
 ssize_t __wrap_pwrite64(int fd, const void *data, size_t length, off_t offset)
 {
-	ssize_t n = __real_pwrite64(fd, data, length, offset);
+	ssize_t n;
+
+	/* a full disk takes a part, and then nothing */
+	if (length && file_of(fd) >= 0) {
+		length = take_room(length);
+		if (!length) {
+			errno = ENOSPC;
+			return -1;
+		}
+	}
+	n = __real_pwrite64(fd, data, length, offset);
 
 	if (n > 0 && file_of(fd) >= 0) {
 		pthread_mutex_lock(&lock);
@@ -210,7 +246,13 @@ ssize_t __wrap_pwrite64(int fd, const void *data, size_t length, off_t offset)
 
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t length)
 {
-	int result = __real_fallocate64(fd, mode, offset, length);
+	int result;
+
+	if (!(mode & 2) && file_of(fd) >= 0 && take_room((size_t)length) < (size_t)length) {
+		errno = ENOSPC;
+		return -1;
+	}
+	result = __real_fallocate64(fd, mode, offset, length);
 
 	if (!result && mode & 2 && file_of(fd) >= 0) { /* FALLOC_FL_PUNCH_HOLE */
 		pthread_mutex_lock(&lock);
@@ -345,8 +387,12 @@ static int x_read(sqlite3_file *f, void *to, int n, sqlite3_int64 at)
 
 static int x_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 at)
 {
-	int result = real_of(f)->pMethods->xWrite(real_of(f), from, n, at);
 	int file = ((struct vfs_file *)f)->file;
+	int result;
+
+	if (file >= 0 && take_room((size_t)n) < (size_t)n)
+		return SQLITE_FULL;
+	result = real_of(f)->pMethods->xWrite(real_of(f), from, n, at);
 
 	if (!result && recording && file >= 0) {
 		pthread_mutex_lock(&lock);
