@@ -50,7 +50,11 @@ enum store_error filter_before(struct filter *f, const struct filter_call *call,
 enum store_error filter_after(struct filter *f, const struct filter_call *call,
 			      enum store_error error, uint64_t start)
 {
-	return f->hooks->after ? f->hooks->after(f, call, error, now_ns() - start) : error;
+	enum store_error said =
+		f->hooks->after ? f->hooks->after(f, call, error, now_ns() - start) : error;
+
+	/* what the store did not give can't be given */
+	return error && !said ? error : said;
 }
 
 static struct filter_call call_of(enum filter_verb verb, const char *what,
@@ -58,11 +62,9 @@ static struct filter_call call_of(enum filter_verb verb, const char *what,
 {
 	struct filter_call call = { .verb = verb, .what = what };
 
-	if (ref) {
-		call.account = ref->account;
-		call.container = ref->container;
-		call.blob = ref->blob;
-	}
+	call.account = ref->account;
+	call.container = ref->container;
+	call.blob = ref->blob;
 	return call;
 }
 
@@ -235,17 +237,17 @@ static enum store_error filter_page_list(struct store *store, const struct store
 		f->next->ops->page_list(f->next, ref, conditions, pages, info, cb, context, next));
 }
 
-static char *copy_names(struct filter_call *call)
+static char *copy_names(struct filter_call *call, const struct store_ref *ref)
 {
-	size_t a = strlen(call->account) + 1, c = strlen(call->container) + 1;
-	size_t b = strlen(call->blob) + 1;
+	size_t a = strlen(ref->account) + 1, c = strlen(ref->container) + 1;
+	size_t b = strlen(ref->blob) + 1;
 	char *names = malloc(a + c + b);
 
 	if (!names)
 		return NULL;
-	call->account = memcpy(names, call->account, a);
-	call->container = memcpy(names + a, call->container, c);
-	call->blob = memcpy(names + a + c, call->blob, b);
+	call->account = memcpy(names, ref->account, a);
+	call->container = memcpy(names + a, ref->container, c);
+	call->blob = memcpy(names + a + c, ref->blob, b);
 	return names;
 }
 
@@ -264,7 +266,7 @@ static enum store_error filter_read_open(struct store *store, const struct store
 	if (!r)
 		return STORE_NO_MEMORY;
 	r->call = call_of(FILTER_READ, "read", ref);
-	r->names = copy_names(&r->call);
+	r->names = copy_names(&r->call, ref);
 	error = r->names ? filter_before(f, &call, &start) : STORE_NO_MEMORY;
 	if (!error) {
 		error = store_read_open(f->next, ref, conditions, info, &r->inner);
@@ -272,7 +274,7 @@ static enum store_error filter_read_open(struct store *store, const struct store
 			r->inner = NULL;
 		error = filter_after(f, &call, error, start);
 	}
-	if (error) {
+	if (error || !r->inner) {
 		if (r->inner)
 			store_read_close(r->inner);
 		free(r->names);

@@ -146,16 +146,16 @@ void trigger_free(struct trigger *t)
 bool trigger_option(struct trigger *t, const char *name, const char *value, bool *mine, char *error,
 		    size_t size)
 {
-	uint64_t *number = !strcmp(name, "every")   ? &t->every
-			   : !strcmp(name, "skip")  ? &t->skip
-			   : !strcmp(name, "count") ? &t->count
-						    : NULL;
+	uint64_t number = 0;
 
 	*mine = true;
-	if (number)
-		return (option_number(value, UINT32_MAX, number) && *number) ||
-		       option_bad(error, size, "%s=%s: 1 to %u are accepted", name,
-				  value ? value : "", UINT32_MAX);
+	if (!strcmp(name, "every") || !strcmp(name, "skip") || !strcmp(name, "count")) {
+		if (!option_number(value, UINT32_MAX, &number) || !number)
+			return option_bad(error, size, "%s=%s: 1 to %u are accepted", name,
+					  value ? value : "", UINT32_MAX);
+		*(*name == 'e' ? &t->every : *name == 's' ? &t->skip : &t->count) = number;
+		return true;
+	}
 	if (!strcmp(name, "rate")) {
 		char *end = NULL;
 		double percent = value ? strtod(value, &end) : 0;

@@ -117,7 +117,7 @@ static bool parse(struct stats *stats, char *options, char *error, size_t size)
 					  "filter stats: name=%s: 1 to 31 of a-z, 0-9, - and _ are "
 					  "accepted",
 					  value ? value : "");
-		strcpy(stats->name, value);
+		snprintf(stats->name, sizeof(stats->name), "%s", value);
 	}
 	return true;
 }
@@ -130,7 +130,7 @@ struct store *filter_stats(char *options, struct store *next, char *error, size_
 		option_bad(error, size, "out of memory");
 		return NULL;
 	}
-	strcpy(stats->name, "store");
+	snprintf(stats->name, sizeof(stats->name), "store");
 	stats->source.show = show;
 	metrics_add(&stats->source);
 	if (!parse(stats, options, error, size)) {
