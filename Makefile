@@ -101,6 +101,11 @@ e2e-debug: build emulator ## the end-to-end suite in the debug kernel, which may
 e2e-kcsan: build emulator ## threads against each other in a kernel that finds data races
 	$(Q)/usr/bin/python3 -m pytest tests/e2e --guest-kernel kcsan -m concurrency
 
+.PHONY: lifecycle
+lifecycle: build emulator driver ## devices that come and go under load, a thousand rounds (AZBLOB_ROUNDS): hours
+	$(Q)AZBLOB_ROUNDS=$${AZBLOB_ROUNDS:-1000} AZBLOB_TEST_LIMIT=$${AZBLOB_TEST_LIMIT:-14400} \
+		/usr/bin/python3 -m pytest tests/e2e/test_lifecycle.py
+
 .PHONY: upstream upstream-check
 upstream: ## the driver as a series of kernel patches, in build/upstream/
 	$(Q)scripts/upstream

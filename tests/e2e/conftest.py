@@ -29,7 +29,7 @@ from azvm.guest import Guest, GuestError  # noqa: E402
 RESULTS = ROOT / "test-results"
 LIMITS = "/sys/class/azure_blob/azure_blob/limits"
 # No test may take longer, whatever hangs: then the process is ended with all its children.
-TEST_LIMIT = 900
+TEST_LIMIT = int(os.environ.get("AZBLOB_TEST_LIMIT", "900"))
 CONCURRENCY = (r"random_moments|under_load|in_flight|abandoned|ring_full|many_from_one|at_the_same_time"
                r"|more_commands|budget_wait|waiting_everywhere|killed_program|number_of_cpus")
 # Kernels that watch over themselves say so by these files.
@@ -106,6 +106,7 @@ class Machine:
         initrd = initramfs.make(self.backend.directory / "initrd", self.kernel, programs,
                                 paths.driver(self.kernel), files)
         self._allowed = []
+        options.setdefault("lifetime", max(3600, 4 * TEST_LIMIT))
         self._seen = 0
         try:
             self.backend.start()
