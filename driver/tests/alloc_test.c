@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What allocates has each of its allocations fail once, whatever and wherever they
+ * are: its first in one run, its second in the next, until a run has none left that
+ * could.  A failure may be got over or reported, as ENOMEM and nothing else; that
+ * nothing stays behind is for kmemleak, KASAN and the count of pins to say.
+ *
+ * It needs fault injection that looks at allocations that may sleep, which is a
+ * setting in debugfs, and leaves the debugging aids' own memory alone, which is one
+ * of each cache: tests/kunit/run makes both.
+ */
+#include <kunit/test.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <uapi/misc/hv_azure_blob.h>
+
+#include "fake.h"
+#include "pure_request.h"
+
+/* More than any function here could need. */
+#define MOST 200u
+
+#ifdef CONFIG_FAULT_INJECTION
+static void fail_after(unsigned int n)
+{
+	WRITE_ONCE(current->fail_nth, n);
+}
+
+/* Had it not happened yet? */
+static bool none_failed(void)
+{
+	bool left = READ_ONCE(current->fail_nth);
+
+	WRITE_ONCE(current->fail_nth, 0);
+	return left;
+}
+#else
+static void fail_after(unsigned int n)
+{
+}
+
+static bool none_failed(void)
+{
+	return true;
+}
+#endif
+
+static bool injection_works(void)
+{
+	void *p;
+
+	fail_after(1);
+	p = kmalloc(16, GFP_KERNEL);
+	kfree(p);
+	return !none_failed() && !p;
+}
+
+/**
+ * struct outcome - what came of letting each allocation fail
+ * @injected: allocations that failed
+ * @refused: how many of these the function reported
+ */
+struct outcome {
+	unsigned int injected;
+	unsigned int refused;
+};
+
+/* Each allocation of one pass fails once. */
+static struct outcome fail_each_once(struct kunit *test, int (*fn)(struct kunit *test))
+{
+	struct outcome outcome = { 0 };
+	unsigned int n;
+	int ret;
+
+	for (n = 1; n < MOST; n++) {
+		fail_after(n);
+		ret = fn(test);
+		if (none_failed()) {
+			KUNIT_EXPECT_EQ(test, ret, 0);
+			return outcome;
+		}
+		outcome.injected++;
+		if (ret) {
+			KUNIT_EXPECT_EQ_MSG(test, ret, -ENOMEM, "allocation %u", n);
+			outcome.refused++;
+		}
+	}
+	KUNIT_FAIL(test, "after %u allocations there are more", MOST);
+	return outcome;
+}
+
+/*
+ * Now and then the allocator itself needs memory, and what fails is one further on
+ * than it would have been.  Two passes alike had none of that.
+ */
+static struct outcome fail_each(struct kunit *test, int (*fn)(struct kunit *test))
+{
+	struct outcome last, outcome = fail_each_once(test, fn);
+	unsigned int i;
+
+	for (i = 0; i < 20; i++) {
+		last = outcome;
+		outcome = fail_each_once(test, fn);
+		if (last.injected == outcome.injected && last.refused == outcome.refused)
+			return outcome;
+	}
+	KUNIT_FAIL(test, "no two passes were alike");
+	return outcome;
+}
+
+static unsigned long user_memory;
+
+#define USER_PAGES 40
+
+/* Data, request and response, each with pages of its own. */
+static int pin_a_request(struct kunit *test)
+{
+	static const u8 guid[16];
+	struct az_blob_request_sync in = {
+		.request_len = 100,
+		.response_len = PAGE_SIZE,
+		.data_len = 30 * PAGE_SIZE,
+		.request_buffer = user_memory,
+		.response_buffer = user_memory + PAGE_SIZE,
+		.data_buffer = user_memory + 3 * PAGE_SIZE + 1,
+	};
+	struct azb_layout layout;
+	struct azb_request *req;
+	int ret;
+
+	ret = azb_layout_init(&layout, &in, AZB_FORM_CURRENT);
+	if (ret)
+		return ret;
+	req = azb_real_request_create(&layout, 0, guid);
+	if (!req)
+		return -ENOMEM;
+	ret = azb_real_request_pin(req, NULL);
+	azb_real_request_free(req);
+	return ret;
+}
+
+static void alloc_failure_while_pinning(struct kunit *test)
+{
+	struct outcome outcome;
+	struct page *page;
+
+	user_memory = kunit_vm_mmap(test, NULL, 0, USER_PAGES * PAGE_SIZE,
+				    PROT_READ | PROT_WRITE,
+				    MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	KUNIT_ASSERT_NE(test, user_memory, 0ul);
+	outcome = fail_each(test, pin_a_request);
+	/* The request, its array of pages, its packet. */
+	KUNIT_EXPECT_EQ(test, outcome.refused, 3u);
+
+	KUNIT_ASSERT_EQ(test, get_user_pages_fast(user_memory, 1, 0, &page), 1);
+	KUNIT_EXPECT_FALSE(test, folio_maybe_dma_pinned(page_folio(page)));
+	put_page(page);
+}
+
+static int make_a_queue(struct kunit *test)
+{
+	static struct azb_queue queue;
+	int ret;
+
+	memset(&queue, 0, sizeof(queue));
+	ret = azb_queue_init(&queue);
+	if (!ret)
+		azb_queue_destroy(&queue);
+	return ret;
+}
+
+static void alloc_failure_in_a_new_queue(struct kunit *test)
+{
+	struct outcome outcome = fail_each(test, make_a_queue);
+
+	/* The table of ids is had in another way when the first one fails. */
+	KUNIT_EXPECT_GE(test, outcome.injected, 1u);
+	KUNIT_EXPECT_EQ(test, outcome.refused, 0u);
+}
+
+static int admit_a_request(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct azb_request *req = kzalloc(sizeof(*req), GFP_KERNEL);
+	int ret;
+
+	if (!req)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&req->node);
+	INIT_LIST_HEAD(&req->watch);
+	init_waitqueue_head(&req->wake);
+	ret = azb_queue_admit(&fake->azb, req, true);
+	azb_queue_forget(&fake->azb, req);
+	return ret;
+}
+
+static void alloc_failure_while_charging(struct kunit *test)
+{
+	struct outcome outcome = fail_each(test, admit_a_request);
+	struct fake *fake = test->priv;
+
+	/* The request itself, and what is remembered of its user. */
+	KUNIT_EXPECT_EQ(test, outcome.refused, 2u);
+	/* Whoever was refused is charged for nothing. */
+	KUNIT_EXPECT_EQ(test, fake->azb.queue.budget.used, 0ull);
+}
+
+static int alloc_test_init(struct kunit *test)
+{
+	if (!injection_works())
+		kunit_skip(test, "fault injection is off, or leaves out allocations that may sleep");
+	return azb_fake_init(test);
+}
+
+static struct kunit_case alloc_test_cases[] = {
+	KUNIT_CASE(alloc_failure_while_pinning),
+	KUNIT_CASE(alloc_failure_in_a_new_queue),
+	KUNIT_CASE(alloc_failure_while_charging),
+	{ }
+};
+
+static struct kunit_suite alloc_test_suite = {
+	.name = "hv_azure_blob_alloc",
+	.init = alloc_test_init,
+	.exit = azb_fake_exit,
+	.test_cases = alloc_test_cases,
+};
+kunit_test_suite(alloc_test_suite);
