@@ -25,6 +25,11 @@ static void request(uint32_t timeout)
 	p.pfn[1] = (uint32_t)KEPT_RESPONSE >> 12;
 	KEPT_RESPONSE[0] = 0;
 	send_packet(&p, 1);
+	/*
+	 * A signal and a message take different ways to the host.  What comes next must
+	 * not overtake the packet: one that still is in the ring is nobody's request.
+	 */
+	CHECK(EVENTUALLY(to_host.read == to_host.write));
 	tell("sent");
 }
 
