@@ -18,7 +18,7 @@ help:
 	@echo "azblob-vmbus: Azure Blob requests over VMBus, all of it"
 	@echo
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
-		awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+		awk -F'|' '{ printf "%-21s %s\n", $$1, $$2 }'
 
 deps: ## install the Debian packages that are missing (apt, as root or by sudo)
 	$(Q)scripts/install-deps
@@ -119,7 +119,7 @@ dkms-test: ## dkms add, build, install and remove, in a Debian of its own
 kunit: ## the driver's KUnit tests in the debug kernel; prints KTAP
 	$(Q)tests/kunit/run
 
-lint: ## style and static analysis of everything but the driver
+lint: ## style and static analysis of everything but driver and emulator
 	$(Q)ci/lint
 
 conformance: build ## real SDKs and tools, unmodified, against the daemon
@@ -129,9 +129,12 @@ conformance: build ## real SDKs and tools, unmodified, against the daemon
 bench: build emulator driver ## measure beside the peers: all, or "make bench P6 P7" (BENCHFLAGS=--help for more)
 	$(Q)scripts/install-deps bench && tests/bench/bench $(BENCHFLAGS) $(filter P%,$(MAKECMDGOALS))
 
+# The names of measurements are goals only beside this one.
+ifneq ($(filter bench,$(MAKECMDGOALS)),)
 P%: ; @:
+endif
 
-fresh-check: ## the README's two commands in a bare Debian 12
+fresh-check: ## the README's two commands in a bare Debian 12 (as root)
 	$(Q)scripts/fresh-check
 
 install: build ## backend, library, CLI and their pages (DESTDIR is honoured)
