@@ -210,7 +210,7 @@ static void alloc_failure_while_charging(struct kunit *test)
 static int alloc_test_init(struct kunit *test)
 {
 	if (!injection_works())
-		kunit_skip(test, "fault injection is off, or leaves out allocations that may sleep");
+		kunit_skip(test, "fault injection leaves out allocations that may sleep");
 	return azb_fake_init(test);
 }
 
@@ -227,4 +227,5 @@ static struct kunit_suite alloc_test_suite = {
 	.exit = azb_fake_exit,
 	.test_cases = alloc_test_cases,
 };
+
 kunit_test_suite(alloc_test_suite);
