@@ -46,6 +46,21 @@ class Bench:
         self.guest.agent.put(path, b"".join(heads), mode=0o644)
         return path
 
+    def read_deep(self, way, size, depth, seconds, fixed=False):
+        """Runs vspdepth in the guest: as many reads outstanding from one thread."""
+        argv = ["vspdepth", f"way={way}", f"depth={depth}", f"size={size}", f"seconds={seconds}"]
+        if way == "disk":
+            argv += ["dev=/dev/vda", f"span={BLOBS * BLOB}"]
+        else:
+            argv += [f"heads={self._heads(size)}", f"fixed={int(fixed)}"]
+        return self._run(argv, seconds)
+
+    def _run(self, argv, seconds):
+        result = self.guest.agent.run(argv, timeout=seconds + 120, check=False)
+        if result.status:
+            raise Failed(f"{' '.join(argv)}: {result.stderr.decode(errors='replace').strip()}")
+        return json.loads(result.stdout)
+
     def read(self, way, size, clients, seconds, threads=False):
         """Runs vspbench in the guest; returns what it printed."""
         argv = ["vspbench", f"way={way}", f"clients={clients}", f"size={size}", f"seconds={seconds}",
@@ -56,10 +71,7 @@ class Bench:
             argv.append(f"heads={self._heads(size)}")
         if way == "http":
             argv += [f"host={TAP_HOST}", f"port={self._backend.port}"]
-        result = self.guest.agent.run(argv, timeout=seconds + 120, check=False)
-        if result.status:
-            raise Failed(f"{' '.join(argv)}: {result.stderr.decode(errors='replace').strip()}")
-        return json.loads(result.stdout)
+        return self._run(argv, seconds)
 
 
 @contextmanager
@@ -143,4 +155,34 @@ def measure_p4(context):
                 found.append(it.read(way, 4096, 1, context.seconds)["median_us"])
         report.rows.append(Row("round trip", times["device"],
                                {"virtio-blk": times["disk"], "HTTP": times["http"]}))
+    return report
+
+
+def measure_p5(context):
+    depth = 64
+    report = Report("P5", f"4 KiB reads, {depth} outstanding", "reads/s",
+                    f"One thread with {depth} io_uring commands; {depth} threads on the ioctl (wanted: half as "
+                    "many or less); io_uring reads with O_DIRECT from a virtio-blk disk (wanted: no more); "
+                    f"{depth} HTTP connections. In turns.", target=2.0)
+    with bench(context) as it:
+        report.notes.append(_guest_note(it))
+        ways = {
+            "commands": lambda seconds: it.read_deep("device", 4096, depth, seconds),
+            "commands, registered buffers": lambda seconds: it.read_deep("device", 4096, depth, seconds, True),
+            "threads": lambda seconds: it.read("device", 4096, depth, seconds, threads=True),
+            "virtio-blk": lambda seconds: it.read_deep("disk", 4096, depth, seconds),
+            "HTTP": lambda seconds: it.read("http", 4096, depth, seconds, threads=True),
+        }
+        rates = {name: [] for name in ways}
+        for run in ways.values():
+            run(1)
+        for _ in range(context.rounds):
+            for name, run in ways.items():
+                seen = run(context.seconds)
+                rates[name].append(seen["reads"] / seen["seconds"])
+        peers = {name: rates[name] for name in ("threads", "virtio-blk", "HTTP")}
+        for name in ("commands", "commands, registered buffers"):
+            report.rows.append(Row(name, rates[name], peers))
+            against = Row("", rates[name], {"": rates["virtio-blk"]}).ratio()
+            report.notes.append(f"{name}: {against:.2f} of virtio-blk (wanted: 1.0)")
     return report
