@@ -81,6 +81,9 @@ static int azb_buf_init_registered(struct azb_buf *buf, u64 at, u32 len)
 {
 	if (len - 1 > U64_MAX - at)
 		return -EFAULT;
+	/* However it is named, the host takes no more than this. */
+	if (len > AZ_BLOB_MAX_PAGES * AZ_BLOB_PAGE_SIZE)
+		return -EMSGSIZE;
 	buf->registered = true;
 	buf->at = at;
 	buf->len = len;
@@ -94,9 +97,6 @@ static int azb_layout_buf(struct azb_layout *layout, enum azb_buf_id id, u64 add
 {
 	if (!len)
 		return 0;
-	/* However it is named, the host takes no more than this. */
-	if (len > AZ_BLOB_MAX_PAGES * AZ_BLOB_PAGE_SIZE)
-		return -EMSGSIZE;
 	/* [extra */
 	if (in_buffer >> id & 1)
 		return azb_buf_init_registered(&layout->buf[id], addr, len);
