@@ -217,4 +217,6 @@ def export(text, where, parts, compat, style):
         text = realign(expanded, changed(text, expanded), style)
         for here, there in INCLUDES:
             text = text.replace(here, there)
+        # Where a region stood last in a block, the empty line before it is left.
+        text = re.sub(r"\n\n(\t*\})", r"\n\1", text)
     return re.sub(r"\n{3,}", "\n\n", text)
