@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../vsp-backend/base/buf.h"
 #include "../../vsp-backend/base/crc64.h"
+#include "../../vsp-backend/base/stop.h"
 
 struct blob {
 	struct blob *next;
@@ -33,6 +35,7 @@ struct svc {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool shut[FAKE_GATES];
+	bool lets_stopped[FAKE_GATES];
 	unsigned int held[FAKE_GATES];
 	struct blob *blobs;
 	struct kept *kept;
@@ -104,28 +107,45 @@ static void pass(struct svc *svc, enum fake_gate gate)
 	pthread_mutex_lock(&svc->lock);
 	svc->held[gate]++;
 	pthread_cond_broadcast(&svc->changed);
-	while (svc->shut[gate])
-		pthread_cond_wait(&svc->changed, &svc->lock);
+	while (svc->shut[gate] && !(svc->lets_stopped[gate] && azb_stop_asked())) {
+		struct timespec soon;
+
+		/* Nothing signals a stop, and only this thread can ask. */
+		clock_gettime(CLOCK_MONOTONIC, &soon);
+		soon.tv_nsec += 1000000;
+		soon.tv_sec += soon.tv_nsec / 1000000000;
+		soon.tv_nsec %= 1000000000;
+		if (svc->lets_stopped[gate])
+			pthread_cond_clockwait(&svc->changed, &svc->lock, CLOCK_MONOTONIC, &soon);
+		else
+			pthread_cond_wait(&svc->changed, &svc->lock);
+	}
 	svc->held[gate]--;
 	pthread_mutex_unlock(&svc->lock);
 }
 
-static void set_gate(struct svc *svc, enum fake_gate gate, bool shut)
+static void set_gate(struct svc *svc, enum fake_gate gate, bool shut, bool lets_stopped)
 {
 	pthread_mutex_lock(&svc->lock);
 	svc->shut[gate] = shut;
+	svc->lets_stopped[gate] = lets_stopped;
 	pthread_cond_broadcast(&svc->changed);
 	pthread_mutex_unlock(&svc->lock);
 }
 
 void fake_shut(struct svc *svc, enum fake_gate gate)
 {
-	set_gate(svc, gate, true);
+	set_gate(svc, gate, true, false);
+}
+
+void fake_shut_until_stopped(struct svc *svc, enum fake_gate gate)
+{
+	set_gate(svc, gate, true, true);
 }
 
 void fake_open(struct svc *svc, enum fake_gate gate)
 {
-	set_gate(svc, gate, false);
+	set_gate(svc, gate, false, false);
 }
 
 void fake_await(struct svc *svc, enum fake_gate gate, unsigned int count)

@@ -31,6 +31,8 @@ enum fake_gate {
 
 void fake_shut(struct svc *svc, enum fake_gate gate);
 void fake_open(struct svc *svc, enum fake_gate gate);
+/* Shut for everybody but those whose work nobody waits for any more (base/stop.h). */
+void fake_shut_until_stopped(struct svc *svc, enum fake_gate gate);
 /* Returns when @count are held back at the gate. */
 void fake_await(struct svc *svc, enum fake_gate gate, unsigned int count);
 /* How many there are now. */
