@@ -149,3 +149,12 @@ def test_an_account_taken_for_a_container(client, blobs):
     answer = client.request("POST", "?restype=container&comp=batch", body, {
         "Content-Type": "multipart/mixed; boundary=" + BOUNDARY, "Content-Length": str(len(body))})
     assert answers(answer) == {"0": (202, None)}
+
+
+def test_nothing_follows_the_head_of_one_that_went_well(client, blobs):
+    """The SDK for Java takes what follows for the text of an error."""
+    answer = send(client, [part(0, "DELETE", "/%s/%s/a" % (ACCOUNT, blobs))])
+    boundary = answer["Content-Type"].partition("boundary=")[2]
+    _, one, end = answer.body.decode().split("--" + boundary)
+    assert end == "--\r\n"
+    assert one.endswith("\r\n\r\n") and one.count("\r\n\r\n") == 2

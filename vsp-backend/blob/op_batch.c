@@ -225,7 +225,12 @@ static void add_answer(struct azb_buf *out, const char *boundary, const struct p
 		}
 		azb_buf_add(out, bytes, (size_t)body);
 	}
-	azb_buf_puts(out, "\r\n");
+	/*
+	 * An answer without a body ends with its head, as Azure's: the SDK for Java takes
+	 * anything behind the empty line for the text of an error.
+	 */
+	if (answer->body_length)
+		azb_buf_puts(out, "\r\n");
 }
 
 /* -------------------------------------------------------------------- batch */
