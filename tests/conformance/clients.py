@@ -144,6 +144,19 @@ def ruby():
     return ["ruby", HERE / "ruby" / "client.rb"]
 
 
+def java():
+    inputs = [HERE / "java" / name for name in ("pom.xml", "Client.java")]
+    folder, empty = home("java", *inputs)
+    if empty:
+        fill(folder)
+        shutil.copy(inputs[0], folder)
+        _run("Java", ["mvn", "--batch-mode", "--quiet", "dependency:copy-dependencies",
+                      f"-DoutputDirectory={folder}/lib"], cwd=folder)
+        _run("Java", ["javac", "-nowarn", "-cp", f"{folder}/lib/*", "-d", folder / "classes", inputs[1]])
+        finished(folder)
+    return ["java", "-cp", f"{folder}/classes:{folder}/lib/*", "Client"]
+
+
 # Operations that came after the library for Ruby, or that it never had a call for.
 NOT_IN_RUBY = dict.fromkeys(
     ["account-info", "service-stats", "put-large", "names", "list-include", "tags", "tiers", "copy-sync",
@@ -154,6 +167,8 @@ NOT_IN_RUBY = dict.fromkeys(
 CLIENTS = [
     Client("go", "azure-sdk-for-go, azblob (Go modules)", go,
            quiet={"conditions": {"not_modified"}}),  # its download takes 304 for an answer
+    Client("java", "com.azure:azure-storage-blob (Maven)", java,
+           quiet={"pages": {"unaligned"}}),  # it refuses that by itself
     Client("js", "@azure/storage-blob (npm)", javascript),
     Client("ruby", "ruby-azure-storage-blob (Debian)", ruby, lacks=NOT_IN_RUBY,
            quiet={"service-properties": {"retention"}, "properties": {"created"},
