@@ -109,8 +109,9 @@ class Guest:
         binary = qemu or paths.qemu()
         words = ["azblob.mode=" + ("shell" if interactive else "agent"), "console=ttyS0",
                  "panic=0", "quiet" if interactive else "printk.devkmsg=on", append]
-        command = [*prefix, "timeout", "--foreground", "-k", "5", str(lifetime)] if not interactive \
-            else [*prefix]
+        # A run that is killed takes timeout with it (die_with_parent), and timeout takes QEMU.
+        command = [*prefix, "timeout", "--foreground", "-k", "5", str(lifetime),
+                   "setpriv", "--pdeathsig", "KILL"] if not interactive else [*prefix]
         command += [str(binary), "-nodefaults", "-display", "none", "-no-user-config"]
         for place in FIRMWARE:
             command += ["-L", place]
