@@ -122,7 +122,7 @@ def _go_environment(folder):
 
 
 def go():
-    inputs = [HERE / "go" / name for name in ("go.mod", "go.sum", "main.go")]
+    inputs = [HERE / "go" / "go.mod", HERE / "go" / "go.sum", *sorted((HERE / "go").glob("*.go"))]
     folder, empty = home("go", *inputs)
     if empty:
         fill(folder)
