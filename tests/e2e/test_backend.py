@@ -109,8 +109,9 @@ def test_stopped_daemon_holds_back_the_timeout(guest, blob):
     assert set(out["outcomes"]) <= {(0, 0, 200), (0, STATUS_TIMEOUT, 0)}
 
 
-def test_pages_of_a_killed_client_are_not_reused_while_the_host_may_write(guest, blob):
+def test_pages_of_a_killed_client_are_not_reused_while_the_host_may_write(guest, blob, limits):
     """The memory of killed clients must stay theirs until the stopped daemon has answered."""
+    limits(inflight_bytes=1 << 30, user_inflight_bytes=1 << 30)
     clients = 24
     size = 8 * MIB
     container = blob.split("/")[2]
