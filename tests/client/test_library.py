@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""libazblob as others see it: header, symbols, pkg-config, man page."""
+"""libazblob as others see it: symbols, pkg-config, pages, and the calls themselves."""
 
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -10,53 +11,105 @@ import pytest
 from conftest import BUILD, ROOT, clean_environment
 
 LIB = ROOT / "client/lib"
-HEADER = (LIB / "azblob.h").read_text()
+PAGES = LIB / "man"
+API = sorted(path.stem for path in (ROOT / "tests/client/api").glob("*.c"))
+SANITIZED = b"__asan_init" in (BUILD / "client/libazblob.so").read_bytes()
 
 
-def declared():
-    return set(re.findall(r"^[a-z].*?\b(azblob_[a-z_]+)\(", re.sub(r"/\*.*?\*/", "", HEADER, flags=re.S),
-                          re.M))
-
-
-@pytest.mark.parametrize("language, standard", [("c", "c99"), ("c", "c11"), ("c++", "c++11"),
-                                                ("c++", "c++17")])
-def test_the_header_compiles_alone(tmp_path, language, standard):
-    source = tmp_path / "alone"
-    source.write_text('#include "azblob.h"\n'
-                      "struct azblob_put_options p = AZBLOB_PUT_OPTIONS_INIT;\n"
-                      "struct azblob_get_options g = AZBLOB_GET_OPTIONS_INIT;\n"
-                      "struct azblob_list_options l = AZBLOB_LIST_OPTIONS_INIT;\n")
-    subprocess.run(["g++" if language == "c++" else "gcc", "-x", language, f"-std={standard}", "-Wall",
-                    "-Wextra", "-pedantic", "-Werror", "-fsyntax-only", "-I", LIB, source], check=True)
-
-
-def test_exactly_what_the_header_declares_is_exported():
+def exported():
     listing = subprocess.run(["nm", "-D", "--defined-only", BUILD / "client/libazblob.so"],
                              check=True, capture_output=True, text=True).stdout
-    exported = {line.split()[2] for line in listing.splitlines() if " T " in line}
-    assert exported == {f"{name}@@AZBLOB_0.1" for name in declared()}
+    return {line.split()[2] for line in listing.splitlines() if " T " in line}
 
 
-def test_every_call_is_on_the_man_page():
-    page = (LIB / "azblob.3").read_text()
-    assert [name for name in sorted(declared()) if f"\\fB{name}\\fP()" not in page] == []
+def test_exactly_the_calls_of_the_map_are_exported_each_with_its_version():
+    # That the map, the headers, the pages and the tests agree is ci/library's.
+    wanted = set()
+    for node, body in re.findall(r"^(AZBLOB_[0-9.]+) \{(.*?)^\}", (LIB / "azblob.map").read_text(),
+                                 re.M | re.S):
+        wanted |= {f"{name}@@{node}" for name in re.findall(r"^\t(azblob_\w+);", body, re.M)}
+    assert exported() == wanted and wanted
 
 
-def test_the_example_of_the_man_page_builds_and_runs(daemon, tmp_path, http):
-    page = (LIB / "azblob.3").read_text()
-    example = page.split(".SH EXAMPLE\n.nf\n")[1].split(".fi")[0].replace("\\\\n", "\\n")
-    (tmp_path / "example.c").write_text(example)
+def test_a_call_without_a_page_or_a_test_is_found(tmp_path):
+    for path in ("ci", "client/lib", "tests"):
+        shutil.copytree(ROOT / path, tmp_path / path,
+                        ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    header = tmp_path / "client/lib/azblob.h"
+    header.write_text(header.read_text().replace(
+        "int azblob_container_create(", "int azblob_%s_it(azblob_conn *conn);\n"
+        "int azblob_container_create(" % "forget", 1))
+    page = tmp_path / "client/lib/man/azblob_open.3"
+    page.write_text(page.read_text().replace("azblob_conn **conn,", "azblob_conn *conn,"))
+    done = subprocess.run([tmp_path / "ci/library"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    call = "azblob_%s_it" % "forget"
+    for problem in (f"client/lib/azblob.map: {call} is missing",
+                    f"client/lib/man: no page describes {call}",
+                    f"client/lib/azblob.3: does not mention {call}", f"tests: no test names {call}",
+                    "client/lib/man/azblob_open.3: the synopsis has not the header's"):
+        assert problem in done.stdout
+
+
+def pkg_config(*arguments):
     env = {**os.environ, "PKG_CONFIG_PATH": str(BUILD / "meson-uninstalled")}
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "libazblob"], env=env, check=True,
-                           capture_output=True, text=True).stdout.split()
-    sanitizers = ["-fsanitize=address,undefined"] if b"__asan_init" in (
-        BUILD / "client/libazblob.so").read_bytes() else []
-    subprocess.run(["gcc", "-Wall", "-Werror", tmp_path / "example.c", "-o", tmp_path / "example",
-                    f"-Wl,-rpath,{BUILD}/client", *sanitizers, *flags], check=True)
-    http.run("container", "create", "box")
+    return subprocess.run(["pkg-config", *arguments, "libazblob"], env=env, check=True,
+                          capture_output=True, text=True).stdout.split()
+
+
+def test_pkg_config_knows_the_version_and_what_a_static_link_needs():
+    version = re.search(r"version: '([0-9.]+)'", (ROOT / "meson.build").read_text())[1]
+    assert pkg_config("--modversion") == [version]
+    assert "-lazblob" in pkg_config("--libs")
+    assert "-lcurl" not in pkg_config("--libs")
+    assert {"-lcurl", "-lexpat"} <= set(pkg_config("--libs", "--static"))
+
+
+def test_an_installed_library_is_whole(tmp_path):
+    # Headers, pages with all their names, the .pc file, and links that lead somewhere.
+    subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", tmp_path],
+                   check=True)
+    installed = {path.name for path in tmp_path.rglob("*") if path.exists()}
+    assert {path.name for path in LIB.glob("azblob*.h")} <= installed
+    names = {name.split("@")[0] for name in exported()}
+    assert {f"{name}.3" for name in names} | {"azblob.3", "libazblob.pc"} <= installed
+
+
+def environment(daemon):
     env = clean_environment()
     env["AZURE_STORAGE_CONNECTION_STRING"] = \
         f"UseDevelopmentStorage=true;BlobEndpoint={daemon.url}/devstoreaccount1"
-    done = subprocess.run([tmp_path / "example"], env=env, check=False, capture_output=True, text=True)
+    return env
+
+
+def run(program, env, *arguments):
+    done = subprocess.run([program, *arguments], env=env, check=False, capture_output=True,
+                          stdin=subprocess.DEVNULL, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
-    assert http.ok("get", "box/hello", "-").out == b"Hello"
+
+
+@pytest.mark.parametrize("name", ["azblob"] + sorted(path.stem for path in PAGES.glob("*.3")))
+def test_the_example_of_each_page_builds_and_runs(daemon, tmp_path, http, name):
+    path = LIB / "azblob.3" if name == "azblob" else PAGES / f"{name}.3"
+    example = re.search(r"^\.EX\n(.*?)^\.EE", path.read_text(), re.M | re.S)[1]
+    for escape, sign in (("\\e", "\\"), ("\\-", "-"), ("\\(aq", "'"), ("\\&", "")):
+        example = example.replace(escape, sign)
+    (tmp_path / "example.c").write_text(example)
+    sanitizers = ["-fsanitize=address,undefined"] if SANITIZED else []
+    subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror", tmp_path / "example.c", "-o",
+                    tmp_path / "example", f"-Wl,-rpath,{BUILD}/client", *sanitizers,
+                    *pkg_config("--cflags", "--libs")], check=True)
+    http.run("container", "create", "box")
+    run(tmp_path / "example", environment(daemon))
+    if name == "azblob":
+        assert http.ok("get", "box/hello", "-").out == b"Hello"
+
+
+@pytest.mark.parametrize("way", ["http", "driver"])
+@pytest.mark.parametrize("name", API)
+def test_the_calls_do_what_their_pages_say(daemon, box, name, way):
+    env = environment(daemon)
+    if way == "driver":
+        env["AZBLOB_TEST_DEVICE"] = daemon.link
+        name += "-over-link"
+    run(BUILD / f"tests/client/api/api-{name}", env, box)
