@@ -11,6 +11,7 @@
 #include "../base/crc64.h"
 #include "../base/log.h"
 #include "azblob/vsp_wire.h"
+#include "envelope.h"
 #include "link_payload.h"
 
 /* Pieces of one preadv(); the kernel takes 1024. */
@@ -59,6 +60,8 @@ static size_t render(const struct link_answer *answer, const char *crc, char *ou
 			memcpy(out, answer->text, answer->text_length);
 		return answer->text_length;
 	}
+	if (answer->envelope)
+		return envelope_render(answer->envelope, answer->crc ? crc : "", out, room);
 	memcpy(extra, answer->extra, sizeof(answer->extra));
 	if (answer->crc)
 		extra[count++] = (struct svc_extra){ "Azblob-Crc64", crc };
@@ -284,25 +287,60 @@ static int put(struct link_request *request, const struct link_answer *answer, s
 	return 0;
 }
 
+/* An envelope has no head that could say how much is needed. */
+static void too_small(struct link_request *request, const struct link_answer *answer,
+		      uint64_t needed)
+{
+	if (answer->envelope)
+		request->status = VSP_WIRE_STATUS_TOO_SMALL;
+	else
+		link_answer_too_small(request, needed);
+}
+
+/* In place of an answer whose body could not be read. */
+static void deliver_failure(struct link_request *request, const struct link_answer *answer)
+{
+	static const char why[] = "The body could not be read.";
+	struct svc_answer *failed;
+	struct link_answer instead = { .status = 500 };
+	struct envelope_answer envelope;
+
+	if (answer->envelope) {
+		envelope = *answer->envelope;
+		envelope.status = ENVELOPE_REFUSED;
+		envelope.http = 500;
+		envelope.error = why;
+		envelope.read = false;
+		instead.envelope = &envelope;
+		link_answer_deliver(request, &instead);
+		return;
+	}
+	failed = svc_error(request->conn->door->svc, NULL, 500, "InternalError", why);
+	instead = (struct link_answer){ .status = failed->status,
+					.head = failed,
+					.body = failed,
+					.length = failed->body_length };
+	link_answer_deliver(request, &instead);
+	svc_answer_put(failed);
+}
+
 bool link_answer_deliver(struct link_request *request, const struct link_answer *answer)
 {
 	const struct azl_request *message = request->message;
 	bool to_data = answer->status < 400 && link_answer_has_room(request);
 	uint64_t in_response = to_data ? 0 : answer->length;
 	size_t head_length = render(answer, "AAAAAAAAAAA=", NULL, 0);
-	struct svc_answer *failed;
-	struct link_answer instead;
 	int error;
 
 	request->response_length = 0;
 	request->data_length = 0;
 	if (to_data && answer->length > message->data_length) {
-		link_answer_too_small(request, answer->length);
+		too_small(request, answer, answer->length);
 		return true;
 	}
 	if (head_length > message->response_length ||
 	    in_response > message->response_length - head_length) {
-		link_answer_too_small(request, head_length + in_response);
+		too_small(request, answer, head_length + in_response);
 		return true;
 	}
 	error = put(request, answer, head_length, to_data);
@@ -320,13 +358,6 @@ bool link_answer_deliver(struct link_request *request, const struct link_answer 
 	}
 	azb_log(AZB_LOG_ERROR, "link %u: a body could not be read: %s", request->conn->number,
 		strerror(-error));
-	failed = svc_error(request->conn->door->svc, NULL, 500, "InternalError",
-			   "The body could not be read.");
-	instead = (struct link_answer){ .status = failed->status,
-					.head = failed,
-					.body = failed,
-					.length = failed->body_length };
-	link_answer_deliver(request, &instead);
-	svc_answer_put(failed);
+	deliver_failure(request, answer);
 	return false;
 }

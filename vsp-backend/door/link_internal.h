@@ -7,6 +7,7 @@
  *   link_request.c  one request, on a worker thread
  *   link_answer.c   an answer into the guest's buffers, or into the COMPLETE message
  *   link_payload.c  what docs/payload.md adds to a head (pure)
+ *   link_envelope.c one request in the connector library's envelope; envelope.c (pure)
  *   link_check.c    what vsp_link.h allows (pure)
  *   link_memory.c, link_stream.c, link_pool.c
  *
@@ -45,6 +46,7 @@
 #define LINK_MAX_UNREAD (256u * 1024u)
 #define LINK_BUCKETS 512u
 
+struct envelope_answer;
 struct link_door;
 struct link_conn;
 
@@ -62,7 +64,7 @@ enum request_state {
  * struct link_request - a request of the guest, from its message to its COMPLETE
  * @message: the whole REQUEST message; ours.
  * @parts: pointers into it.
- * @deadline_ns: CLOCK_MONOTONIC; 0 is never.
+ * @began_ns, @deadline_ns: CLOCK_MONOTONIC; a deadline of 0 is never.
  * @regions, @region_count: those with a segment; they stay mapped meanwhile.
  * @data_in, @data_out, @response: the buffers.  For an inline request data_in has one piece,
  *	in the message, and the others are in @inline_response and @inline_data, made when it
@@ -75,6 +77,7 @@ struct link_request {
 	struct link_request *chain;
 	struct azl_request *message;
 	struct link_parts parts;
+	uint64_t began_ns;
 	uint64_t deadline_ns;
 	_Atomic unsigned int users; /* the job, and who answers it before the job runs */
 	_Atomic unsigned int stop;
@@ -195,6 +198,11 @@ struct link_request *link_request_new(struct link_conn *conn, struct azl_request
 				      const struct link_parts *parts);
 /* The last one frees it and ends its part in the link. */
 void link_request_put(struct link_request *request);
+/*
+ * link_envelope.c; a worker's thread.  Serves a request that is an envelope and answers it; false,
+ * and nothing is done, when it is none.
+ */
+bool link_envelope_run(struct link_request *request);
 /* The job of a worker. */
 void link_request_run(struct link_job *job);
 /* Should it end?  Asked between steps; the argument is the request. */
@@ -209,6 +217,7 @@ uint32_t link_request_stop_status(struct link_request *request);
  * @status: of HTTP; it decides where the body goes.
  * @head: the head is this answer's, with the extra lines; NULL: a head of our own.
  * @text, @text_length: or a head that is already there, with its body after it as @text_body.
+ * @envelope: or an envelope in the place of a head; its body goes to the data buffer.
  * @extra: lines at the end of the head.
  * @crc: add Azblob-Crc64 over the body that is carried.
  * @sure: an effect has happened, so a cancel comes too late.
@@ -220,6 +229,7 @@ struct link_answer {
 	const char *text;
 	size_t text_length;
 	const char *text_body;
+	const struct envelope_answer *envelope;
 	struct svc_extra extra[6];
 	unsigned int extra_count;
 	bool crc;

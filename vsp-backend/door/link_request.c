@@ -108,8 +108,9 @@ struct link_request *link_request_new(struct link_conn *conn, struct azl_request
 	request->parts = *parts;
 	atomic_init(&request->users, 1);
 	atomic_init(&request->state, REQUEST_QUEUED);
+	request->began_ns = link_now_ns();
 	if (message->timeout_ms)
-		request->deadline_ns = link_now_ns() + message->timeout_ms * 1000000ull;
+		request->deadline_ns = request->began_ns + message->timeout_ms * 1000000ull;
 	if (!make_buffers(request)) {
 		request->message = NULL; /* still the caller's */
 		destroy(request);
@@ -571,6 +572,8 @@ static void perform(struct link_request *request)
 		request->status = VSP_WIRE_STATUS_NOT_SUPPORTED;
 		return;
 	}
+	if (link_envelope_run(request))
+		return;
 	if (message->response_length < LINK_MIN_RESPONSE) {
 		link_answer_too_small(request, LINK_MIN_RESPONSE);
 		return;
