@@ -82,7 +82,7 @@ class Guest:
     """Describe it, start() it, use .agent and .qmp, stop() it."""
 
     def __init__(self, kernel, initrd, *, memory="1G", cpus=2, link=None, accel="tcg",
-                 network=None, address=None, gateway=None, disks=(), filesystem=None, image=None,
+                 network=None, address=None, gateway=None, disks=(), filesystem=None, image=None, root=None,
                  interactive=False, append="", extra=(), rundir=None, qemu=None, prefix=(),
                  console=None, lifetime=3600, vsp_options=""):
         """
@@ -91,6 +91,7 @@ class Guest:
         address, gateway: static address ("ADDR/BITS") in the guest, and its route.
         disks: [(path, serial, readonly)].
         filesystem: socket of a virtiofsd, mounted on /host; image: an ext4 image for that.
+        root: the disk of a Debian guest (azvm.rootimage); its initramfs needs rootimage.MODULES.
         interactive: a shell on this terminal, no agent.
         prefix: put before QEMU's command, as "ip netns exec NAME".
         lifetime: seconds after which the guest is killed whatever happens.
@@ -148,6 +149,9 @@ class Guest:
         if image:
             disks.append((image, "host", True))
             words.append("azblob.host=image")
+        if root:
+            disks.append((root, "root", True))
+            words.append("azblob.root=disk")
         for number, (path, serial, readonly) in enumerate(disks):
             command += ["-drive", f"if=none,id=disk{number},file={path},format=raw,"
                         f"cache=writeback,readonly={'on' if readonly else 'off'}",

@@ -9,6 +9,8 @@
 #   azblob.driver=no          leave hv_azure_blob.ko alone
 #   azblob.host=fs|image      what is mounted on /host: the virtiofs tag "host", or the
 #                             virtio-blk disk with the serial "host", read-only
+#   azblob.root=disk          go on in the Debian on the disk with the serial "root", with a disk
+#                             "sdk", if there is one, on /opt/sdk; both stay as they are
 PATH=/usr/bin:/bin
 HOME=/root
 export PATH HOME
@@ -22,7 +24,7 @@ mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t tmpfs -o mode=1777,size=90% tmpfs /tmp
 mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 
-mode=shell ip='' gateway='' driver=yes host=''
+mode=shell ip='' gateway='' driver=yes host='' root=''
 for word in $(cat /proc/cmdline); do
 	case $word in
 	azblob.mode=*) mode=${word#*=} ;;
@@ -30,6 +32,7 @@ for word in $(cat /proc/cmdline); do
 	azblob.gateway=*) gateway=${word#*=} ;;
 	azblob.driver=*) driver=${word#*=} ;;
 	azblob.host=*) host=${word#*=} ;;
+	azblob.root=*) root=${word#*=} ;;
 	esac
 done
 
@@ -78,6 +81,35 @@ image)
 		echo "init: the host's folder was not mounted"
 	;;
 esac
+
+# What is written in that Debian goes to memory.  Our programs, and the files meant for it, come from
+# here; of their libraries only those that it has not got.
+enter_debian() {
+	mkdir -p /lower /upper /debian /newroot
+	wait_for 'disk root >/dev/null' && mount -t ext4 -o ro,noload "$(disk root)" /lower &&
+		mount -t tmpfs -o size=90% tmpfs /upper && mkdir /upper/data /upper/work &&
+		mount -t overlay -o lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work root /newroot ||
+		return 1
+	cp -a /usr/bin/* /newroot/usr/local/bin/
+	while read -r library; do
+		[ -e "/newroot$library" ] || { mkdir -p "/newroot${library%/*}" && cp -a "$library" "/newroot$library"; }
+	done </lib/libraries
+	cp -a /debian/. /newroot/
+	! disk sdk >/dev/null || mount -t ext4 -o ro,noload "$(disk sdk)" /newroot/opt/sdk || return 1
+	for place in dev proc sys tmp; do
+		mount --move /$place /newroot/$place
+	done
+	[ -z "$host" ] || mount --move /host /newroot/host
+}
+
+if [ "$root" = disk ]; then
+	enter_debian || echo "init: there is no Debian on a disk to go on with"
+	PATH=/usr/local/bin:/usr/bin:/usr/sbin
+	if [ "$mode" = agent ]; then
+		exec switch_root /newroot /usr/local/bin/agent
+	fi
+	exec switch_root /newroot /usr/local/lib/azblob/console
+fi
 
 case $mode in
 agent)

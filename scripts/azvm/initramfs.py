@@ -139,7 +139,7 @@ def make(output, kernel, programs=(), driver=None, files=None, extra_modules=())
 
     programs: paths, put in /usr/bin with their libraries.
     driver: path of hv_azure_blob.ko, left in /lib/modules for /init to load.
-    files: {path in the guest: bytes}.
+    files: {path in the guest: bytes}; for a Debian guest (azvm.rootimage) below /debian.
     """
     archive = Archive()
     for name in ("proc", "sys", "dev", "tmp", "run", "root", "host", "mnt", "etc", "var/tmp"):
@@ -166,11 +166,14 @@ def make(output, kernel, programs=(), driver=None, files=None, extra_modules=())
     archive.file("lib/modules/order", "".join(load).encode(), 0o644)
     if driver:
         archive.file("lib/modules/hv_azure_blob.ko", Path(driver).read_bytes(), 0o644)
+    needed = {}
     for program in programs:
         program = Path(program)
         archive.file(f"usr/bin/{program.name}", program.read_bytes())
-        for library in libraries(program):
-            archive.file(library.lstrip("/"), Path(library).read_bytes())
+        needed.update(dict.fromkeys(libraries(program)))
+    for library in needed:
+        archive.file(library.lstrip("/"), Path(library).read_bytes())
+    archive.file("lib/libraries", "".join(f"{library}\n" for library in needed).encode(), 0o644)
     for name, data in (files or {}).items():
         archive.file(name.lstrip("/"), data)
     archive.write(output)

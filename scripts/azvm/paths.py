@@ -66,12 +66,22 @@ def cli():
     return _program("AZBLOB_CLI", "client/cli/azblob", "the CLI azblob")
 
 
+def gateway():
+    return _program("AZBLOB_GATEWAY", "client/gateway/azblob-gateway", "azblob-gateway")
+
+
+def lock(path):
+    """An open file that is locked until it is closed; waits for whoever has it."""
+    file = open(path, "w", encoding="ascii")  # pylint: disable=consider-using-with
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
 def guest_programs():
     """Builds tests/guest if needed; returns {name: path}."""
     out = BUILD / "guest"
     out.mkdir(parents=True, exist_ok=True)
-    with open(out / ".lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock(out / ".lock"):
         result = subprocess.run(
             ["make", "-s", "-C", ROOT / "tests" / "guest", f"O={out}"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
@@ -137,8 +147,7 @@ def driver(kern):
     """Builds hv_azure_blob.ko for a kernel if its sources changed; returns its path."""
     out = BUILD / "driver" / kern.release
     out.mkdir(parents=True, exist_ok=True)
-    with open(out / ".lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock(out / ".lock"):
         stamp = f"{_stamp(ROOT / 'driver', ROOT / 'include')} {kern.directory}"
         module = out / "hv_azure_blob.ko"
         stamp_file = out / ".stamp"
