@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures: the daemon, and each client's run of the workload, once."""
+"""Fixtures: the daemon, and each client's run of the workload, once, here or in a guest."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +16,39 @@ sys.path.insert(0, str(HERE.parent / "http"))
 # pylint: disable=wrong-import-position
 import clients  # noqa: E402
 import daemon  # noqa: E402
+from azvm.agent import AgentError  # noqa: E402
+from azvm.guest import GuestError  # noqa: E402
 from blobclient import ACCOUNT, KEY  # noqa: E402
+from machine import Machine  # noqa: E402
 
 # A client that hangs fails; the slowest needs about a minute on a quiet machine.
 LIMIT = 900
 
 
-def connection_string(port):
+DOORS = {"http": "the daemon's HTTP door, clients here",
+         "gateway": "azblob-gateway in a guest, clients in the guest",
+         "network": "the daemon's HTTP door over the guest's network, clients in the guest"}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--door", choices=DOORS, default="http",
+                     help="; ".join(f"{name}: {what}" for name, what in DOORS.items()))
+    parser.addoption("--guest-kernel", default=os.environ.get("KERNEL", "6.12"),
+                     help="a name for scripts/kernel, or a directory like its")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Each test file is for the clients here, for those in a guest, or for both."""
+    name, inside = collection_path.name, config.getoption("--door") != "http"
+    if name == "test_tools.py" and inside or name == "test_in_guest.py" and not inside:
+        return True
+    return None
+
+
+def connection_string(port, host="127.0.0.1"):
     return (f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
-            f"BlobEndpoint=http://127.0.0.1:{port}/{ACCOUNT};"
-            f"BlobSecondaryEndpoint=http://127.0.0.1:{port}/{ACCOUNT}-secondary")
+            f"BlobEndpoint=http://{host}:{port}/{ACCOUNT};"
+            f"BlobSecondaryEndpoint=http://{host}:{port}/{ACCOUNT}-secondary")
 
 
 @pytest.fixture(scope="session", name="service")
@@ -36,39 +60,73 @@ def start_daemon(tmp_path_factory):
 
 
 class Run:
-    """What a client printed: {step: fields}, and its log."""
+    """What a client printed: {step: fields}, how it ended, and the end of what it said besides."""
 
-    def __init__(self, client, service, directory):
-        command = [str(word) for word in client.prepare()]
-        self.log = directory / "stderr"
-        with open(self.log, "wb") as log:
-            result = subprocess.run(
-                [*command, connection_string(service.port), client.name + "-"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, timeout=LIMIT,
-                env=clients.environment(), cwd=directory, check=False)
-        self.status = result.returncode
+    def __init__(self, status, stdout, stderr):
+        self.status = status
         self.steps = {}
-        for line in result.stdout.decode(errors="replace").splitlines():
+        self._said = stderr.decode(errors="replace")[-3000:]
+        for line in stdout.decode(errors="replace").splitlines():
             fields = json.loads(line)
             self.steps[fields.pop("step")] = fields
 
     def tail(self):
-        return self.log.read_text(errors="replace")[-3000:]
+        return self._said
+
+
+def run_here(client, service, directory):
+    command = [str(word) for word in client.prepare()]
+    result = subprocess.run([*command, connection_string(service.port), client.name + "-"],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            timeout=LIMIT, env=clients.environment(), cwd=directory, check=False)
+    return Run(result.returncode, result.stdout, result.stderr)
+
+
+def run_in_guest(client, machine):
+    """A guest that is lost, or a client that does not end, fails its tests with the console kept."""
+    try:
+        result = machine.run(client, connection_string(machine.port, machine.host), client.name + "-")
+        said = result.stderr
+        if result.timed_out:
+            raise AgentError(f"{client.name} ran longer than its limit: {said.decode(errors='replace')[-2000:]}")
+    except (AgentError, GuestError) as error:
+        raise AgentError(f"{error}\nconsole and logs: {machine.keep(client.name)}") from error
+    return Run(result.status, result.stdout, said)
+
+
+@pytest.fixture(scope="session", name="machine")
+def boot(request):
+    """The guest, with all clients that can be had."""
+    machine = Machine(clients.CLIENTS, request.config.getoption("--guest-kernel"),
+                      request.config.getoption("--door"))
+    yield machine
+    if request.session.testsfailed:
+        machine.keep("guest")
+    machine.stop()
 
 
 @pytest.fixture(scope="session", name="runs")
-def run_each_once(service, tmp_path_factory):
+def run_each_once(request, tmp_path_factory):
     """A function: the run of a client; one that cannot be had skips its tests and says so."""
     done = {}
 
+    def perform(client):
+        try:
+            if request.config.getoption("--door") == "http":
+                return run_here(client, request.getfixturevalue("service"),
+                                tmp_path_factory.mktemp(client.name))
+            return run_in_guest(client, request.getfixturevalue("machine"))
+        except (clients.NotHad, AgentError, subprocess.TimeoutExpired) as why:
+            return why
+
     def run(client):
         if client.name not in done:
-            try:
-                done[client.name] = Run(client, service, tmp_path_factory.mktemp(client.name))
-            except clients.NotHad as why:
-                done[client.name] = why
-        if isinstance(done[client.name], clients.NotHad):
-            pytest.skip(f"not run: {done[client.name]}")
-        return done[client.name]
+            done[client.name] = perform(client)
+        found = done[client.name]
+        if isinstance(found, clients.NotHad):
+            pytest.skip(f"not run: {found}")
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     return run
