@@ -209,7 +209,7 @@ static void check_space(const struct fixture *f, struct store *store)
 	ok(store_blob_list(store, &ref, &list, count_blob, &total, &next));
 	assert_null(next);
 	assert_true(wait_for_disk_below(
-		f, (uint64_t)query_number(f, "SELECT ifnull(sum(used), 0) FROM files") + 65536));
+		f, (uint64_t)query_number(f, "SELECT ifnull(sum(used), 0) FROM files") + 4096));
 }
 
 static void hear(void *context, bool problem, const char *line)

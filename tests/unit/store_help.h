@@ -60,7 +60,7 @@ enum store_error put_block(struct store *store, const char *name, const char *id
 enum store_error put_block_list(struct store *store, const char *name, const char *ids,
 				struct store_result *result);
 
-/* Bytes on the disk of all extent files. */
+/* Bytes on the disk of all extent files, without what the file system needs to find them. */
 uint64_t disk_used(const struct fixture *f);
 /* A number out of the store's own tables, read from outside. */
 int64_t query_number(const struct fixture *f, const char *sql);

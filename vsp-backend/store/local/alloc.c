@@ -509,11 +509,11 @@ void alloc_free_pending(struct local *local)
 	pthread_mutex_unlock(&alloc->lock);
 }
 
-/* Punches what is free in a range. */
+/* Punches what is free in a range; it begins at a unit, and the last unit is meant whole. */
 static enum store_error clean(struct local *local, struct db *db, struct extent_file *file,
 			      uint64_t offset, uint64_t length)
 {
-	uint64_t end = offset + length;
+	uint64_t end = offset + (uint64_t)units(length) * EXTENT_UNIT;
 	enum store_error error;
 	sqlite3_stmt *s;
 	bool row;
