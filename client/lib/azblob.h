@@ -179,12 +179,42 @@ const char *azblob_conn_endpoint(const azblob_conn *conn);
 int azblob_container_create(azblob_conn *conn, const char *container, struct azblob_error *error);
 int azblob_container_delete(azblob_conn *conn, const char *container, struct azblob_error *error);
 
-/* ---- properties ---- */
+/* ---- which blob, and under which conditions ---- */
 
 struct azblob_pair {
 	const char *name;
 	const char *value;
 };
+
+/**
+ * struct azblob_access - which state of a blob is meant, and what must be true of it
+ * @snapshot, @version: that one instead of the blob itself; at most one of them.  Only where
+ *	a call reads or deletes.
+ * @if_match, @if_none_match: ETags with their quotes, or "*".
+ * @if_modified_since, @if_unmodified_since: HTTP dates.
+ * @if_tags: an expression over the blob's tags.
+ * @lease_id: the lease that the caller has.
+ *
+ * All may be NULL.  What is not met is a service error: ConditionNotMet (412), or 304 for a
+ * read, LeaseIdMissing and their kin.
+ */
+struct azblob_access {
+	size_t struct_size;
+	const char *snapshot;
+	const char *version;
+	const char *if_match;
+	const char *if_none_match;
+	const char *if_modified_since;
+	const char *if_unmodified_since;
+	const char *if_tags;
+	const char *lease_id;
+};
+#define AZBLOB_ACCESS_INIT                                                                   \
+	{                                                                                    \
+		sizeof(struct azblob_access), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+	}
+
+/* ---- properties ---- */
 
 /**
  * struct azblob_properties - what the service says of one blob
@@ -212,6 +242,16 @@ struct azblob_properties {
 	const char *lease_state;
 	size_t metadata_count;
 	const struct azblob_pair *metadata;
+	const char *version;
+	const char *copy_id; /* of the newest copy to this blob */
+	const char *copy_source;
+	const char *copy_status;   /* "pending", "success", "aborted" or "failed" */
+	const char *copy_progress; /* "DONE/TOTAL" in bytes */
+	const char *copy_description;
+	uint64_t append_blocks;   /* of an append blob */
+	uint64_t sequence_number; /* of a page blob */
+	uint64_t tag_count;
+	int is_sealed;
 };
 
 /* On success *properties is freed with azblob_properties_free(). */
@@ -230,11 +270,21 @@ struct azblob_list_options {
 	const char *delimiter;    /* folds what follows it into one entry; NULL: none */
 	const char *marker;       /* next_marker of the page before; NULL: the start */
 	unsigned int max_results; /* entries of one page, 1 to 5000; 0: the service's choice */
+	unsigned int include;     /* AZBLOB_INCLUDE_..., what else the entries tell */
 };
-#define AZBLOB_LIST_OPTIONS_INIT                                        \
-	{                                                               \
-		sizeof(struct azblob_list_options), NULL, NULL, NULL, 0 \
+#define AZBLOB_LIST_OPTIONS_INIT                                           \
+	{                                                                  \
+		sizeof(struct azblob_list_options), NULL, NULL, NULL, 0, 0 \
 	}
+
+enum azblob_include {
+	AZBLOB_INCLUDE_METADATA = 1, /* of containers too; the rest is for blobs alone */
+	AZBLOB_INCLUDE_SNAPSHOTS = 2,
+	AZBLOB_INCLUDE_VERSIONS = 4,
+	AZBLOB_INCLUDE_DELETED = 8,
+	AZBLOB_INCLUDE_UNCOMMITTED = 16, /* blobs that have only blocks so far */
+	AZBLOB_INCLUDE_COPY = 32,
+};
 
 enum azblob_entry_kind {
 	AZBLOB_ENTRY_BLOB = 0,
@@ -251,6 +301,18 @@ struct azblob_entry {
 	const char *last_modified;
 	const char *content_type;
 	const char *blob_type;
+	/* As AZBLOB_INCLUDE_... asked for; "" and 0 where the service said nothing. */
+	const char *snapshot; /* its time, for AZBLOB_ENTRY_BLOB of a snapshot */
+	const char *version;
+	const char *content_md5;
+	const char *creation_time;
+	const char *access_tier;
+	const char *lease_state;
+	const char *copy_status;
+	int is_current_version;
+	int is_deleted;
+	size_t metadata_count;
+	const struct azblob_pair *metadata;
 };
 
 /**
@@ -310,10 +372,19 @@ struct azblob_put_options {
 	size_t metadata_count;
 	azblob_progress_fn progress;
 	void *progress_context;
+	const struct azblob_access *access; /* conditions and lease; the two above win */
+	const char *tier;                   /* "Hot", "Cool", "Cold", "Archive"; NULL: default */
+	const struct azblob_pair *tags;
+	size_t tag_count;
+	const char *content_encoding;
+	const char *content_language;
+	const char *content_disposition;
+	const char *cache_control;
 };
-#define AZBLOB_PUT_OPTIONS_INIT                                                          \
-	{                                                                                \
-		sizeof(struct azblob_put_options), NULL, NULL, NULL, NULL, 0, NULL, NULL \
+#define AZBLOB_PUT_OPTIONS_INIT                                                                 \
+	{                                                                                       \
+		sizeof(struct azblob_put_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, \
+			NULL, NULL, 0, NULL, NULL, NULL, NULL                                   \
 	}
 
 /**
@@ -362,10 +433,11 @@ struct azblob_get_options {
 	const char *if_match; /* an ETag, or NULL */
 	azblob_progress_fn progress;
 	void *progress_context;
+	const struct azblob_access *access; /* snapshot, conditions, lease; if_match above wins */
 };
-#define AZBLOB_GET_OPTIONS_INIT                                     \
-	{                                                           \
-		sizeof(struct azblob_get_options), NULL, NULL, NULL \
+#define AZBLOB_GET_OPTIONS_INIT                                           \
+	{                                                                 \
+		sizeof(struct azblob_get_options), NULL, NULL, NULL, NULL \
 	}
 
 /**
@@ -436,5 +508,7 @@ int azblob_put_block_list(azblob_conn *conn, const char *container, const char *
 #ifdef __cplusplus
 }
 #endif
+
+#include "azblob_ops.h"
 
 #endif /* AZBLOB_H */

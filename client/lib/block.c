@@ -6,6 +6,7 @@
 
 #include "base/base64.h"
 #include "base/crc64.h"
+#include "ops.h"
 
 void azc_put_begin_list(struct azb_buf *body)
 {
@@ -46,13 +47,20 @@ static int check_block_id(const char *id, struct azblob_error *error)
 int azblob_put_block(azblob_conn *conn, const char *container, const char *blob, const char *id,
 		     const void *data, size_t size, struct azblob_error *error)
 {
+	return azblob_put_block_leased(conn, container, blob, id, data, size, NULL, error);
+}
+
+int azblob_put_block_leased(azblob_conn *conn, const char *container, const char *blob,
+			    const char *id, const void *data, size_t size, const char *lease_id,
+			    struct azblob_error *error)
+{
 	struct azc_request request;
 	struct azc_answer answer;
 	struct azc_op op;
 	int status;
 
 	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
-	    check_block_id(id, error))
+	    check_block_id(id, error) || (lease_id && azc_check_lease_id(lease_id, error)))
 		return -1;
 	if (!size || size > conn->transport->part_max)
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
@@ -63,6 +71,7 @@ int azblob_put_block(azblob_conn *conn, const char *container, const char *blob,
 	azc_request_path(&request, conn, container, blob);
 	azc_request_query(&request, "comp", "block");
 	azc_request_query(&request, "blockid", id);
+	azc_request_field(&request, "x-ms-lease-id", lease_id);
 	request.has_body = true;
 	request.content_length = size;
 	request.repeatable = true;
@@ -83,12 +92,13 @@ int azblob_put_block_list(azblob_conn *conn, const char *container, const char *
 			  struct azblob_error *error)
 {
 	struct azblob_put_options options;
+	struct azblob_access access;
 	struct azb_buf body = { 0 };
 	struct azc_op op;
 	int status;
 
 	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
-	    azc_put_options(given, &options, error))
+	    azc_put_options(given, &options, &access, error))
 		return -1;
 	if (count > AZC_MAX_BLOCKS)
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "%zu blocks: at most %u are allowed",

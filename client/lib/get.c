@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ops.h"
+
 /* Where the bytes go: exactly one of the three. */
 struct sink {
 	char *memory;
@@ -33,6 +35,7 @@ struct download {
 	const char *container;
 	const char *blob;
 	struct azblob_get_options options;
+	struct azblob_access access; /* of the first request */
 	struct azc_op op;
 	struct sink *sink;
 	struct azc_parts parts;
@@ -163,6 +166,7 @@ static int first_by_link(struct download *download, void *buffer, size_t room, s
 	int status;
 
 	get_request(&request, download);
+	azc_access_apply(&request, &download->access);
 	if (download->base || download->wanted != AZBLOB_LENGTH_REST)
 		add_range(&request, download->base, download->wanted);
 	azc_request_field(&request, "If-Match", download->options.if_match);
@@ -193,6 +197,7 @@ static int first_range(struct download *download, void *buffer, size_t room, boo
 	int status;
 
 	http_range_request(&request, download, 0, length, ask_crc);
+	azc_access_apply(&request, &download->access);
 	azc_request_field(&request, "If-Match", download->options.if_match);
 	into(&request, download, buffer, room);
 	status = azc_perform(&download->op, &request, &answer, error);
@@ -201,6 +206,7 @@ static int first_range(struct download *download, void *buffer, size_t room, boo
 		azc_answer_reset(&answer);
 		azc_request_free(&request);
 		get_request(&request, download);
+		azc_access_apply(&request, &download->access);
 		azc_request_field(&request, "If-Match", download->options.if_match);
 		into(&request, download, buffer, room);
 		status = azc_perform(&download->op, &request, &answer, error);
@@ -291,6 +297,10 @@ static int get_part(struct download *download, void *buffer, uint64_t offset, si
 	} else {
 		http_range_request(&request, download, offset, length,
 				   !atomic_load(&download->conn->no_range_crc));
+		/* The conditions were met; what counts now is that it is still the same. */
+		azc_request_query(&request, "snapshot", download->access.snapshot);
+		azc_request_query(&request, "versionid", download->access.version);
+		azc_request_field(&request, "x-ms-lease-id", download->access.lease_id);
 		azc_request_field(&request, "If-Match", download->etag);
 	}
 	into(&request, download, buffer, length);
@@ -414,12 +424,14 @@ static void take_result(struct azblob_get_result *result, const struct download 
 }
 
 static int get_options(const struct azblob_get_options *given, struct azblob_get_options *options,
-		       struct azblob_error *error)
+		       struct azblob_access *access, struct azblob_error *error)
 {
 	memset(options, 0, sizeof(*options));
 	if (given && azc_copy_options(options, sizeof(*options), given, given->struct_size))
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
 				"the get options hold something that this library does not know");
+	if (azc_access_take(options->access, AZC_ACCESS_STATE | AZC_ACCESS_LEASE, access, error))
+		return -1;
 	return azc_check_header(options->if_match, "if_match", error);
 }
 
@@ -439,7 +451,7 @@ static int get(azblob_conn *conn, const char *container, const char *blob, uint6
 	int status;
 
 	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
-	    get_options(options, &download.options, error))
+	    get_options(options, &download.options, &download.access, error))
 		return -1;
 	if (!length || (length != AZBLOB_LENGTH_REST && offset > UINT64_MAX - length))
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT,

@@ -33,6 +33,7 @@ struct upload {
 	const char *container;
 	const char *blob;
 	struct azblob_put_options options;
+	struct azblob_access access;
 	struct azc_op op;
 	struct azc_source *source;
 	pthread_mutex_t source_lock; /* a stream is read by one thread at a time */
@@ -145,6 +146,7 @@ static int send_part(struct upload *upload, const void *data, uint64_t offset, s
 		azc_request_path(&request, upload->conn, upload->container, upload->blob);
 		azc_request_query(&request, "comp", "block");
 		azc_request_query(&request, "blockid", id);
+		azc_request_field(&request, "x-ms-lease-id", upload->access.lease_id);
 		request.repeatable = true;
 	}
 	request.has_body = true;
@@ -410,7 +412,7 @@ static int put(azblob_conn *conn, const char *container, const char *blob,
 	int status;
 
 	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
-	    azc_put_options(options, &upload.options, error))
+	    azc_put_options(options, &upload.options, &upload.access, error))
 		return -1;
 	pthread_mutex_init(&upload.source_lock, NULL);
 	azc_op_init(&upload.op, conn, upload.options.progress, upload.options.progress_context,

@@ -5,9 +5,9 @@
 
 #include "transport.h"
 
-/* Checks the caller's options, @given may be NULL, and copies them. */
+/* Checks the caller's options, @given may be NULL, and copies them; @access is part of the copy. */
 int azc_put_options(const struct azblob_put_options *given, struct azblob_put_options *options,
-		    struct azblob_error *error);
+		    struct azblob_access *access, struct azblob_error *error);
 /* The headers of the request that makes the blob. */
 void azc_put_headers(struct azc_request *request, const struct azblob_put_options *options);
 /*

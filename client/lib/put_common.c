@@ -4,28 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static int check_metadata(const struct azblob_put_options *options, struct azblob_error *error)
-{
-	for (size_t i = 0; i < options->metadata_count; i++) {
-		const struct azblob_pair *pair = &options->metadata[i];
-		size_t length = pair->name ? strlen(pair->name) : 0;
-
-		if (!length ||
-		    strspn(pair->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				       "0123456789_") != length ||
-		    (pair->name[0] >= '0' && pair->name[0] <= '9'))
-			return azc_fail(error, AZBLOB_BAD_ARGUMENT,
-					"metadata name \"%.60s\": must be letters, digits and '_', "
-					"and not start with a digit",
-					pair->name ? pair->name : "");
-		if (azc_check_header(pair->value, "the metadata value", error))
-			return -1;
-	}
-	return 0;
-}
+#include "ops.h"
 
 int azc_put_options(const struct azblob_put_options *given, struct azblob_put_options *options,
-		    struct azblob_error *error)
+		    struct azblob_access *access, struct azblob_error *error)
 {
 	memset(options, 0, sizeof(*options));
 	if (given && azc_copy_options(options, sizeof(*options), given, given->struct_size))
@@ -33,9 +15,17 @@ int azc_put_options(const struct azblob_put_options *given, struct azblob_put_op
 				"the put options hold something that this library does not know");
 	if (azc_check_header(options->content_type, "the content type", error) ||
 	    azc_check_header(options->if_match, "if_match", error) ||
-	    azc_check_header(options->if_none_match, "if_none_match", error))
+	    azc_check_header(options->if_none_match, "if_none_match", error) ||
+	    azc_check_header(options->content_encoding, "the content encoding", error) ||
+	    azc_check_header(options->content_language, "the content language", error) ||
+	    azc_check_header(options->content_disposition, "the content disposition", error) ||
+	    azc_check_header(options->cache_control, "the cache control", error) ||
+	    (options->tier && azc_check_tier(options->tier, error)) ||
+	    azc_check_tags(options->tags, options->tag_count, error) ||
+	    azc_access_take(options->access, AZC_ACCESS_LEASE, access, error))
 		return -1;
-	return check_metadata(options, error);
+	options->access = access;
+	return azc_check_metadata(options->metadata, options->metadata_count, error);
 }
 
 void azc_put_headers(struct azc_request *request, const struct azblob_put_options *options)
@@ -43,18 +33,16 @@ void azc_put_headers(struct azc_request *request, const struct azblob_put_option
 	azc_request_field(request, "x-ms-blob-content-type",
 			  options->content_type ? options->content_type
 						: "application/octet-stream");
+	azc_request_field(request, "x-ms-blob-content-encoding", options->content_encoding);
+	azc_request_field(request, "x-ms-blob-content-language", options->content_language);
+	azc_request_field(request, "x-ms-blob-content-disposition", options->content_disposition);
+	azc_request_field(request, "x-ms-blob-cache-control", options->cache_control);
+	azc_request_field(request, "x-ms-access-tier", options->tier);
+	azc_access_apply(request, options->access);
 	azc_request_field(request, "If-Match", options->if_match);
 	azc_request_field(request, "If-None-Match", options->if_none_match);
-	for (size_t i = 0; i < options->metadata_count; i++) {
-		struct azb_buf name = { 0 };
-
-		azb_buf_printf(&name, "x-ms-meta-%s", options->metadata[i].name);
-		if (name.failed)
-			request->no_memory = true;
-		else
-			azc_request_field(request, name.data, options->metadata[i].value);
-		azb_buf_free(&name);
-	}
+	azc_request_tags(request, options->tags, options->tag_count);
+	azc_request_metadata(request, options->metadata, options->metadata_count);
 }
 
 void azc_put_carry(struct azc_request *request, const azblob_conn *conn, const void *data,

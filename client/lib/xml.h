@@ -16,4 +16,12 @@ void azc_xml_error(const char *text, size_t length, char *code, size_t code_room
 int azc_xml_list(const char *text, size_t length, struct azblob_list **list,
 		 struct azblob_error *error);
 
+/* A <Tags> document; freed with azblob_tags_free(). */
+int azc_xml_tags(const char *text, size_t length, struct azblob_tags **tags,
+		 struct azblob_error *error);
+
+/* A <BlockList> document; freed with azblob_block_list_free(). */
+int azc_xml_block_list(const char *text, size_t length, struct azblob_block_list **list,
+		       struct azblob_error *error);
+
 #endif /* AZC_XML_H */

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* What the calls that make one request each have in common. */
+#ifndef AZC_OPS_H
+#define AZC_OPS_H
+
+#include "transport.h"
+
+/* One request without progress or data, from start to end; frees it. */
+int azc_perform_alone(azblob_conn *conn, struct azc_request *request, struct azc_answer *answer,
+		      struct azblob_error *error);
+/* The same, where only success matters. */
+int azc_perform_simple(azblob_conn *conn, struct azc_request *request, struct azblob_error *error);
+/* The same, with what became of the blob; @result may be NULL. */
+int azc_perform_change(azblob_conn *conn, struct azc_request *request,
+		       struct azblob_change_result *result, struct azblob_error *error);
+/* Copies a header's value into a field of a result, cut to fit. */
+void azc_take_text(char *to, size_t room, const struct azc_answer *answer, const char *name);
+
+/* What the caller's conditions may hold, besides those on ETag, time and tags. */
+enum azc_access_use {
+	AZC_ACCESS_STATE = 1, /* a snapshot or a version */
+	AZC_ACCESS_LEASE = 2,
+};
+
+/* Checks what the caller gave, which may be NULL, and copies it. */
+int azc_access_take(const struct azblob_access *given, unsigned int use,
+		    struct azblob_access *access, struct azblob_error *error);
+/* Adds it to the request. */
+void azc_access_apply(struct azc_request *request, const struct azblob_access *access);
+/* Something in it that a repetition of a change that happened would not meet. */
+bool azc_access_has_condition(const struct azblob_access *access);
+
+/* The names and the conditions of a call at once. */
+int azc_check_call(const char *container, const char *blob, const struct azblob_access *given,
+		   unsigned int use, struct azblob_access *access, struct azblob_error *error);
+/* A request about a blob with conditions that changes something; @comp may be NULL. */
+void azc_begin_change(struct azc_request *request, const char *method, const azblob_conn *conn,
+		      const char *container, const char *blob, const char *comp,
+		      const struct azblob_access *access);
+
+int azc_check_metadata(const struct azblob_pair *pair, size_t count, struct azblob_error *error);
+void azc_request_metadata(struct azc_request *request, const struct azblob_pair *pair,
+			  size_t count);
+/* Checks them as the service would, but with a clearer message. */
+int azc_check_tags(const struct azblob_pair *tag, size_t count, struct azblob_error *error);
+/* x-ms-tags; nothing when there are none. */
+void azc_request_tags(struct azc_request *request, const struct azblob_pair *tag, size_t count);
+int azc_check_lease_id(const char *id, struct azblob_error *error);
+int azc_check_tier(const char *tier, struct azblob_error *error);
+
+#endif /* AZC_OPS_H */
