@@ -221,6 +221,18 @@ def test_a_stored_policy_is_asked_for_where_it_is(fake, start, identifier, expir
     assert len(requests) == (2 if status == 200 else 1)
 
 
+def test_a_filter_lets_questions_of_the_service_and_reloads_through(fake, start):
+    relay = start(url(fake), daemon_options=["--filter", "stats", "--filter", "log"])
+    client = Client(relay.port)
+    fake.script = [answer(200, {"Content-Type": "application/xml"}, ACL % (b"2099", b"r"))]
+    assert client.get("/ccc/b?" + policy_sas("mine"), sign=False).status == 200
+    assert "comp=acl" in fake.take()[0].target
+    relay.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "were read again" in relay.logged())
+    assert client.get("/ccc/b").status == 200
+    client.close()
+
+
 def test_a_policy_that_cannot_be_asked_for_opens_nothing(fake, start):
     client = Client(start(url(fake)).port)
     fake.script = [answer(404, {"x-ms-error-code": "ContainerNotFound"})]
