@@ -4,8 +4,11 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "store/local/bitmap.h"
 
@@ -220,6 +223,74 @@ static void execute(const struct fixture *f, const char *sql)
 	sqlite3_close(db);
 }
 
+/* The bytes of the file and of its log; the caller frees them. */
+static char *file_bytes(const struct fixture *f, const char *name, size_t *length)
+{
+	char path[128], *bytes;
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", f->path, name);
+	fd = open(path, O_RDONLY);
+	*length = 0;
+	if (fd < 0)
+		return NULL;
+	assert_int_equal(fstat(fd, &st), 0);
+	bytes = malloc((size_t)st.st_size + 1);
+	assert_int_equal(read(fd, bytes, (size_t)st.st_size), st.st_size);
+	*length = (size_t)st.st_size;
+	close(fd);
+	return bytes;
+}
+
+/* A later program may keep its journal in another way: that is not for us to change. */
+static void a_newer_format_is_left_as_it_is(void **state)
+{
+	struct fixture *f = *state;
+	size_t before_length, after_length;
+	char spec[128], *before, *after;
+
+	snprintf(spec, sizeof(spec), "local,path=%s", f->path);
+	store_close(f->store);
+	execute(f, "PRAGMA journal_mode = DELETE; PRAGMA user_version = 2");
+	before = file_bytes(f, "metadata.db", &before_length);
+	assert_refused(spec, "format 2");
+	after = file_bytes(f, "metadata.db", &after_length);
+	assert_int_equal(before_length, after_length);
+	assert_memory_equal(before, after, before_length);
+	free(before);
+	free(after);
+	execute(f, "PRAGMA user_version = 1");
+	f->store = fixture_open(f, "");
+}
+
+/* What its last user had not brought from the log to the file stays in the log. */
+static void the_log_of_a_newer_format_is_left_as_it_is(void **state)
+{
+	struct fixture *f = *state;
+	size_t before_length, after_length;
+	char spec[128], path[128], *before, *after;
+	sqlite3 *db;
+
+	snprintf(spec, sizeof(spec), "local,path=%s", f->path);
+	snprintf(path, sizeof(path), "%s/metadata.db", f->path);
+	store_close(f->store);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	before = file_bytes(f, "metadata.db-wal", &before_length);
+	assert_true(before_length > 0);
+	assert_refused(spec, "format 2");
+	after = file_bytes(f, "metadata.db-wal", &after_length);
+	assert_int_equal(before_length, after_length);
+	assert_memory_equal(before, after, before_length);
+	free(before);
+	free(after);
+	execute(f, "PRAGMA user_version = 1");
+	f->store = fixture_open(f, "");
+}
+
 static void a_newer_format_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -295,6 +366,8 @@ int main(void)
 		T(a_directory_is_for_one_process),
 		cmocka_unit_test(a_directory_with_something_else_is_left_alone),
 		T(a_newer_format_is_refused),
+		T(a_newer_format_is_left_as_it_is),
+		T(the_log_of_a_newer_format_is_left_as_it_is),
 		cmocka_unit_test(a_full_disk_is_an_error_and_loses_nothing),
 	};
 

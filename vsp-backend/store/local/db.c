@@ -54,8 +54,8 @@ enum store_error db_open(struct db *db, const char *path, bool writer, bool no_s
 	sqlite3_busy_timeout(db->handle, 10000);
 	/* two connections must never checkpoint at once: only the writer does */
 	sqlite3_wal_autocheckpoint(db->handle, 0);
-	if (!writer)
-		sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	/* nor may a writer that finds a store it does not know: schema_prepare() allows it */
+	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	error = schema_pragmas(db, writer, no_sync);
 	if (error)
 		db_close(db);

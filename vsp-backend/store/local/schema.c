@@ -239,9 +239,6 @@ static const char *const tables[] = {
 enum store_error schema_pragmas(struct db *db, bool writer, bool no_sync)
 {
 	static const char *const for_writer[] = {
-		/* before the first table: lets the file shrink after deletes */
-		"PRAGMA auto_vacuum = INCREMENTAL",
-		"PRAGMA journal_mode = WAL",
 		/* Debian's default overwrites deleted rows with zeros */
 		"PRAGMA secure_delete = OFF",
 		"PRAGMA cache_size = -4096",
@@ -330,9 +327,17 @@ enum store_error schema_prepare(struct db *db, const char *path, char *error, si
 	result = recognise(db, path, &count, error, error_size);
 	if (result)
 		return result;
+	snprintf(error, error_size, "%s: metadata.db can't be written, see the log", path);
+	/* These are the first that change the file: not before it is known to be ours. */
+	if (!count) /* later it would have no effect; lets the file shrink after deletes */
+		result = db_exec(db, "PRAGMA auto_vacuum = INCREMENTAL");
+	if (!result)
+		result = db_exec(db, "PRAGMA journal_mode = WAL");
+	if (result)
+		return result;
+	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 	if (count)
 		return STORE_OK;
-	snprintf(error, error_size, "%s: metadata.db can't be written, see the log", path);
 	result = db_exec(db, "BEGIN IMMEDIATE");
 	for (size_t i = 0; !result && i < sizeof(tables) / sizeof(tables[0]); i++)
 		result = db_exec(db, tables[i]);
