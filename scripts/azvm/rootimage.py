@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import paths
 from .folder import make_image
+from .initramfs import busybox
 
 # What its initramfs loads besides.
 MODULES = ["overlay"]
@@ -23,6 +24,15 @@ MAKE = paths.ROOT / "scripts" / "lib" / "debian-tree"
 def packages():
     lines = PACKAGES.read_text(encoding="ascii").splitlines()
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def files():
+    """What its initramfs has besides, for initramfs.make(files=): process 1 for a person, start-gateway."""
+    here, there = Path(__file__).parent, "/debian/usr/local/lib/azblob"
+    return {f"{there}/console": (here / "console.sh").read_bytes(),
+            f"{there}/start-gateway": (here / "gateway.sh").read_bytes(),
+            # The one program of busybox that Debian has nothing for without an init.
+            f"{there}/busybox": busybox().read_bytes()}
 
 
 def place():

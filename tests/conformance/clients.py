@@ -157,6 +157,22 @@ def java():
     return ["java", "-cp", f"{folder}/classes:{folder}/lib/*", "Client"]
 
 
+AZCOPY = "10.32.2"
+
+
+def azcopy():
+    """AzCopy's program, as npm has it."""
+    folder = paths.cache() / "conformance" / f"azcopy-{AZCOPY}"
+    program = folder / "node_modules/@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64"
+    if not (folder / "done").exists():
+        fill(folder)
+        _run("AzCopy", ["npm", "install", "--no-audit", "--no-fund", "--prefix", folder,
+                        f"@azure-tools/azcopy-linux@{AZCOPY}"], cwd=folder)
+        program.chmod(0o755)
+        finished(folder)
+    return program
+
+
 # Operations that came after the library for Ruby, or that it never had a call for.
 NOT_IN_RUBY = dict.fromkeys(
     ["account-info", "service-stats", "put-large", "names", "list-include", "tags", "tiers", "copy-sync",

@@ -39,10 +39,8 @@ def pytest_addoption(parser):
 
 def pytest_ignore_collect(collection_path, config):
     """Each test file is for the clients here, for those in a guest, or for both."""
-    name, inside = collection_path.name, config.getoption("--door") != "http"
-    if name == "test_tools.py" and inside or name == "test_in_guest.py" and not inside:
-        return True
-    return None
+    doors = {"test_tools.py": ["http"], "test_in_guest.py": ["gateway"]}
+    return config.getoption("--door") not in doors.get(collection_path.name, DOORS) or None
 
 
 def connection_string(port, host="127.0.0.1"):
@@ -60,10 +58,14 @@ def start_daemon(tmp_path_factory):
 
 
 class Run:
-    """What a client printed: {step: fields}, how it ended, and the end of what it said besides."""
+    """What a client printed: {step: fields}, how it ended, and the end of what it said besides.
 
-    def __init__(self, status, stdout, stderr):
+    requests: how many the guest's driver was given meanwhile.
+    """
+
+    def __init__(self, status, stdout, stderr, requests=0):
         self.status = status
+        self.requests = requests
         self.steps = {}
         self._said = stderr.decode(errors="replace")[-3000:]
         for line in stdout.decode(errors="replace").splitlines():
@@ -85,13 +87,15 @@ def run_here(client, service, directory):
 def run_in_guest(client, machine):
     """A guest that is lost, or a client that does not end, fails its tests with the console kept."""
     try:
+        before = machine.counters()["submitted"]
         result = machine.run(client, connection_string(machine.port, machine.host), client.name + "-")
         said = result.stderr
         if result.timed_out:
             raise AgentError(f"{client.name} ran longer than its limit: {said.decode(errors='replace')[-2000:]}")
+        requests = machine.counters()["submitted"] - before
     except (AgentError, GuestError) as error:
         raise AgentError(f"{error}\nconsole and logs: {machine.keep(client.name)}") from error
-    return Run(result.status, result.stdout, said)
+    return Run(result.status, result.stdout, said, requests)
 
 
 @pytest.fixture(scope="session", name="machine")

@@ -3,13 +3,11 @@
 
 import shutil
 import tempfile
-import time
 from pathlib import Path
 
 import clients
 import sdkimage
 from azvm import initramfs, paths, rootimage
-from azvm.agent import AgentError
 from azvm.backend import Backend
 from azvm.guest import Guest
 from azvm.net import USER_GUEST, USER_HOST
@@ -37,12 +35,16 @@ class Machine:
             except clients.NotHad as why:
                 self.missing[client.name] = why
         try:
+            self._commands["azcopy"] = [clients.azcopy()]
+        except clients.NotHad as why:
+            self.missing["azcopy"] = why
+        try:
             kern = paths.kernel(kernel)
             programs = [*paths.guest_programs().values(), paths.cli()]
             if door == "gateway":
                 programs.append(paths.gateway())
             initrd = initramfs.make(self.rundir / "initrd", kern, programs, paths.driver(kern),
-                                    extra_modules=rootimage.MODULES)
+                                    rootimage.files(), rootimage.MODULES)
             self.backend = Backend(self.rundir).start()
             self.guest = Guest(kern, initrd, memory="4G", link=self.backend.link, root=rootimage.get(),
                                disks=[(sdkimage.make(self._commands), "sdk", True)],
@@ -58,31 +60,26 @@ class Machine:
     agent = property(lambda self: self.guest.agent)
 
     def _serve(self):
-        """Starts the gateway; returns when it answers."""
+        """Starts the gateway; returns when it serves."""
         self.host, self.port = "127.0.0.1", GATEWAY
-        self.agent.sh("n=0; until [ -c /dev/azure_blob ]; do n=$((n+1)); [ $n -lt 1200 ] || exit 1; "
-                      "sleep 0.1; done", timeout=600)
-        self.gateway = self.agent.start(["azblob-gateway", "--listen", f"127.0.0.1:{GATEWAY}"],
-                                        timeout=4 * 3600)
-        deadline = time.monotonic() + 120
-        while self.agent.run(["curl", "-s", "-o", "/dev/null", f"http://127.0.0.1:{GATEWAY}/"],
-                             check=False).status:
-            if self.gateway.done or time.monotonic() > deadline:
-                raise AgentError(f"azblob-gateway does not serve: {self.gateway.result}")
-            time.sleep(0.2)
+        self.agent.run(["/usr/local/lib/azblob/start-gateway"], timeout=600)
 
     def counters(self):
         """The driver's."""
         text = self.agent.get("/sys/kernel/debug/hv_azure_blob/azure_blob/counters").decode()
         return {name: int(value) for name, value in map(str.split, text.splitlines())}
 
+    def command(self, name):
+        """How the client of that name is called in the guest."""
+        if name in self.missing:
+            raise self.missing[name]
+        return sdkimage.in_guest(self._commands[name])
+
     def run(self, client, *arguments):
         """Runs a client to its end; a Result."""
-        if client.name in self.missing:
-            raise self.missing[client.name]
+        command = self.command(client.name) + list(arguments)
         folder = f"/tmp/{client.name}"
         self.agent.run(["mkdir", "-p", folder])
-        command = sdkimage.in_guest(self._commands[client.name]) + list(arguments)
         return self.agent.run(["env", "-C", folder, *command], timeout=LIMIT, check=False)
 
     def keep(self, what):

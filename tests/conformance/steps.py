@@ -36,6 +36,10 @@ PAGES[0:4096] = pattern(30, 4096)
 PAGES[65536:66048] = pattern(31, 512)
 PAGES[512:1536] = bytes(1024)
 
+# A tree for programs that move files.
+FILES = {"big": pattern(40, (9 << 20) + 5), "sub/one": pattern(41, 100000), "sub/empty": b"",
+         "sub/deeper/ü b+c": pattern(42, 77)}
+
 EXPECTED = {
     "account-info": {"kind": "StorageV2", "hns": False},
     "service-properties": {"origins": "https://example.org", "age": 60, "retention": 7},

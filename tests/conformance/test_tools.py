@@ -17,15 +17,13 @@ import clients
 from blobclient import ACCOUNT, KEY, Client, authorization, http_date
 from conftest import connection_string
 from sasclient import account_sas
-from steps import pattern
+from steps import FILES, pattern
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from azvm import paths  # noqa: E402  pylint: disable=wrong-import-position
 
 LIMIT = 600
-FILES = {"big": pattern(40, (9 << 20) + 5), "sub/one": pattern(41, 100000), "sub/empty": b"",
-         "sub/deeper/ü b+c": pattern(42, 77)}
 
 
 @pytest.fixture(scope="session", name="tree")
@@ -89,22 +87,12 @@ def needs(program):
 
 # -- AzCopy
 
-AZCOPY = "10.32.2"
-
-
 @pytest.fixture(scope="session", name="azcopy")
 def install_azcopy(tmp_path_factory):
-    folder = paths.cache() / "conformance" / f"azcopy-{AZCOPY}"
-    program = folder / "node_modules/@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64"
-    if not (folder / "done").exists():
-        clients.fill(folder)
-        result = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder,
-                                 f"@azure-tools/azcopy-linux@{AZCOPY}"], cwd=folder, check=False,
-                                stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if result.returncode or not program.exists():
-            pytest.skip(f"not run: npm: {result.stderr.strip()[-500:]}")
-        program.chmod(0o755)
-        clients.finished(folder)
+    try:
+        program = clients.azcopy()
+    except clients.NotHad as why:
+        pytest.skip(f"not run: {why}")
     state = tmp_path_factory.mktemp("azcopy")
     environment = {"AZCOPY_LOG_LOCATION": str(state), "AZCOPY_JOB_PLAN_LOCATION": str(state),
                    "AZCOPY_CONCURRENCY_VALUE": "8", "AZCOPY_DISABLE_SYSLOG": "true"}
