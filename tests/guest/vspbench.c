@@ -22,7 +22,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,16 +31,13 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "vspmeasure.h"
 #include "vspraw.h"
 
-#define RESPONSE 16384u
 #define MOST_CLIENTS 1000u
-#define MOST_HEADS 4096u
 #define SAMPLES (1u << 20)
 
 enum way {
@@ -57,10 +53,6 @@ static size_t size = 4096;
 static uint64_t span = 1u << 30;
 static const char *dev, *host, *heads_file;
 static uint16_t port;
-
-static const char *head[MOST_HEADS];
-static size_t head_length[MOST_HEADS];
-static unsigned int head_count;
 
 /* Shared by all processes */
 struct shared {
@@ -78,59 +70,10 @@ struct client {
 	uint64_t at;
 };
 
-static void __attribute__((format(printf, 1, 2), noreturn)) fail(const char *format, ...)
+static void tell_the_others(void)
 {
-	va_list ap;
-
-	va_start(ap, format);
-	fputs("vspbench: ", stderr);
-	vfprintf(stderr, format, ap);
-	fputc('\n', stderr);
-	va_end(ap);
 	if (shared)
 		atomic_store(&shared->failed, 1);
-	_exit(1);
-}
-
-static uint64_t now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void read_heads(void)
-{
-	struct stat st;
-	char *text, *end;
-	int fd = open(heads_file, O_RDONLY);
-
-	if (fd < 0 || fstat(fd, &st))
-		fail("%s: %s", heads_file, strerror(errno));
-	text = calloc(1, (size_t)st.st_size + 1);
-	if (!text || read(fd, text, (size_t)st.st_size) != st.st_size)
-		fail("%s: cannot be read", heads_file);
-	close(fd);
-	while ((end = strstr(text, "\r\n\r\n")) && head_count < MOST_HEADS) {
-		head[head_count] = text;
-		head_length[head_count++] = (size_t)(end + 4 - text);
-		text = end + 4;
-	}
-	if (!head_count)
-		fail("%s: no request head in it", heads_file);
-}
-
-/* Memory as a program's own that was used before: no page faults in what is measured. */
-static unsigned char *memory(size_t bytes)
-{
-	unsigned char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-	if (p == MAP_FAILED)
-		fail("no memory");
-	memset(p, 1, bytes);
-	return p;
 }
 
 static void open_client(struct client *c)
@@ -315,9 +258,10 @@ int main(int argc, char **argv)
 	static pthread_t thread[MOST_CLIENTS];
 	uint64_t start, end;
 
+	before_failing = tell_the_others;
 	take_options(argc, argv);
 	if (way != DISK)
-		read_heads();
+		read_heads(heads_file);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	if (shared == MAP_FAILED)

@@ -14,19 +14,14 @@
  *
  * Prints one line of JSON: reads, bytes, seconds.  A read that fails ends it with a message.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <liburing.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "vspmeasure.h"
 
 /* Public numbers that older headers of the C library lack */
 #define OP_URING_CMD 46u
@@ -34,9 +29,7 @@
 #define NR_REQUEST 0xc05052f4u /* _IOWR('R', 0xf4), 80 bytes */
 #define ENTRY_PAYLOAD 48
 
-#define RESPONSE 16384u
 #define MOST_DEPTH 1024u
-#define MOST_HEADS 4096u
 
 /* struct az_blob_request, at its published offsets */
 struct wire {
@@ -52,63 +45,9 @@ static unsigned int depth = 64, seconds = 3;
 static size_t size = 4096;
 static uint64_t span = 1u << 30, at;
 static const char *dev, *heads_file;
-static const char *head[MOST_HEADS];
-static size_t head_length[MOST_HEADS];
-static unsigned int head_count, which;
+static unsigned int which;
 static unsigned char *data, *response;
 static int fd;
-
-static void __attribute__((format(printf, 1, 2), noreturn)) fail(const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	fputs("vspdepth: ", stderr);
-	vfprintf(stderr, format, ap);
-	fputc('\n', stderr);
-	va_end(ap);
-	exit(1);
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static unsigned char *memory(size_t bytes)
-{
-	unsigned char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-	if (p == MAP_FAILED)
-		fail("no memory");
-	memset(p, 1, bytes);
-	return p;
-}
-
-static void read_heads(void)
-{
-	struct stat st;
-	char *text, *end;
-	int file = open(heads_file, O_RDONLY);
-
-	if (file < 0 || fstat(file, &st))
-		fail("%s: %s", heads_file, strerror(errno));
-	text = calloc(1, (size_t)st.st_size + 1);
-	if (!text || read(file, text, (size_t)st.st_size) != st.st_size)
-		fail("%s: cannot be read", heads_file);
-	close(file);
-	while ((end = strstr(text, "\r\n\r\n")) && head_count < MOST_HEADS) {
-		head[head_count] = text;
-		head_length[head_count++] = (size_t)(end + 4 - text);
-		text = end + 4;
-	}
-	if (!head_count)
-		fail("%s: no request head in it", heads_file);
-}
 
 static void submit(struct io_uring *ring, uint64_t slot)
 {
@@ -205,11 +144,11 @@ int main(int argc, char **argv)
 	struct io_uring_cqe *cqe;
 	unsigned long long reads = 0;
 	unsigned int under_way;
-	double start, end;
+	uint64_t start, end;
 
 	take_options(argc, argv);
 	if (!disk) {
-		read_heads();
+		read_heads(heads_file);
 		params.flags = IORING_SETUP_SQE128 | IORING_SETUP_CQE32;
 	}
 	fd = open(dev, disk ? O_RDONLY | O_DIRECT : O_RDWR);
@@ -235,7 +174,7 @@ int main(int argc, char **argv)
 		submit(&ring, i);
 	under_way = depth;
 	while (under_way) {
-		bool over = now() - start >= seconds;
+		bool over = now() - start >= (uint64_t)seconds * 1000000000u;
 		unsigned int ring_head, seen = 0;
 
 		errno = 0;
@@ -257,6 +196,6 @@ int main(int argc, char **argv)
 	/* Reads that were under way at the end are counted, and so is their time. */
 	end = now();
 	printf("{\"reads\": %llu, \"bytes\": %llu, \"seconds\": %.6f}\n", reads, reads * size,
-	       end - start);
+	       (double)(end - start) / 1e9);
 	return 0;
 }
