@@ -124,25 +124,6 @@ static void run_child(const struct fixture *f)
 	}
 }
 
-static void kill_one(const struct fixture *f, unsigned int round)
-{
-	unsigned int target = shared->changes + 30 + round * 37 % 200;
-	int status;
-	pid_t child = fork();
-
-	assert_true(child >= 0);
-	if (!child)
-		run_child(f);
-	while (shared->changes < target) {
-		assert_int_equal(waitpid(child, &status, WNOHANG), 0);
-		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
-	}
-	nanosleep(&(struct timespec){ .tv_nsec = round * 137 % 3000 * 1000L }, NULL);
-	kill(child, SIGKILL);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFSIGNALED(status));
-}
-
 static unsigned char *read_all(struct store *store, const struct store_ref *ref, size_t *length)
 {
 	unsigned char *bytes;
@@ -217,7 +198,8 @@ static void killed_at_any_moment_every_acknowledged_write_is_there(void **state)
 	ok(store_change(f->store, &create, NULL));
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		store_close(f->store);
-		kill_one(f, round);
+		kill_in_child(f, run_child, &shared->changes, 30 + round * 37 % 200,
+			      round * 137 % 3000);
 		store_good(f);
 		f->store = fixture_open(f, "");
 		check_appended(f->store);

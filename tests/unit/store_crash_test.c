@@ -123,26 +123,6 @@ static void run_child(const struct fixture *f)
 		pause();
 }
 
-/* Lets the child work, and kills it after some changes and some more instants. */
-static void kill_one(const struct fixture *f, unsigned int round)
-{
-	unsigned int target = shared->changes + 1 + round * 7 % 40;
-	int status;
-	pid_t child = fork();
-
-	assert_true(child >= 0);
-	if (!child)
-		run_child(f);
-	while (shared->changes < target) {
-		assert_int_equal(waitpid(child, &status, WNOHANG), 0);
-		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
-	}
-	nanosleep(&(struct timespec){ .tv_nsec = round * 137 % 3000 * 1000L }, NULL);
-	kill(child, SIGKILL);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFSIGNALED(status));
-}
-
 /* Is the name in this state, with exactly its bytes? */
 static bool is_state(struct store *store, const char *name, uint32_t state)
 {
@@ -240,7 +220,8 @@ static void killed_at_any_moment_the_store_holds_what_it_acknowledged(void **sta
 	shared->next_seed = 1;
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		store_close(f->store);
-		kill_one(f, round);
+		kill_in_child(f, run_child, &shared->changes, 1 + round * 7 % 40,
+			      round * 137 % 3000);
 		check_store(f);
 		f->store = fixture_open(f, "");
 		check_slots(f->store);

@@ -7,9 +7,11 @@
 #include <ftw.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -243,6 +245,28 @@ enum store_error put_block_list(struct store *store, const char *name, const cha
 	error = store_change(store, &put, result);
 	free(blocks);
 	return error;
+}
+
+void kill_in_child(const struct fixture *f, void (*work)(const struct fixture *f),
+		   const atomic_uint *changes, unsigned int more, unsigned int us)
+{
+	unsigned int target = *changes + more;
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (!child) {
+		work(f);
+		_exit(1);
+	}
+	while (*changes < target) {
+		assert_int_equal(waitpid(child, &status, WNOHANG), 0);
+		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+	}
+	nanosleep(&(struct timespec){ .tv_nsec = us * 1000L }, NULL);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
 }
 
 /*

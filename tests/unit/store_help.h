@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +60,14 @@ enum store_error put_block(struct store *store, const char *name, const char *id
 /* @ids: separated by spaces, each after l, c or u: latest, committed, uncommitted. */
 enum store_error put_block_list(struct store *store, const char *name, const char *ids,
 				struct store_result *result);
+
+/*
+ * Runs @work in a child, with the store closed here, and kills it with SIGKILL when @changes, in
+ * memory that both see, has grown by @more, and @us microseconds have gone by besides.  That is
+ * only to meet other moments of the child's; nothing may depend on it.
+ */
+void kill_in_child(const struct fixture *f, void (*work)(const struct fixture *f),
+		   const atomic_uint *changes, unsigned int more, unsigned int us);
 
 /* Bytes on the disk of all extent files, without what the file system needs to find them. */
 uint64_t disk_used(const struct fixture *f);
