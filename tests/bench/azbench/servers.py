@@ -14,10 +14,8 @@ from .load import ROOT, Failed
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import daemon  # noqa: E402  pylint: disable=wrong-import-position
-from azvm import paths  # noqa: E402  pylint: disable=wrong-import-position
+from azvm import azurite, paths  # noqa: E402  pylint: disable=wrong-import-position
 
-# What rest.md's remarks on Azurite were found with
-AZURITE = "3.37.0"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -119,30 +117,19 @@ http {{
         self._process.wait()
 
 
-def azurite():
-    """Azurite's program, from npm into the cache when it is not there yet."""
-    home = paths.cache() / "npm" / f"azurite-{AZURITE}"
-    program = home / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
-    if not program.exists():
-        print(f"bench: installing azurite {AZURITE} from npm ...", file=sys.stderr)
-        home.mkdir(parents=True, exist_ok=True)
-        result = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", home,
-                                 f"azurite@{AZURITE}"], stdin=subprocess.DEVNULL, capture_output=True,
-                                text=True, check=False)
-        if result.returncode:
-            raise Failed(f"npm: {result.stderr.strip()}")
-    return program
-
-
 class Azurite:
     """Microsoft's emulator, as it comes."""
     name = "Azurite"
 
     def __init__(self, directory):
         self.port = free_port()
+        try:
+            command = azurite.command()
+        except paths.Missing as error:
+            raise Failed(error) from error
         with open(Path(directory) / "azurite.log", "wb") as log:
             self._process = subprocess.Popen(
-                ["node", azurite(), "--blobHost", "127.0.0.1", "--blobPort", str(self.port),
+                [*command, "--blobHost", "127.0.0.1", "--blobPort", str(self.port),
                  "--silent", "--skipApiVersionCheck", "--disableTelemetry", "--location",
                  Path(directory) / "azurite"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
