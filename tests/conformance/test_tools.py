@@ -8,8 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -18,10 +16,6 @@ from blobclient import ACCOUNT, KEY, Client, authorization, http_date
 from conftest import connection_string
 from sasclient import account_sas
 from steps import FILES, pattern
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
-from azvm import paths  # noqa: E402  pylint: disable=wrong-import-position
 
 LIMIT = 600
 

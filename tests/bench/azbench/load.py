@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "http"))
 
-import blobclient  # noqa: E402  pylint: disable=wrong-import-position
+import blobclient  # noqa: E402, F401  pylint: disable=wrong-import-position, unused-import
 
 # The generator is one thread: on two cores it must not take the server's.
 SCRIPT = """
