@@ -37,6 +37,14 @@ struct cli {
 	bool recursive;
 	bool long_list;
 	bool no_clobber;
+	bool dry_run;
+	bool no_wait;
+	enum azblob_delete snapshots; /* for ls: not 0: them too */
+	unsigned int list_include;    /* enum azblob_include, for cli_walk() */
+	int seconds;                  /* -1: not given */
+	const char *lease_id;
+	const char *tier;
+	struct azblob_access access; /* snapshot, lease and condition that were given */
 	const char *delimiter;
 	const char *content_type;
 	uint64_t offset;
@@ -45,6 +53,8 @@ struct cli {
 	size_t block_size;
 	struct azblob_pair *metadata;
 	size_t metadata_count;
+	struct azblob_pair *tags;
+	size_t tag_count;
 	const char *command;
 	char **argument;
 	int arguments;
@@ -56,6 +66,11 @@ void cli_parse(struct cli *cli, int argc, char **argv);
 void cli_free(struct cli *cli);
 /* 0 or an exit code, with a line on stderr; says which way is used where that may surprise. */
 int cli_connect(struct cli *cli);
+/* Does what the command line says; an exit code. */
+int cli_run(struct cli *cli);
+/* The text of --help. */
+void cli_usage(void);
+bool cli_is_command(const char *name);
 /* "64K", "8M", "1G": false when it is none, or too large. */
 bool cli_parse_size(const char *text, uint64_t *size);
 
@@ -91,6 +106,12 @@ bool cli_safe_path(const char *relative);
  * container alone means all of it.  The caller's to free.
  */
 char *cli_tree_prefix(const char *blob);
+
+/*
+ * Where something of cp or sync is: files start with "/" or "." or are "-".  A name that is both is
+ * refused, with EXIT_USAGE and a line.
+ */
+int cli_place(const char *text, bool *local);
 
 /* ---- output (output.c) ---- */
 
@@ -189,5 +210,11 @@ int cli_get(struct cli *cli);
 int cli_ls(struct cli *cli);
 int cli_stat(struct cli *cli);
 int cli_rm(struct cli *cli);
+int cli_cat(struct cli *cli);
+int cli_append(struct cli *cli);
+int cli_cp(struct cli *cli);
+int cli_snapshot(struct cli *cli);
+int cli_tags(struct cli *cli);
+int cli_lease(struct cli *cli);
 
 #endif /* AZBLOB_CLI_H */

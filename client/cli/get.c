@@ -196,6 +196,7 @@ static int get_one(struct transfer *transfer, const struct job *job)
 
 	options.progress = cli_meter;
 	options.progress_context = &meter;
+	options.access = &cli->access;
 	status = open_dest(&dest, job->path, &error);
 	if (!status)
 		status = azblob_get_blob_to_fd(cli->conn, job->container, job->blob, cli->offset,
@@ -355,6 +356,35 @@ static int collect_argument(struct transfer *transfer, const char *text, const c
 	return code;
 }
 
+/* Connects and moves what was collected. */
+static int run(struct transfer *transfer, int code)
+{
+	if (code != EXIT_USAGE && transfer->count) {
+		int connected = cli_connect(transfer->cli);
+
+		code = cli_worse(code, connected);
+		if (!connected)
+			code = cli_worse(code, transfer_run(transfer));
+	}
+	transfer_free(transfer);
+	return code;
+}
+
+int cli_cat(struct cli *cli)
+{
+	struct transfer transfer = { .cli = cli, .op = "get", .move = get_one };
+	int code = EXIT_OK;
+
+	if (!cli->arguments) {
+		cli_error("cat: which blob?");
+		return EXIT_USAGE;
+	}
+	cli_progress_start(cli, "cat");
+	for (int i = 0; i < cli->arguments && !cli_interrupted(); i++)
+		code = cli_worse(code, collect_argument(&transfer, cli->argument[i], "-"));
+	return run(&transfer, code);
+}
+
 int cli_get(struct cli *cli)
 {
 	struct transfer transfer = { .cli = cli, .op = "get", .move = get_one };
@@ -366,8 +396,8 @@ int cli_get(struct cli *cli)
 		cli_error("get: which blob?");
 		return EXIT_USAGE;
 	}
-	if (cli->recursive &&
-	    (!strcmp(dest, "-") || cli->offset || cli->length != AZBLOB_LENGTH_REST)) {
+	if (cli->recursive && (!strcmp(dest, "-") || cli->offset || cli->access.snapshot ||
+			       cli->length != AZBLOB_LENGTH_REST)) {
 		cli_error("get -r goes to a directory, with whole blobs");
 		return EXIT_USAGE;
 	}
@@ -378,13 +408,5 @@ int cli_get(struct cli *cli)
 	cli_progress_start(cli, "get");
 	for (int i = 0; i < names && !cli_interrupted(); i++)
 		code = cli_worse(code, collect_argument(&transfer, cli->argument[i], dest));
-	if (code != EXIT_USAGE && transfer.count) {
-		int connected = cli_connect(cli);
-
-		code = cli_worse(code, connected);
-		if (!connected)
-			code = cli_worse(code, transfer_run(&transfer));
-	}
-	transfer_free(&transfer);
-	return code;
+	return run(&transfer, code);
 }

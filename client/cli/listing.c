@@ -26,6 +26,7 @@ int cli_walk(struct cli *cli, const char *container, const char *prefix, const c
 
 	options.prefix = prefix && *prefix ? prefix : NULL;
 	options.delimiter = delimiter;
+	options.include = cli->list_include;
 	do {
 		struct azblob_list *page;
 
@@ -76,6 +77,8 @@ static void ls_json(const struct ls *ls, const struct azblob_entry *entry)
 		cli_json_number("bytes", entry->size);
 		cli_json_string("content_type", entry->content_type);
 		cli_json_string("blob_type", entry->blob_type);
+		if (*entry->snapshot)
+			cli_json_string("snapshot", entry->snapshot);
 	}
 	if (entry->kind != AZBLOB_ENTRY_PREFIX) {
 		cli_json_string("last_modified", entry->last_modified);
@@ -102,6 +105,8 @@ static int ls_entry(void *context, const struct azblob_entry *entry)
 		printf("%-29s  ", *entry->last_modified ? entry->last_modified : "-");
 	}
 	cli_print_name(entry->name);
+	if (*entry->snapshot)
+		printf(" (%s)", entry->snapshot);
 	putchar('\n');
 	/* Nobody reads on: no reason to fetch more pages. */
 	return cli_output_ok() ? EXIT_OK : STOP;
@@ -127,6 +132,8 @@ int cli_ls(struct cli *cli)
 			return code;
 	}
 	ls.container = name.container;
+	if (cli->snapshots && name.container)
+		cli->list_include = AZBLOB_INCLUDE_SNAPSHOTS;
 	code = cli_connect(cli);
 	if (!code)
 		code = cli_walk(cli, name.container, name.blob, cli->delimiter, ls_entry, &ls);
@@ -276,8 +283,8 @@ static int stat_each(struct cli *cli, const char *text)
 	} else {
 		code = cli_connect(cli);
 	}
-	if (!code &&
-	    azblob_get_properties(cli->conn, name.container, name.blob, &properties, &error)) {
+	if (!code && azblob_get_properties_of(cli->conn, name.container, name.blob, &cli->access,
+					      &properties, &error)) {
 		code = cli_report(text, &error);
 	} else if (!code) {
 		if (cli->json)
@@ -342,7 +349,8 @@ static void rm_one(void *context, size_t index)
 {
 	struct rm *rm = context;
 	struct azblob_error error;
-	int status = azblob_delete_blob(rm->cli->conn, rm->container, rm->blob[index], &error);
+	int status = azblob_delete_blob_if(rm->cli->conn, rm->container, rm->blob[index],
+					   rm->cli->snapshots, &rm->cli->access, &error);
 
 	cli_output_lock();
 	if (status) {

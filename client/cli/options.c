@@ -7,20 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Commands that an option is for; GLOBAL: all. */
-enum {
-	FOR_CONTAINER = 1,
-	FOR_PUT = 2,
-	FOR_GET = 4,
-	FOR_LS = 8,
-	FOR_STAT = 16,
-	FOR_RM = 32,
-	GLOBAL = 63,
-};
-
 enum {
 	OPT_ACCOUNT = 256,
 	OPT_KEY,
+	OPT_SAS,
 	OPT_ENDPOINT,
 	OPT_TRANSPORT,
 	OPT_DEVICE,
@@ -29,6 +19,7 @@ enum {
 	OPT_BLOCK_SIZE,
 	OPT_TIMEOUT,
 	OPT_RETRIES,
+	/* from here on: not about the connection */
 	OPT_JSON,
 	OPT_DELIMITER,
 	OPT_CONTENT_TYPE,
@@ -36,79 +27,68 @@ enum {
 	OPT_NO_CLOBBER,
 	OPT_OFFSET,
 	OPT_LENGTH,
+	OPT_TIER,
+	OPT_TAG,
+	OPT_LEASE,
+	OPT_IF_MATCH,
+	OPT_SNAPSHOT,
+	OPT_SNAPSHOTS,
+	OPT_SNAPSHOTS_ONLY,
+	OPT_NO_WAIT,
+	OPT_RESUME,
+	OPT_NO_RESUME,
+	OPT_COMPARE,
+	OPT_DELETE,
+	OPT_SECONDS,
+	OPT_ID,
 };
 
-static const struct option long_options[] = {
-	{ "account", required_argument, NULL, OPT_ACCOUNT },
-	{ "key", required_argument, NULL, OPT_KEY },
-	{ "endpoint", required_argument, NULL, OPT_ENDPOINT },
-	{ "transport", required_argument, NULL, OPT_TRANSPORT },
-	{ "device", required_argument, NULL, OPT_DEVICE },
-	{ "ca-file", required_argument, NULL, OPT_CA_FILE },
-	{ "parallel", required_argument, NULL, OPT_PARALLEL },
-	{ "block-size", required_argument, NULL, OPT_BLOCK_SIZE },
-	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
-	{ "retries", required_argument, NULL, OPT_RETRIES },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "recursive", no_argument, NULL, 'r' },
-	{ "long", no_argument, NULL, 'l' },
-	{ "delimiter", required_argument, NULL, OPT_DELIMITER },
-	{ "content-type", required_argument, NULL, OPT_CONTENT_TYPE },
-	{ "metadata", required_argument, NULL, OPT_METADATA },
-	{ "no-clobber", no_argument, NULL, OPT_NO_CLOBBER },
-	{ "offset", required_argument, NULL, OPT_OFFSET },
-	{ "length", required_argument, NULL, OPT_LENGTH },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ NULL, 0, NULL, 0 },
-};
-
-/* The options that are not for every command. */
+/*
+ * All options.  Those whose @commands is 0 are for every command; the others name the commands, a
+ * blank between them.
+ */
 static const struct {
-	int option;
-	unsigned int commands;
 	const char *name;
-} limited[] = {
-	{ 'r', FOR_PUT | FOR_GET | FOR_RM, "-r" }, { 'l', FOR_LS, "-l" },
-	{ OPT_DELIMITER, FOR_LS, "--delimiter" },  { OPT_CONTENT_TYPE, FOR_PUT, "--content-type" },
-	{ OPT_METADATA, FOR_PUT, "--metadata" },   { OPT_NO_CLOBBER, FOR_PUT, "--no-clobber" },
-	{ OPT_OFFSET, FOR_GET, "--offset" },       { OPT_LENGTH, FOR_GET, "--length" },
+	int code;
+	int argument;
+	const char *commands;
+} known[] = {
+	{ "account", OPT_ACCOUNT, required_argument, NULL },
+	{ "key", OPT_KEY, required_argument, NULL },
+	{ "endpoint", OPT_ENDPOINT, required_argument, NULL },
+	{ "transport", OPT_TRANSPORT, required_argument, NULL },
+	{ "device", OPT_DEVICE, required_argument, NULL },
+	{ "ca-file", OPT_CA_FILE, required_argument, NULL },
+	{ "parallel", OPT_PARALLEL, required_argument, NULL },
+	{ "block-size", OPT_BLOCK_SIZE, required_argument, NULL },
+	{ "timeout", OPT_TIMEOUT, required_argument, NULL },
+	{ "retries", OPT_RETRIES, required_argument, NULL },
+	{ "json", OPT_JSON, no_argument, NULL },
+	{ "quiet", 'q', no_argument, NULL },
+	{ "verbose", 'v', no_argument, NULL },
+	{ "help", 'h', no_argument, NULL },
+	{ "version", 'V', no_argument, NULL },
+	{ "recursive", 'r', no_argument, "put get rm cp" },
+	{ "long", 'l', no_argument, "ls" },
+	{ "dry-run", 'n', no_argument, "sync" },
+	{ "delimiter", OPT_DELIMITER, required_argument, "ls" },
+	{ "content-type", OPT_CONTENT_TYPE, required_argument, "put append cp" },
+	{ "metadata", OPT_METADATA, required_argument, "put append cp snapshot" },
+	{ "no-clobber", OPT_NO_CLOBBER, no_argument, "put cp" },
+	{ "offset", OPT_OFFSET, required_argument, "get cat" },
+	{ "length", OPT_LENGTH, required_argument, "get cat" },
+	{ "tier", OPT_TIER, required_argument, "put cp" },
+	{ "tag", OPT_TAG, required_argument, "put append" },
+	{ "lease", OPT_LEASE, required_argument, "put rm cp append snapshot tags" },
+	{ "if-match", OPT_IF_MATCH, required_argument, "put get cat stat rm append snapshot" },
+	{ "snapshot", OPT_SNAPSHOT, required_argument, "get cat stat rm cp tags" },
+	{ "snapshots", OPT_SNAPSHOTS, no_argument, "ls rm" },
+	{ "snapshots-only", OPT_SNAPSHOTS_ONLY, no_argument, "rm" },
+	{ "no-wait", OPT_NO_WAIT, no_argument, "cp" },
+	{ "seconds", OPT_SECONDS, required_argument, "lease" },
+	{ "id", OPT_ID, required_argument, "lease" },
 };
-
-static const char usage[] =
-	"usage: azblob [OPTION...] COMMAND ARGUMENT...\n"
-	"\n"
-	"  container create|rm NAME...     make or delete containers\n"
-	"  container ls                    list containers\n"
-	"  put [-r] FILE... DEST           upload; FILE may be - (standard input)\n"
-	"  get [-r] NAME... [DEST]         download; DEST may be - (standard output)\n"
-	"  ls [-l] [NAME]                  list blobs whose names start with NAME's\n"
-	"  stat NAME...                    show properties\n"
-	"  rm [-r] NAME...                 delete blobs\n"
-	"\n"
-	"NAME and DEST: azblob://ACCOUNT/CONTAINER/BLOB or CONTAINER/BLOB\n"
-	"\n"
-	"  --account NAME, --key BASE64    better: AZURE_STORAGE_ACCOUNT, AZURE_STORAGE_KEY or\n"
-	"                                  AZURE_STORAGE_CONNECTION_STRING\n"
-	"  --endpoint URL                  http[s]://HOST[:PORT][/ACCOUNT]\n"
-	"  --transport auto|driver|http    auto: the driver where it answers, else HTTP\n"
-	"  --device PATH                   the driver's node [/dev/azure_blob]\n"
-	"  --ca-file FILE                  authorities to trust for https\n"
-	"  --parallel N                    requests under way at once [4]\n"
-	"  --block-size SIZE               bytes of one part, such as 512K or 8M [8M]\n"
-	"  --timeout SECONDS               for one request without progress [60]\n"
-	"  --retries N                     [4]\n"
-	"  -r, --recursive                 directories, or all blobs below a name\n"
-	"  --content-type TYPE, --metadata NAME=VALUE, --no-clobber        (put)\n"
-	"  --offset SIZE, --length SIZE                                    (get)\n"
-	"  -l, --long; --delimiter TEXT                                    (ls)\n"
-	"  --json                          one JSON object a line on standard output\n"
-	"  -q, --quiet   -v, --verbose   -h, --help   -V, --version\n"
-	"\n"
-	"Exit: 0 done, 1 service or transport, 2 usage, 3 not found, 4 denied, 5 checksum,\n"
-	"6 conflict, 7 local file, 130 interrupted.  See azblob(1).\n";
+#define KNOWN (sizeof(known) / sizeof(known[0]))
 
 static void usage_error(struct cli *cli) __attribute__((noreturn));
 static void usage_error(struct cli *cli)
@@ -170,20 +150,22 @@ static void must(struct cli *cli, int result, const struct azblob_error *error)
 	usage_error(cli);
 }
 
-static void add_metadata(struct cli *cli, char *text)
+/* NAME=VALUE, to the end of a list. */
+static void add_pair(struct cli *cli, const char *option, char *text, struct azblob_pair **list,
+		     size_t *count)
 {
 	char *value = strchr(text, '=');
 	struct azblob_pair *grown;
 
 	if (!value || value == text)
-		bad_value(cli, "--metadata", text, "NAME=VALUE");
+		bad_value(cli, option, text, "NAME=VALUE");
 	*value++ = '\0';
-	grown = reallocarray(cli->metadata, cli->metadata_count + 1, sizeof(*grown));
+	grown = reallocarray(*list, *count + 1, sizeof(*grown));
 	if (!grown)
 		abort();
-	cli->metadata = grown;
-	grown[cli->metadata_count].name = text;
-	grown[cli->metadata_count++].value = value;
+	*list = grown;
+	grown[*count].name = text;
+	grown[(*count)++].value = value;
 }
 
 static void set_transport(struct cli *cli, const char *text)
@@ -278,10 +260,40 @@ static void other_option(struct cli *cli, int option, char *value)
 		cli->content_type = value;
 		break;
 	case OPT_METADATA:
-		add_metadata(cli, value);
+		add_pair(cli, "--metadata", value, &cli->metadata, &cli->metadata_count);
 		break;
 	case OPT_NO_CLOBBER:
 		cli->no_clobber = true;
+		break;
+	case OPT_TIER:
+		cli->tier = value;
+		break;
+	case OPT_TAG:
+		add_pair(cli, "--tag", value, &cli->tags, &cli->tag_count);
+		break;
+	case OPT_LEASE:
+		cli->access.lease_id = value;
+		break;
+	case OPT_IF_MATCH:
+		cli->access.if_match = value;
+		break;
+	case OPT_SNAPSHOT:
+		cli->access.snapshot = value;
+		break;
+	case OPT_SNAPSHOTS:
+		cli->snapshots = AZBLOB_DELETE_WITH_SNAPSHOTS;
+		break;
+	case OPT_SNAPSHOTS_ONLY:
+		cli->snapshots = AZBLOB_DELETE_SNAPSHOTS_ONLY;
+		break;
+	case OPT_NO_WAIT:
+		cli->no_wait = true;
+		break;
+	case OPT_SECONDS:
+		cli->seconds = (int)number(cli, "--seconds", value, 0, 60, false, "0 to 60");
+		break;
+	case OPT_ID:
+		cli->lease_id = value;
 		break;
 	case OPT_OFFSET:
 		cli->offset = number(cli, "--offset", value, 0, INT64_MAX, true,
@@ -291,8 +303,11 @@ static void other_option(struct cli *cli, int option, char *value)
 		cli->length = number(cli, "--length", value, 1, INT64_MAX, true,
 				     "a size of 1 or more, such as 512K or 8M");
 		break;
+	case 'n':
+		cli->dry_run = true;
+		break;
 	case 'h':
-		fputs(usage, stdout);
+		cli_usage();
 		exit(cli_close_output());
 	case 'V':
 		printf("azblob %s\n", azblob_version());
@@ -303,37 +318,55 @@ static void other_option(struct cli *cli, int option, char *value)
 	}
 }
 
-static unsigned int command_bit(const char *command)
+static bool is_for(const char *commands, const char *command)
 {
-	static const char *const names[] = { "container", "put", "get", "ls", "stat", "rm" };
+	size_t length = strlen(command);
 
-	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strcmp(command, names[i]))
-			return 1u << i;
-	return 0;
+	for (const char *at = commands; at; at = strchr(at, ' ')) {
+		at += *at == ' ';
+		if (!strncmp(at, command, length) && (at[length] == ' ' || !at[length]))
+			return true;
+	}
+	return false;
 }
 
+/* What unknown commands get is main()'s. */
 static void check_limited(struct cli *cli, const bool *seen)
 {
-	unsigned int bit = command_bit(cli->command);
-
-	for (size_t i = 0; bit && i < sizeof(limited) / sizeof(limited[0]); i++) {
-		if (!seen[i] || (limited[i].commands & bit))
+	for (size_t i = 0; cli_is_command(cli->command) && i < KNOWN; i++) {
+		if (!seen[i] || !known[i].commands || is_for(known[i].commands, cli->command))
 			continue;
-		cli_error("%s is not an option of \"%s\"", limited[i].name, cli->command);
+		if (known[i].code < OPT_ACCOUNT)
+			cli_error("-%c is not an option of \"%s\"", known[i].code, cli->command);
+		else
+			cli_error("--%s is not an option of \"%s\"", known[i].name, cli->command);
 		usage_error(cli);
+	}
+}
+
+/* For getopt_long(): the same, ended by zeros. */
+static void fill_long_options(struct option option[KNOWN + 1])
+{
+	memset(option, 0, (KNOWN + 1) * sizeof(*option));
+	for (size_t i = 0; i < KNOWN; i++) {
+		option[i].name = known[i].name;
+		option[i].has_arg = known[i].argument;
+		option[i].val = known[i].code;
 	}
 }
 
 void cli_parse(struct cli *cli, int argc, char **argv)
 {
-	bool seen[sizeof(limited) / sizeof(limited[0])] = { false };
+	struct option long_options[KNOWN + 1];
+	bool seen[KNOWN] = { false };
 	struct azblob_error error;
 	int bad_environment;
 	int option;
 
 	memset(cli, 0, sizeof(*cli));
 	cli->length = AZBLOB_LENGTH_REST;
+	cli->access = (struct azblob_access)AZBLOB_ACCESS_INIT;
+	cli->seconds = -1;
 	cli->parallel = 4;
 	cli->block_size = (size_t)8 << 20;
 	cli->config = azblob_config_new();
@@ -341,11 +374,12 @@ void cli_parse(struct cli *cli, int argc, char **argv)
 		abort();
 	/* getopt's own messages start with argv[0]. */
 	argv[0] = (char *)"azblob";
+	fill_long_options(long_options);
 	/* First, for options to win; told later, since it is not --help's business. */
 	bad_environment = azblob_config_from_environment(cli->config, &error);
-	while ((option = getopt_long(argc, argv, "qvrlhV", long_options, NULL)) != -1) {
-		for (size_t i = 0; i < sizeof(limited) / sizeof(limited[0]); i++)
-			seen[i] |= limited[i].option == option;
+	while ((option = getopt_long(argc, argv, "qvrlnhV", long_options, NULL)) != -1) {
+		for (size_t i = 0; i < KNOWN; i++)
+			seen[i] |= known[i].code == option;
 		if (option >= OPT_ACCOUNT && option <= OPT_RETRIES)
 			connection_option(cli, option, optarg);
 		else
@@ -369,8 +403,10 @@ void cli_free(struct cli *cli)
 {
 	azblob_config_free(cli->config);
 	free(cli->metadata);
+	free(cli->tags);
 	cli->config = NULL;
 	cli->metadata = NULL;
+	cli->tags = NULL;
 }
 
 int cli_connect(struct cli *cli)

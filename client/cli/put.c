@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,31 +22,9 @@ static int open_source(const struct job *job, struct azblob_error *error)
 	return fd;
 }
 
-/*
- * The next bytes of a pipe or terminal, which may be a long time coming: a signal ends the wait,
- * and what was read so far is not made into a blob.
- */
 static int64_t read_patiently(void *context, void *buffer, size_t room)
 {
-	const int *fd = context;
-	struct pollfd ready[2] = {
-		{ .fd = *fd, .events = POLLIN },
-		{ .fd = cli_interrupt_fd(), .events = POLLIN },
-	};
-	ssize_t got;
-
-	do {
-		if (poll(ready, 2, -1) < 0 && errno != EINTR)
-			return -1;
-		if (cli_interrupted()) {
-			errno = EINTR;
-			return -1;
-		}
-	} while (!ready[0].revents);
-	do {
-		got = read(*fd, buffer, room);
-	} while (got < 0 && errno == EINTR);
-	return got;
+	return transfer_read(*(const int *)context, buffer, room, false);
 }
 
 static bool is_stream(int fd)
@@ -89,6 +66,10 @@ static int put_one(struct transfer *transfer, const struct job *job)
 	options.if_none_match = cli->no_clobber ? "*" : NULL;
 	options.metadata = cli->metadata;
 	options.metadata_count = cli->metadata_count;
+	options.tags = cli->tags;
+	options.tag_count = cli->tag_count;
+	options.tier = cli->tier;
+	options.access = &cli->access;
 	options.progress = cli_meter;
 	options.progress_context = &meter;
 	if (fd < 0 || put_fd(cli, job, fd, &options, &result, &error)) {

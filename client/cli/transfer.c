@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "transfer.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +27,8 @@ static char *copy(const char *text)
 	return made;
 }
 
-void transfer_add(struct transfer *transfer, const char *path, const char *container,
-		  const char *blob, uint64_t size)
+struct job *transfer_add(struct transfer *transfer, const char *path, const char *container,
+			 const char *blob, uint64_t size)
 {
 	struct job *job;
 
@@ -44,8 +46,10 @@ void transfer_add(struct transfer *transfer, const char *path, const char *conta
 	job->container = copy(container);
 	job->blob = copy(blob);
 	job->size = size;
+	job->source = NULL;
 	if (size != AZBLOB_SIZE_UNKNOWN)
 		cli_progress_expect(size);
+	return job;
 }
 
 void transfer_free(struct transfer *transfer)
@@ -54,6 +58,7 @@ void transfer_free(struct transfer *transfer)
 		free(transfer->job[i].path);
 		free(transfer->job[i].container);
 		free(transfer->job[i].blob);
+		free(transfer->job[i].source);
 	}
 	free(transfer->job);
 	transfer->job = NULL;
@@ -75,6 +80,32 @@ void transfer_local_error(struct azblob_error *error, int sys_errno, const char 
 	if (sys_errno)
 		snprintf(error->message + used, sizeof(error->message) - used, ": %s",
 			 strerrordesc_np(sys_errno));
+}
+
+int64_t transfer_read(int fd, void *buffer, size_t room, bool now)
+{
+	struct pollfd ready[2] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = cli_interrupt_fd(), .events = POLLIN },
+	};
+	ssize_t got;
+
+	do {
+		if (poll(ready, 2, now ? 0 : -1) < 0 && errno != EINTR)
+			return -1;
+		if (cli_interrupted()) {
+			errno = EINTR;
+			return -1;
+		}
+		if (now && !ready[0].revents) {
+			errno = EAGAIN;
+			return -1;
+		}
+	} while (!ready[0].revents);
+	do {
+		got = read(fd, buffer, room);
+	} while (got < 0 && errno == EINTR);
+	return got;
 }
 
 static void json_names(const struct transfer *transfer, const struct job *job)
@@ -165,7 +196,8 @@ static void move_small(void *context, size_t index)
 
 static bool is_small(const struct transfer *transfer, const struct job *job)
 {
-	return job->size <= transfer->cli->block_size && strcmp(job->path, "-");
+	return transfer->any_small ||
+	       (job->size <= transfer->cli->block_size && strcmp(job->path, "-"));
 }
 
 static void json_summary(const struct transfer *transfer, double seconds)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What put and get have in common: a list of files to move, and the account of it. */
+/* What put, get, cp and sync have in common: a list of files to move, and the account of it. */
 #ifndef AZBLOB_CLI_TRANSFER_H
 #define AZBLOB_CLI_TRANSFER_H
 
@@ -7,13 +7,16 @@
 
 /**
  * struct job - one file and one blob
- * @path: of the file; "-" is standard input or output.
+ * @path: of the file; "-" is standard input or output.  Of a copy: what it is made of, as a
+ *	name.
+ * @source: of a copy: the address, else NULL; freed with the job.
  * @size: bytes, AZBLOB_SIZE_UNKNOWN when not known.
  */
 struct job {
 	char *path;
 	char *container;
 	char *blob;
+	char *source;
 	uint64_t size;
 };
 
@@ -29,6 +32,7 @@ struct transfer {
 	size_t count;
 	size_t room;
 	int (*move)(struct transfer *transfer, const struct job *job);
+	bool any_small; /* nothing goes through here: all side by side */
 	int code;
 	uint64_t files;
 	uint64_t failed;
@@ -38,9 +42,9 @@ struct transfer {
 	uint64_t unverified;
 };
 
-/* Copies the three strings. */
-void transfer_add(struct transfer *transfer, const char *path, const char *container,
-		  const char *blob, uint64_t size);
+/* Copies the three strings.  The job is valid until the next one is added. */
+struct job *transfer_add(struct transfer *transfer, const char *path, const char *container,
+			 const char *blob, uint64_t size);
 /* Moves everything, small files side by side, then the large ones; prints the summary. */
 int transfer_run(struct transfer *transfer);
 void transfer_free(struct transfer *transfer);
@@ -67,5 +71,12 @@ void transfer_local_error(struct azblob_error *error, int sys_errno, const char 
 	__attribute__((format(printf, 3, 4)));
 
 double transfer_now(void);
+
+/*
+ * The next bytes of a pipe or terminal, which may be a long time coming: a signal ends the wait,
+ * with EINTR, and so what was read so far is not taken for all.  With @now: EAGAIN when there are
+ * none yet.  As read(2) otherwise.
+ */
+int64_t transfer_read(int fd, void *buffer, size_t room, bool now);
 
 #endif /* AZBLOB_CLI_TRANSFER_H */
