@@ -403,8 +403,8 @@ static void answers_that_make_no_sense_are_errors(void **state)
 		"HTTP/1.1 206 X\r\nContent-Length: 5\r\n\r\n",
 		"HTTP/1.1 206 X\r\nContent-Length: 5\r\nContent-Range: bytes 0-3/5\r\n\r\n",
 		"HTTP/1.1 206 X\r\nContent-Length: 5\r\nContent-Range: bytes 1-5/9\r\n\r\n",
-		"HTTP/1.1 200 X\r\nContent-Length: 9999999\r\nAzblob-Sent: 5\r\nAzblob-Handle: "
-		"0/..\r\n\r\n",
+		("HTTP/1.1 200 X\r\nContent-Length: 9999999\r\nAzblob-Sent: 5\r\n"
+		 "Azblob-Handle: 0/..\r\n\r\n"),
 	};
 	struct azblob_error error;
 	char buffer[64];
