@@ -15,6 +15,8 @@ static const struct {
 	filter_make *make;
 	const char *help;
 } filters[] = {
+	{ "cache", filter_cache,
+	  "cache,path=DIR,size=BYTES     keeps blocks of --store azure on disk" },
 	{ "delay", filter_delay, "delay,VERB=TIME...            waits before each call" },
 	{ "error", filter_error,
 	  "error,VERB=ERROR...           answers with an error, and does nothing" },

@@ -48,6 +48,6 @@ bool trigger_hits(struct trigger *trigger);
 
 /* The filters.  @options: what follows the name, to be changed. */
 typedef struct store *filter_make(char *options, struct store *next, char *error, size_t size);
-filter_make filter_delay, filter_error, filter_fault, filter_log, filter_stats;
+filter_make filter_cache, filter_delay, filter_error, filter_fault, filter_log, filter_stats;
 
 #endif

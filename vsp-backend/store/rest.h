@@ -44,6 +44,7 @@ enum rest_auth {
  * @link: came over the VSP link.
  * @resent: may have run before, and its answer is not known.
  * @body_room: as in struct svc_caller.
+ * @later: a hint: of this Get Blob the head is wanted now and the body perhaps never.
  *
  * Everything is only used during the call.
  */
@@ -55,6 +56,7 @@ struct rest_request {
 	bool link;
 	bool resent;
 	size_t body_room;
+	bool later;
 };
 
 /* What the store answers by itself; the service makes Azure's form of it. */

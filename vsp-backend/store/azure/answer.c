@@ -398,8 +398,7 @@ static void answer_close(struct rest_answer *answer)
 
 /* ------------------------------------------------------------------- making */
 
-/* Puts @name's @value in the place of what is there. */
-static void set_header(struct azb_buf *headers, const char *name, const char *value)
+static void drop_header(struct azb_buf *headers, const char *name)
 {
 	struct azb_buf out = { 0 };
 	const char *at = headers->data, *end = at + headers->length;
@@ -412,10 +411,16 @@ static void set_header(struct azb_buf *headers, const char *name, const char *va
 			azb_buf_add(&out, at, (size_t)(next - at));
 		at = next;
 	}
-	azb_buf_add(&out, name, strlen(name) + 1);
-	azb_buf_add(&out, value, strlen(value) + 1);
 	azb_buf_free(headers);
 	*headers = out;
+}
+
+/* Puts @name's @value in the place of what is there. */
+static void set_header(struct azb_buf *headers, const char *name, const char *value)
+{
+	drop_header(headers, name);
+	azb_buf_add(headers, name, strlen(name) + 1);
+	azb_buf_add(headers, value, strlen(value) + 1);
 }
 
 /* The body in memory.  False: it broke off, or @error says that it is too long. */
@@ -532,4 +537,92 @@ struct rest_answer *az_answer_make(struct az_plan *plan, struct up_call *call,
 		return &a->pub;
 	answer_close(&a->pub);
 	return NULL;
+}
+
+/* The one byte, and the end of the exchange, so that the connection is kept. */
+static bool take_byte(struct az_answer *a, struct up_call *call)
+{
+	char byte;
+	struct iovec iov = { &byte, 1 };
+	bool good = up_receive(call, &iov, 1) == 1;
+
+	a->stream[0].call = call;
+	if (good)
+		complete(&a->stream[0]);
+	else
+		end_stream(&a->stream[0]);
+	return good;
+}
+
+/* As if all that the client asked for had been asked for. */
+static void widen(struct az_answer *a, const struct az_plan *plan, uint64_t total, const char *md5)
+{
+	uint64_t last = plan->last < total ? plan->last : total - 1;
+	struct azb_buf *headers = &a->pub.headers;
+	char text[80];
+
+	a->base = plan->first;
+	a->pub.body_length = a->pub.content_length = last - plan->first + 1;
+	snprintf(text, sizeof(text), "%" PRIu64, a->pub.body_length);
+	set_header(headers, "Content-Length", text);
+	if (plan->has_range) {
+		snprintf(text, sizeof(text), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, plan->first,
+			 last, total);
+		set_header(headers, "Content-Range", text);
+		a->pub.status = 206;
+		return;
+	}
+	/* of the whole blob it is the body's own */
+	drop_header(headers, "Content-Range");
+	if (md5) {
+		set_header(headers, "Content-MD5", md5);
+		drop_header(headers, "x-ms-blob-content-md5");
+	}
+	a->pub.status = 200;
+}
+
+struct rest_answer *az_answer_later(struct az_plan *plan, struct up_call *call, bool *fits,
+				    struct rest_error *error)
+{
+	const char *said = up_header(call, "Content-Range");
+	const char *total = said ? strchr(said, '/') : NULL;
+	const char *md5 = up_header(call, "x-ms-blob-content-md5");
+	struct az_answer *a;
+	uint64_t size;
+	char *md5_copy;
+
+	*fits = total && is_range(call, plan->first, 1) && up_header(call, "ETag") &&
+		total[1] >= '0' && total[1] <= '9';
+	if (!*fits)
+		return NULL;
+	size = strtoull(total + 1, NULL, 10);
+	a = calloc(1, sizeof(*a));
+	md5_copy = md5 ? strdup(md5) : NULL;
+	if (a) {
+		pthread_mutex_init(&a->lock, NULL);
+		a->plan = plan;
+		a->spool = -1;
+		a->pub.close = answer_close;
+		note_range(a, call);
+		take_headers(a, call);
+	}
+	if (!a || !a->ranged || size <= plan->first || (md5 && !md5_copy)) {
+		up_end(call);
+		az_error(error, 503, "ServerBusy", "The relay is out of memory.");
+	} else if (!take_byte(a, call)) {
+		az_error(error, 502, "UpstreamLost", "The storage account's answer broke off.");
+	} else {
+		widen(a, plan, size, md5_copy);
+		/* the byte was another one's: what is asked for is read when it is wanted */
+		if (!a->pub.headers.failed)
+			a->pub.read = answer_read;
+		else
+			az_error(error, 503, "ServerBusy", "The relay is out of memory.");
+	}
+	free(md5_copy);
+	if (a && !a->pub.read) {
+		answer_close(&a->pub);
+		a = NULL;
+	}
+	return a ? &a->pub : NULL;
 }

@@ -122,12 +122,17 @@ struct az_field {
  * @resource: the path without prefix and account, as the client encoded it.
  * @query: without what was for the relay only; "" for none.
  * @ranged: a read of blob bytes, of which pieces may be asked for.
+ * @later: such a read of which the body is perhaps never wanted: one byte is asked for, for the
+ *	sake of the head.
+ * @has_range, @first, @last: of the client, with @later; @last UINT64_MAX: to the end.
  */
 struct az_plan {
 	struct az *az;
 	const struct az_operation *operation;
 	char method[16];
 	bool own, fixed, secondary, repeats, resent, is_list, ranged, is_head;
+	bool later, has_range;
+	uint64_t first, last;
 	size_t body_room;
 	char *resource, *query;
 	struct az_field *field;
@@ -215,6 +220,14 @@ struct rest_answer *az_send(struct az_plan *plan, const void *body, struct rest_
  */
 struct rest_answer *az_answer_make(struct az_plan *plan, struct up_call *call,
 				   struct rest_error *error);
+
+/*
+ * The answer that the client's own request would have had, made of the head for its first byte,
+ * with a body that comes when it is read.  @fits: false when @call's answer is not that of such a
+ * byte; then nothing is taken over.
+ */
+struct rest_answer *az_answer_later(struct az_plan *plan, struct up_call *call, bool *fits,
+				    struct rest_error *error);
 
 /* ------------------------------------------------------------------ upload.c */
 

@@ -237,6 +237,37 @@ static bool fill(struct az_plan *plan, const struct rest_request *request)
 	       add_field(plan, "x-ms-version", DEFAULT_VERSION);
 }
 
+/* "bytes=A-B" or "bytes=A-" of the client, or none; what else there may be is for upstream to
+ * judge. */
+static bool read_range(struct az_plan *plan)
+{
+	const struct az_field *field = find_field(plan, "x-ms-range");
+	const char *said;
+	char *end;
+
+	if (!field)
+		field = find_field(plan, "Range");
+	said = field ? field->value : NULL;
+	plan->has_range = said != NULL;
+	plan->last = UINT64_MAX;
+	if (!said)
+		return true;
+	if (strncmp(said, "bytes=", 6) != 0 || said[6] < '0' || said[6] > '9')
+		return false;
+	errno = 0;
+	plan->first = strtoull(said + 6, &end, 10);
+	if (*end != '-')
+		return false;
+	if (end[1]) {
+		if (end[1] < '0' || end[1] > '9')
+			return false;
+		plan->last = strtoull(end + 1, &end, 10);
+	} else {
+		end++;
+	}
+	return !*end && !errno && plan->first <= plan->last;
+}
+
 struct az_plan *az_plan_make(struct az *az, const struct rest_request *request,
 			     struct rest_error *error)
 {
@@ -272,6 +303,7 @@ struct az_plan *az_plan_make(struct az *az, const struct rest_request *request,
 		az_error(error, 503, "ServerBusy", "The relay is out of memory.");
 		goto fail;
 	}
+	plan->later = request->later && plan->ranged && read_range(plan);
 	if (plan->own &&
 	    !az_copy_source(plan, request, find_field(plan, "x-ms-copy-source"), error))
 		goto fail;
