@@ -72,7 +72,11 @@ class Rig:
         finally:
             self.qmp.command("vmbus-fault-remove", id="f0")
 
-    def start(self, head=None, limit=90, **options):
+    def asked(self):
+        """How many events the one fault was asked about."""
+        return self.qmp.command("query-vmbus-faults")[0]["matched"]
+
+    def start(self, head=None, limit=300, **options):
         """vspload on the blob, running."""
         options = {"data_len": SIZE, "expect": SEED, **options}
         load = self.machine.start(load_argv(**options), stdin=head or get(self.path), timeout=limit)
@@ -102,7 +106,7 @@ class Rig:
 
     def wait_opened(self, opens):
         self.machine.until(lambda: self.channel()["opens"] >= opens and
-                           self.channel()["state"] == "open", "the channel is open again", 120)
+                           self.channel()["state"] == "open", "the channel is open again", 240)
         self.machine.wait_device()
 
     def channel(self):

@@ -35,7 +35,7 @@ def killed_for(rig, guest, container, target, kills, seed):
     """Readers all the time, and writers whose daemon dies at a moment that the dice choose."""
     dice = random.Random(seed)
     resent = guest.device("stat-resent")
-    readers = rig.start(threads=READERS, loops=0, timeout=0, limit=60 + 8 * kills)
+    readers = rig.start(threads=READERS, loops=0, timeout=0, limit=300 + 30 * kills)
     for number in range(kills):
         forwarded = guest.device("stat-forwarded")
         writers = [create(guest, target(f"w-{number}-{i}"), number + 1) for i in range(WRITERS)]

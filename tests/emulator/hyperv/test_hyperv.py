@@ -118,8 +118,9 @@ def test_instructions_are_counted_one_by_one(program, plugin, tmp_path):
         assert run.returncode == PASSED
         counts[case] = int(re.search(r"instructions (\d+)", log.read_text()).group(1))
     grown = counts["three-million-turns"] - counts["one-million-turns"]
-    # Reading the longer name, and the firmware's clock, take or give a few hundred.
-    assert abs(grown - 4000000) < 2000, counts
+    # Reading the longer name, and the firmware's clock, take or give a few hundred; a turn that is
+    # counted as one instruction, or a block that is, makes a million.
+    assert abs(grown - 4000000) < 40000, counts
 
 
 def test_instructions_are_told_while_the_guest_runs(program, plugin, tmp_path):

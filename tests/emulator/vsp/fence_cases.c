@@ -51,7 +51,7 @@ static void again(void)
 
 static void times_out(void)
 {
-	request(50);
+	request(1000);
 	expect_completion(1, TIMEOUT);
 	CHECK(KEPT_RESPONSE[0] == MARK);
 }
