@@ -67,7 +67,7 @@ def faults(data):
     return chosen
 
 
-def run(program, data, directory):
+def run(program, data, directory, case="runs-a-script", limit=GUEST_LIMIT):
     """Runs one script; returns what is wrong with QEMU, or None."""
     file = directory / "script"
     file.write_bytes(data)
@@ -82,7 +82,7 @@ def run(program, data, directory):
                "-chardev", f"socket,id=vsp,path={backend.path},reconnect-ms=20",
                "-device", "azure-blob-vsp,id=blob,chardev=vsp",
                "-qmp", f"unix:{directory}/qmp,server=on,wait=off",
-               "-kernel", program, "-initrd", file, "-append", "runs-a-script"]
+               "-kernel", program, "-initrd", file, "-append", case]
     environment = {**os.environ,
                    "ASAN_OPTIONS": f"exitcode={SANITIZER}:detect_leaks=0:abort_on_error=0",
                    "UBSAN_OPTIONS": f"halt_on_error=1:exitcode={SANITIZER}"}
@@ -95,7 +95,7 @@ def run(program, data, directory):
             qmp.command("vmbus-fault-add", **fault)
         qmp.command("cont")
         qmp.close()
-        status = qemu.wait(GUEST_LIMIT)
+        status = qemu.wait(limit)
         return None if status in HARMLESS else f"QEMU ended with status {status}"
     except subprocess.TimeoutExpired:
         try:
