@@ -69,6 +69,13 @@ static void submit(struct kunit *test, struct owner *owner)
 	KUNIT_ASSERT_EQ(test, azb_queue_submit(&fake->azb, owner->req, false), 0);
 }
 
+/* The host has it, unless the ring is full. */
+static void send(struct kunit *test, struct owner *owner)
+{
+	admit(test, owner, 0);
+	submit(test, owner);
+}
+
 static void expect_ended(struct kunit *test, struct owner *owner, int error)
 {
 	struct fake *fake = test->priv;
@@ -104,8 +111,7 @@ static void async_request_is_answered(struct kunit *test)
 	struct fake *fake = test->priv;
 	struct owner *a = make_owner(test, 1, 100, 1000);
 
-	admit(test, a, 0);
-	submit(test, a);
+	send(test, a);
 	KUNIT_EXPECT_EQ(test, fake->azb.queue.budget.used, (u64)PAGE_SIZE);
 	azb_fake_complete(fake, fake->sent_ids[0], 7, 9);
 	KUNIT_EXPECT_EQ(test, a->req->answer.status, 7u);
@@ -198,10 +204,8 @@ static void async_cancelled_in_line_for_the_ring(struct kunit *test)
 	u32 room = fake->room;
 
 	fake->room = 0;
-	admit(test, a, 0);
-	submit(test, a);
-	admit(test, b, 0);
-	submit(test, b);
+	send(test, a);
+	send(test, b);
 	fake->room = room;
 	/* The next one can go. */
 	azb_queue_cancel(&fake->azb, &a->req, -ECANCELED);
@@ -225,8 +229,7 @@ static void async_cancelled_while_the_host_has_it(struct kunit *test)
 	struct owner *b = make_owner(test, 2, PAGE_SIZE, 0);
 
 	set_limit(fake, PAGE_SIZE);
-	admit(test, a, 0);
-	submit(test, a);
+	send(test, a);
 	admit(test, b, 1);
 	azb_queue_cancel(&fake->azb, &a->req, -ECANCELED);
 	KUNIT_EXPECT_EQ(test, a->detached, 1u);
@@ -251,11 +254,9 @@ static void async_host_is_told_to_cancel(struct kunit *test)
 	struct owner *b = make_owner(test, 2, PAGE_SIZE, 0);
 
 	fake->azb.host.features = VSP_WIRE_FEATURE_CANCEL;
-	admit(test, a, 0);
-	submit(test, a);
+	send(test, a);
 	fake->room = 64;
-	admit(test, b, 0);
-	submit(test, b);
+	send(test, b);
 	azb_queue_cancel(&fake->azb, &a->req, -ECANCELED);
 	KUNIT_EXPECT_EQ(test, a->detached, 1u);
 	KUNIT_EXPECT_EQ(test, fake->azb.queue.nr_waiting, 1u);
@@ -278,10 +279,8 @@ static void async_cancel_packet_ends_with_the_device(struct kunit *test)
 	struct owner *b = make_owner(test, 2, PAGE_SIZE, 0);
 
 	fake->azb.host.features = VSP_WIRE_FEATURE_CANCEL;
-	admit(test, a, 0);
-	submit(test, a);
-	admit(test, b, 0);
-	submit(test, b);
+	send(test, a);
+	send(test, b);
 	azb_queue_cancel(&fake->azb, &a->req, -ECANCELED);
 	fake->room = 0;
 	azb_queue_cancel(&fake->azb, &b->req, -ECANCELED);
@@ -319,11 +318,9 @@ static void async_watchdog_lets_go(struct kunit *test)
 	struct owner *ever = make_owner(test, 5, PAGE_SIZE, 0);
 
 	set_limit(fake, 2 * PAGE_SIZE);
-	admit(test, sent, 0);
-	submit(test, sent);
+	send(test, sent);
 	fake->room = 0;
-	admit(test, line, 0);
-	submit(test, line);
+	send(test, line);
 	admit(test, asks, 1);
 	admit(test, young, 1);
 	admit(test, ever, 1);
@@ -366,8 +363,7 @@ static void async_ends_when_the_device_goes(struct kunit *test)
 
 	admit(test, pinning, 0);
 	set_limit(fake, 2 * PAGE_SIZE);
-	admit(test, sent, 0);
-	submit(test, sent);
+	send(test, sent);
 	admit(test, asks, 1);
 	azb_queue_stop(&fake->azb);
 	expect_ended(test, asks, -ENODEV);
