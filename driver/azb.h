@@ -388,6 +388,7 @@ int azb_buffer_deregister(struct azb_device *azb, const struct file *owner, u32 
 struct azb_buffer *azb_buffer_get(struct azb_device *azb, const struct file *owner,
 				  const struct azb_layout *layout);
 void azb_buffer_put(struct azb_buffer *buf);
+bool azb_buffer_is_forgotten(struct azb_buffer *buf);
 void azb_buffers_release(struct azb_device *azb, const struct file *owner);
 void azb_buffers_forget(struct azb_device *azb);
 void azb_buffers_open(struct azb_device *azb);
@@ -423,7 +424,8 @@ void azb_queue_complete(struct azb_device *azb, u64 id, const void *payload,
 void azb_queue_bad_packet(struct azb_device *azb, const char *what, u32 value);
 void azb_queue_kick(struct azb_device *azb);
 u32 azb_queue_nr_sent(struct azb_queue *queue);
-void azb_queue_pause(struct azb_device *azb);
+bool azb_queue_is_idle(struct azb_queue *queue);
+u32 azb_queue_pause(struct azb_device *azb);
 void azb_queue_resume(struct azb_device *azb);
 void azb_queue_stop(struct azb_device *azb);
 void azb_queue_cut_off(struct azb_device *azb);

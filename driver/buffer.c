@@ -13,6 +13,7 @@
 #include <linux/capability.h>
 #include <linux/completion.h>
 #include <linux/cred.h>
+#include <linux/freezer.h>
 #include <linux/fs.h>
 #include <linux/hyperv.h>
 #include <linux/minmax.h>
@@ -200,16 +201,32 @@ static void azb_buffer_unname(struct azb_buffer *buf)
 	azb_buffer_send(buf, req, &status);
 }
 
+/**
+ * azb_buffer_is_forgotten() - has the host forgotten a buffer that is in use?
+ * @buf: the buffer
+ *
+ * Hibernation can be between any two packets of a thread, but not between asking
+ * this and putting one in line.
+ *
+ * Context: may sleep.
+ */
+bool azb_buffer_is_forgotten(struct azb_buffer *buf)
+{
+	struct azb_buffers *buffers = &buf->azb->buffers;
+	bool forgotten;
+
+	mutex_lock(&buffers->lock);
+	forgotten = buf->epoch != buffers->epoch;
+	mutex_unlock(&buffers->lock);
+	return forgotten;
+}
+
 static void azb_buffer_teardown(struct work_struct *work)
 {
 	struct azb_buffer *buf = container_of(work, struct azb_buffer, work);
 	struct azb_buffers *buffers = &buf->azb->buffers;
-	bool known;
 
-	mutex_lock(&buffers->lock);
-	known = buf->epoch == buffers->epoch;
-	mutex_unlock(&buffers->lock);
-	if (known)
+	if (!azb_buffer_is_forgotten(buf))
 		azb_buffer_unname(buf);
 	azb_buffer_unpin(buf);
 	/* Not before the host has forgotten it may its name be used again. */
@@ -342,6 +359,8 @@ static int azb_buffer_introduce(struct azb_buffer *buf)
 	int ret;
 
 	while (first < azb_buffer_host_pages(buf)) {
+		if (azb_buffer_is_forgotten(buf))
+			return -ENODEV;
 		ret = azb_buffer_name(buf, first);
 		if (ret < 0)
 			return ret;
@@ -448,7 +467,7 @@ int azb_buffer_deregister(struct azb_device *azb, const struct file *owner, u32 
 	mutex_unlock(&azb->buffers.lock);
 	if (!buf)
 		return -ENOENT;
-	ret = wait_for_completion_killable(&buf->gone) ? -EINTR : 0;
+	ret = azb_compat_wait_freezable(&buf->gone) ? -EINTR : 0;
 	azb_buffer_drop(buf);
 	return ret;
 }

@@ -88,15 +88,20 @@ static void azb_remove(struct hv_device *hdev)
 
 azb_compat_hv_remove(azb_remove);
 
-/* Hibernation: what waits in line goes on after resume. */
+/*
+ * Hibernation, with programs frozen.  What is in line is sent and answered before:
+ * the kernel that writes the image would send it, and the one that is restored from
+ * it once more.
+ */
 static int azb_suspend(struct hv_device *hdev)
 {
 	struct azb_device *azb = hv_get_drvdata(hdev);
+	u32 left;
 
-	azb_queue_pause(azb);
 	azb_ring_drain(azb, AZB_DRAIN_PATIENCE_MS);
-	if (azb_queue_nr_sent(&azb->queue)) {
-		azb_queue_resume(azb);
+	left = azb_queue_pause(azb);
+	if (left) {
+		dev_warn(&azb->dev, "cannot hibernate: %u requests unanswered\n", left);
 		return -EBUSY;
 	}
 	azb_ring_close(azb);
@@ -109,12 +114,14 @@ static int azb_suspend(struct hv_device *hdev)
 static int azb_resume(struct hv_device *hdev)
 {
 	struct azb_device *azb = hv_get_drvdata(hdev);
-	int ret;
+	int ret = -ENODEV;
 
 	/* [extra */
 	azb_meet_host(azb);
 	/* extra] */
-	ret = azb_ring_open(azb);
+	/* A host that does not offer it again would not even refuse to open it. */
+	if (azb->channel->offermsg.child_relid != INVALID_RELID)
+		ret = azb_ring_open(azb);
 	if (ret) {
 		azb_queue_stop(azb);
 		return ret;

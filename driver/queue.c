@@ -390,19 +390,36 @@ bool azb_queue_is_gone(struct azb_queue *queue)
 }
 
 /**
- * azb_queue_pause() - stop sending, go on accepting
- * @azb: the device; its channel is open still
+ * azb_queue_is_idle() - has the host got nothing, and is nothing on its way there?
+ * @queue: the queue
  */
-void azb_queue_pause(struct azb_device *azb)
+bool azb_queue_is_idle(struct azb_queue *queue)
 {
-	struct azb_queue *queue = &azb->queue;
+	bool idle;
 
 	spin_lock_bh(&queue->lock);
-	if (queue->state == AZB_QUEUE_RUNNING)
-		queue->state = AZB_QUEUE_PAUSED;
-	/* From here on nobody may touch the ring, it may be closed. */
-	azb_queue_disarm(azb);
+	idle = !queue->nr_sent && !queue->nr_waiting;
 	spin_unlock_bh(&queue->lock);
+	return idle;
+}
+
+/**
+ * azb_queue_pause() - stop sending, go on accepting
+ * @azb: the device; its channel is open still
+ *
+ * Return: 0; or how many requests stand against it, the host's and those in line.
+ */
+u32 azb_queue_pause(struct azb_device *azb)
+{
+	struct azb_queue *queue = &azb->queue;
+	u32 left;
+
+	spin_lock_bh(&queue->lock);
+	left = queue->nr_sent + queue->nr_waiting;
+	if (!left && queue->state == AZB_QUEUE_RUNNING)
+		queue->state = AZB_QUEUE_PAUSED;
+	spin_unlock_bh(&queue->lock);
+	return left;
 }
 
 /**

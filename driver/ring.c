@@ -220,7 +220,7 @@ void azb_ring_want_room(struct azb_device *azb, u32 bytes)
 
 /**
  * azb_ring_drain() - wait until the host has completed what it owns
- * @azb: the device; nothing is sent any more
+ * @azb: the device; what is in line is waited for as well
  * @patience_ms: at most this long, and less after a rescind
  *
  * After a rescind the bus calls nobody back, even though completions may be on
@@ -251,9 +251,9 @@ void azb_ring_drain(struct azb_device *azb, unsigned int patience_ms)
 			}
 			azb_ring_read(azb);
 		}
-		if (last || !azb_queue_nr_sent(queue))
+		if (last || azb_queue_is_idle(queue))
 			return;
-		wait_event_timeout(queue->drained, !azb_queue_nr_sent(queue),
+		wait_event_timeout(queue->drained, azb_queue_is_idle(queue),
 				   msecs_to_jiffies(AZB_DRAIN_POLL_MS));
 	}
 }

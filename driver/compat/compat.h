@@ -45,10 +45,21 @@
 #ifdef HAVE_TASK_FREEZABLE
 #define azb_compat_freezable_begin() do { } while (0)
 #define azb_compat_freezable_end() do { } while (0)
+#define azb_compat_wait_freezable(x) \
+	wait_for_completion_state(x, TASK_KILLABLE | TASK_FREEZABLE)
 #else
 #define TASK_FREEZABLE 0
 #define azb_compat_freezable_begin() freezer_do_not_count()
 #define azb_compat_freezable_end() freezer_count()
+#define azb_compat_wait_freezable(x)                     \
+	({                                               \
+		int __ret;                               \
+							 \
+		freezer_do_not_count();                  \
+		__ret = wait_for_completion_killable(x); \
+		freezer_count();                         \
+		__ret;                                   \
+	})
 #endif
 
 #ifdef HAVE_URING_CMD

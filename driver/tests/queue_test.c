@@ -413,22 +413,35 @@ static void queue_pauses_and_goes_on(struct kunit *test)
 	struct fake *fake = test->priv;
 	struct azb_request *big, *a;
 
+	/* Neither with something in line nor with something at the host. */
 	fake->room = 1000;
 	big = submit(test, 1, AZ_BLOB_MAX_PAGES);
 	KUNIT_EXPECT_NE(test, fake->wanted, 0u);
-	azb_queue_pause(&fake->azb);
-	/* The channel may be closed now: no wish may be left on the ring. */
-	KUNIT_EXPECT_EQ(test, fake->wanted, 0u);
-	a = submit(test, 2, 2);
+	KUNIT_EXPECT_FALSE(test, azb_queue_is_idle(&fake->azb.queue));
+	KUNIT_EXPECT_EQ(test, azb_queue_pause(&fake->azb), 1u);
 	fake->room = 100000;
 	azb_queue_kick(&fake->azb);
-	KUNIT_EXPECT_EQ(test, fake->nr_sent, 0u);
-
-	azb_queue_resume(&fake->azb);
+	KUNIT_ASSERT_EQ(test, fake->nr_sent, 1u);
+	KUNIT_EXPECT_FALSE(test, azb_queue_is_idle(&fake->azb.queue));
+	KUNIT_EXPECT_EQ(test, azb_queue_pause(&fake->azb), 1u);
+	/* And then nothing has changed. */
+	a = submit(test, 2, 2);
 	KUNIT_ASSERT_EQ(test, fake->nr_sent, 2u);
 	azb_fake_complete(fake, fake->sent_ids[0], 0, 0);
 	azb_fake_complete(fake, fake->sent_ids[1], 0, 0);
 	expect_result(test, big, 0, 0, 0);
+	expect_result(test, a, 0, 0, 0);
+
+	KUNIT_EXPECT_TRUE(test, azb_queue_is_idle(&fake->azb.queue));
+	KUNIT_EXPECT_EQ(test, azb_queue_pause(&fake->azb), 0u);
+	/* The channel may be closed now: no wish may be left on the ring. */
+	KUNIT_EXPECT_EQ(test, fake->wanted, 0u);
+	a = submit(test, 3, 2);
+	azb_queue_kick(&fake->azb);
+	KUNIT_EXPECT_EQ(test, fake->nr_sent, 2u);
+	azb_queue_resume(&fake->azb);
+	KUNIT_ASSERT_EQ(test, fake->nr_sent, 3u);
+	azb_fake_complete(fake, fake->sent_ids[2], 0, 0);
 	expect_result(test, a, 0, 0, 0);
 }
 

@@ -174,7 +174,8 @@ struct az_blob_request {
  * Requests in a registered buffer neither pin nor name pages.  It stays pinned until
  * it is deregistered, the file is closed or the device goes away, and longer while
  * requests are in it; %RLIMIT_MEMLOCK of the caller bounds it, unless the caller has
- * CAP_IPC_LOCK.  After hibernation it is not registered any more.
+ * CAP_IPC_LOCK.  After hibernation it is not registered any more: requests in it end
+ * with ENOENT.
  *
  * Errnos: EINVAL, E2BIG and EFAULT for the structure; EMSGSIZE when it is longer than
  * max_buffer_bytes; EFAULT when the memory is not there, cannot be written, or is of
