@@ -2,7 +2,7 @@
 /*
  * hv_azure_blob: what its files share.
  *
- *   main.c     VMBus driver: probe, remove, suspend, resume
+ *   main.c     VMBus driver: probe, remove, shutdown, suspend, resume
  *   dev.c      device node, lifetime of struct azb_device
  *   ioctl.c    user space's structures in and out
  *   uring.c    io_uring commands

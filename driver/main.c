@@ -9,9 +9,9 @@
 #include "azb.h"
 
 /*
- * How long remove and suspend wait for the host to complete what it owns.  When
- * remove runs out of patience it closes the channel, which ends the host's right
- * to the pages; suspend gives up instead.
+ * How long remove, shutdown and suspend wait for the host to complete what it owns.
+ * When remove runs out of patience it closes the channel, which ends the host's right
+ * to the pages; shutdown leaves that to the bus, and suspend gives up.
  */
 #define AZB_DRAIN_PATIENCE_MS 10000u
 
@@ -89,6 +89,23 @@ static void azb_remove(struct hv_device *hdev)
 azb_compat_hv_remove(azb_remove);
 
 /*
+ * Power-off, reboot and kexec.  Nobody comes after this, and a kernel that follows
+ * uses the same memory: the bus tells the host to stop, which takes the longer the
+ * more it has still.
+ */
+static void azb_shutdown(struct hv_device *hdev)
+{
+	struct azb_device *azb = hv_get_drvdata(hdev);
+	u32 left;
+
+	azb_queue_stop(azb);
+	azb_ring_drain(azb, AZB_DRAIN_PATIENCE_MS);
+	left = azb_queue_nr_sent(&azb->queue);
+	if (left)
+		dev_warn(&azb->dev, "shut down with %u requests unanswered\n", left);
+}
+
+/*
  * Hibernation, with programs frozen.  What is in line is sent and answered before:
  * the kernel that writes the image would send it, and the one that is restored from
  * it once more.
@@ -144,6 +161,7 @@ static struct hv_driver azb_driver = {
 	.id_table = azb_id_table,
 	.probe = azb_probe,
 	.remove = AZB_COMPAT_HV_REMOVE(azb_remove),
+	.shutdown = azb_shutdown,
 	.suspend = azb_suspend,
 	.resume = azb_resume,
 };

@@ -2,6 +2,7 @@
 """VMBus as a whole under a stock kernel: versions, processors, kernels that follow each other."""
 
 import contextlib
+import signal
 import threading
 
 import pytest
@@ -128,19 +129,51 @@ def resume_when_asked_to_end(rig):
     return thread, failed
 
 
+def start_kexec(machine, line):
+    """By a signal, to which there is no answer: the agent's port may be gone before it could."""
+    wait = ("trap 'go=yes' USR1; echo ready; while [ -z \"$go\" ]; do usleep 10000; done;"
+            "exec kexec /tmp/kernel /tmp/initrd \"$1\"")
+    waiting = machine.start(["sh", "-c", wait, "kexec", line])
+    waiting.wait_output("ready")
+    machine.agent.expect_reboot()
+    waiting.signal(signal.SIGUSR1)
+
+
 @pytest.mark.long
 def test_kexec(make_rig):
-    """The old kernel unloads VMBus, which waits for the daemon; the new one has it anew."""
+    """The driver has lost its patience with the host, and the fence of the bus remains.
+
+    The old kernel unloads VMBus, which waits for the daemon; the new one has it anew.
+    """
     rig = make_rig()
     machine, old = rig.machine, rig.machine.agent.boot_id
     line = next_kernel(rig, "kexec", "")
     thread, failed = resume_when_asked_to_end(rig)
-    machine.agent.expect_reboot()
-    machine.start(["kexec", "/tmp/kernel", "/tmp/initrd", line])
+    start_kexec(machine, line)
     machine.agent.wait_hello(300)
     thread.join()
     assert not failed, failed
     assert machine.agent.boot_id != old
+    rig.works()
+
+
+@pytest.mark.long
+def test_kexec_is_after_the_answers(make_rig):
+    """What the host has is answered before the bus goes, and nobody can add to it."""
+    rig = make_rig()
+    machine, old = rig.machine, rig.machine.agent.boot_id
+    line = next_kernel(rig, "kexec", "")
+    cancelled = machine.device("stat-cancelled")
+    machine.start(["sh", "-c", "while true <>/dev/azure_blob; do usleep 20000; done 2>/dev/null;"
+                               "echo azblob-test: refused >/dev/console"])
+    start_kexec(machine, line)
+    machine.until(lambda: "azblob-test: refused" in machine.guest.console(),
+                  "the driver takes no more requests")
+    machine.backend.resume()
+    machine.agent.wait_hello(300)
+    assert machine.agent.boot_id != old
+    # The fence had nothing to do.
+    assert machine.device("stat-cancelled") == cancelled
     rig.works()
 
 
