@@ -8,7 +8,7 @@
  * - Calls that can fail return 0 on success and -1 on failure, and describe the
  *   failure in the struct azblob_error that the last argument points to; it
  *   may be NULL.  errno is not part of the interface.
- * - All calls block until the answer is there.
+ * - Calls block until the answer is there, but those of azblob_queue.h.
  * - An azblob_conn may be used by any number of threads at once.  Everything else
  *   (configurations, results, error structs) belongs to one thread at a time.
  * - Strings are UTF-8 and end with a zero byte.  The library copies what it keeps.
@@ -85,6 +85,11 @@ enum azblob_transport {
 	AZBLOB_TRANSPORT_DRIVER = 1,
 	/* Only HTTP(S) to the endpoint. */
 	AZBLOB_TRANSPORT_HTTP = 2,
+	/*
+	 * The driver, with a host that need not know our payload: azblob_request() and
+	 * azblob_queue_request() only, and neither account nor key is needed.
+	 */
+	AZBLOB_TRANSPORT_RAW = 3,
 };
 
 struct azblob_config;
@@ -160,10 +165,10 @@ const char *azblob_config_account(const azblob_config *config);
  * not dialled yet.  The configuration may be freed or used again afterwards.
  */
 int azblob_open(const azblob_config *config, azblob_conn **conn, struct azblob_error *error);
-/* No call may be under way.  NULL is allowed. */
+/* No call may be under way, and no queue or buffer of it left.  NULL is allowed. */
 void azblob_close(azblob_conn *conn);
 
-/* AZBLOB_TRANSPORT_DRIVER or AZBLOB_TRANSPORT_HTTP: what was chosen. */
+/* What was chosen: one of enum azblob_transport but AUTO. */
 enum azblob_transport azblob_conn_transport(const azblob_conn *conn);
 /*
  * One line on what was chosen and why, such as "no /dev/azure_blob here: using
@@ -510,5 +515,6 @@ int azblob_put_block_list(azblob_conn *conn, const char *container, const char *
 #endif
 
 #include "azblob_ops.h"
+#include "azblob_queue.h"
 
 #endif /* AZBLOB_H */

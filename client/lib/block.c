@@ -44,6 +44,29 @@ static int check_block_id(const char *id, struct azblob_error *error)
 			"block id \"%.90s\": must be base64 of 1 to 64 bytes", id ? id : "");
 }
 
+int azc_put_block_request(struct azc_request *request, const azblob_conn *conn,
+			  const char *container, const char *blob, const char *id, const void *data,
+			  size_t size, struct azblob_error *error)
+{
+	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
+	    check_block_id(id, error))
+		return -1;
+	if (!size || size > conn->transport->part_max || !data)
+		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
+				"a block of %zu bytes: must be 1 to %zu", size,
+				conn->transport->part_max);
+	azc_request_init(request, "PUT");
+	azc_request_path(request, conn, container, blob);
+	azc_request_query(request, "comp", "block");
+	azc_request_query(request, "blockid", id);
+	request->has_body = true;
+	request->content_length = size;
+	request->repeatable = true;
+	request->effect = true;
+	azc_put_carry(request, conn, data, size, azb_crc64(0, data, size));
+	return 0;
+}
+
 int azblob_put_block(azblob_conn *conn, const char *container, const char *blob, const char *id,
 		     const void *data, size_t size, struct azblob_error *error)
 {
@@ -59,24 +82,11 @@ int azblob_put_block_leased(azblob_conn *conn, const char *container, const char
 	struct azc_op op;
 	int status;
 
-	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
-	    check_block_id(id, error) || (lease_id && azc_check_lease_id(lease_id, error)))
+	if ((lease_id && azc_check_lease_id(lease_id, error)) ||
+	    azc_put_block_request(&request, conn, container, blob, id, data, size, error))
 		return -1;
-	if (!size || size > conn->transport->part_max)
-		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
-				"a block of %zu bytes: must be 1 to %zu", size,
-				conn->transport->part_max);
 	azc_op_init(&op, conn, NULL, NULL, size);
-	azc_request_init(&request, "PUT");
-	azc_request_path(&request, conn, container, blob);
-	azc_request_query(&request, "comp", "block");
-	azc_request_query(&request, "blockid", id);
 	azc_request_field(&request, "x-ms-lease-id", lease_id);
-	request.has_body = true;
-	request.content_length = size;
-	request.repeatable = true;
-	request.effect = true;
-	azc_put_carry(&request, conn, data, size, azb_crc64(0, data, size));
 	status = azc_perform(&op, &request, &answer, error);
 	azc_answer_reset(&answer);
 	azc_request_free(&request);

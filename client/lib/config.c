@@ -111,6 +111,7 @@ int azblob_config_set_transport(azblob_config *config, enum azblob_transport tra
 	case AZBLOB_TRANSPORT_AUTO:
 	case AZBLOB_TRANSPORT_DRIVER:
 	case AZBLOB_TRANSPORT_HTTP:
+	case AZBLOB_TRANSPORT_RAW:
 		config->transport = transport;
 		return 0;
 	}

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buffers.h"
+
 #define DEV_ACCOUNT "devstoreaccount1"
 
 const char *azblob_version(void)
@@ -19,7 +21,9 @@ static int default_endpoint(azblob_conn *conn, struct azblob_error *error)
 	struct azb_buf url = { 0 };
 	int result;
 
-	if (!strcmp(conn->account, DEV_ACCOUNT))
+	if (!conn->account || !*conn->account)
+		azb_buf_puts(&url, "http://localhost");
+	else if (!strcmp(conn->account, DEV_ACCOUNT))
 		azb_buf_puts(&url, "http://127.0.0.1:10000/" DEV_ACCOUNT);
 	else
 		azb_buf_printf(&url, "https://%s.blob.core.windows.net", conn->account);
@@ -30,7 +34,7 @@ static int default_endpoint(azblob_conn *conn, struct azblob_error *error)
 }
 
 /* The driver's transport, or NULL with @why: a reason that reads well before "using ...". */
-static struct azc_transport *try_driver(azblob_conn *conn, const char *path, char *why,
+static struct azc_transport *try_driver(azblob_conn *conn, const char *path, bool raw, char *why,
 					size_t why_room, struct azblob_error *error)
 {
 	struct azc_transport *transport;
@@ -48,7 +52,8 @@ static struct azc_transport *try_driver(azblob_conn *conn, const char *path, cha
 		azc_fail_errno(error, AZBLOB_TRANSPORT, sys_errno, "%s can't be opened", path);
 		return NULL;
 	}
-	transport = azc_driver_open(conn, device, &mine);
+	transport = raw ? azc_driver_open_raw(conn, device, &mine)
+			: azc_driver_open(conn, device, &mine);
 	if (!transport) {
 		device->close(device);
 		snprintf(why, why_room, "%s: %.140s", path, mine.message);
@@ -65,16 +70,17 @@ static struct azc_transport *try_driver(azblob_conn *conn, const char *path, cha
 static int choose_transport(azblob_conn *conn, const azblob_config *config,
 			    struct azblob_error *error)
 {
+	bool raw = config->transport == AZBLOB_TRANSPORT_RAW;
 	char why[192] = "";
 
 	if (config->transport != AZBLOB_TRANSPORT_HTTP)
-		conn->transport = try_driver(conn, config->device, why, sizeof(why), error);
+		conn->transport = try_driver(conn, config->device, raw, why, sizeof(why), error);
 	if (conn->transport) {
 		snprintf(conn->note, sizeof(conn->note), "using %s (%s)", config->device,
-			 conn->transport->server);
+			 raw ? "raw requests" : conn->transport->server);
 		return 0;
 	}
-	if (config->transport == AZBLOB_TRANSPORT_DRIVER)
+	if (raw || config->transport == AZBLOB_TRANSPORT_DRIVER)
 		return -1;
 	conn->transport = azc_http_open(conn, config->ca_file, error);
 	if (!conn->transport)
@@ -84,22 +90,37 @@ static int choose_transport(azblob_conn *conn, const azblob_config *config,
 	return 0;
 }
 
+/* Raw requests need neither account nor key: whoever makes them knows what the host wants. */
+static int fill_credentials(azblob_conn *conn, const azblob_config *config,
+			    struct azblob_error *error)
+{
+	bool raw = config->transport == AZBLOB_TRANSPORT_RAW;
+
+	if (!raw && !config->account)
+		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "no account is given");
+	if (!raw && !config->key)
+		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "no account key is given");
+	conn->account = strdup(config->account ? config->account : "");
+	conn->key = malloc(config->key_length + 1);
+	if (!conn->account || !conn->key)
+		return azc_fail_memory(error);
+	if (config->key)
+		memcpy(conn->key, config->key, config->key_length);
+	conn->key_length = config->key_length;
+	return 0;
+}
+
 static int fill(azblob_conn *conn, const azblob_config *config, struct azblob_error *error)
 {
-	if (!config->account)
-		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "no account is given");
-	if (!config->key)
-		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "no account key is given");
 	conn->timeout_ms = config->timeout_ms;
 	conn->retries = config->retries;
 	conn->parallel = config->parallel;
-	conn->account = strdup(config->account);
-	conn->key = malloc(config->key_length);
 	conn->pool = azc_pool_new();
-	if (!conn->account || !conn->key || !conn->pool)
+	conn->buffers = azc_buffers_new();
+	if (!conn->pool || !conn->buffers)
 		return azc_fail_memory(error);
-	memcpy(conn->key, config->key, config->key_length);
-	conn->key_length = config->key_length;
+	if (fill_credentials(conn, config, error))
+		return -1;
 	if (config->endpoint ? azc_endpoint_parse(config->endpoint, &conn->endpoint, error)
 			     : default_endpoint(conn, error))
 		return -1;
@@ -132,6 +153,7 @@ void azblob_close(azblob_conn *conn)
 		return;
 	if (conn->transport)
 		conn->transport->ops->close(conn->transport);
+	azc_buffers_free(conn->buffers);
 	azc_pool_free(conn->pool);
 	azc_endpoint_free(&conn->endpoint);
 	if (conn->key)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The driver's node, the only file that makes its ioctl. */
+/* The driver's node, the only file that makes its ioctls. */
 #include "transport.h"
 
 #include <errno.h>
@@ -10,43 +10,81 @@
 
 #include "uapi/misc/hv_azure_blob.h"
 
-struct node {
-	struct azc_device device;
-	int fd;
-};
-
 static int node_submit(struct azc_device *device, struct az_blob_request_sync *request)
 {
-	struct node *node = (struct node *)device;
-
-	if (!ioctl(node->fd, IOCTL_AZ_BLOB_DRIVER_USER_REQUEST, request))
+	if (!ioctl(device->node, IOCTL_AZ_BLOB_DRIVER_USER_REQUEST, request))
 		return 0;
 	return -errno;
 }
 
+static int node_submit_placed(struct azc_device *device, struct az_blob_request *request)
+{
+	if (!ioctl(device->node, IOCTL_AZ_BLOB_REQUEST, request))
+		return 0;
+	return -errno;
+}
+
+static int node_add_buffer(struct azc_device *device, void *memory, size_t length, bool read_only,
+			   uint32_t *id)
+{
+	struct az_blob_register arg = {
+		.size = sizeof(arg),
+		.flags = read_only ? AZ_BLOB_BUFFER_READ_ONLY : 0,
+		.address = (uintptr_t)memory,
+		.length = length,
+	};
+
+	if (ioctl(device->node, IOCTL_AZ_BLOB_REGISTER, &arg))
+		return -errno;
+	*id = arg.buffer_id;
+	return 0;
+}
+
+static void node_remove_buffer(struct azc_device *device, uint32_t id)
+{
+	struct az_blob_deregister arg = { .size = sizeof(arg), .buffer_id = id };
+
+	/* A device that went away has none any more. */
+	ioctl(device->node, IOCTL_AZ_BLOB_DEREGISTER, &arg);
+}
+
 static void node_close(struct azc_device *device)
 {
-	struct node *node = (struct node *)device;
+	close(device->node);
+	free(device);
+}
 
-	close(node->fd);
-	free(node);
+/* Older drivers don't know the question, and can do none of it. */
+static void ask_features(struct azc_device *device)
+{
+	struct az_blob_info info = { .size = sizeof(info) };
+
+	if (ioctl(device->node, IOCTL_AZ_BLOB_INFO, &info))
+		return;
+	device->features = info.features;
+	if (info.features & AZ_BLOB_FEATURE_BUFFERS) {
+		device->submit_placed = node_submit_placed;
+		device->add_buffer = node_add_buffer;
+		device->remove_buffer = node_remove_buffer;
+	}
 }
 
 struct azc_device *azc_device_open(const char *path, int *sys_errno)
 {
-	struct node *node = calloc(1, sizeof(*node));
+	struct azc_device *device = calloc(1, sizeof(*device));
 
-	if (!node) {
+	if (!device) {
 		*sys_errno = ENOMEM;
 		return NULL;
 	}
-	node->fd = open(path, O_RDWR | O_CLOEXEC);
-	if (node->fd < 0) {
+	device->node = open(path, O_RDWR | O_CLOEXEC);
+	if (device->node < 0) {
 		*sys_errno = errno;
-		free(node);
+		free(device);
 		return NULL;
 	}
-	node->device.submit = node_submit;
-	node->device.close = node_close;
-	return &node->device;
+	device->submit = node_submit;
+	device->close = node_close;
+	ask_features(device);
+	return device;
 }

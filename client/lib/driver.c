@@ -3,7 +3,7 @@
  * The transport over the driver: HTTP heads in the request and response buffers, bodies in
  * the data buffer, as docs/payload.md says.
  */
-#include "transport.h"
+#include "driver.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -13,7 +13,7 @@
 
 #include "azblob/vsp_wire.h"
 #include "base/crc64.h"
-#include "uapi/misc/hv_azure_blob.h"
+#include "buffers.h"
 
 #define PAGE ((size_t)AZ_BLOB_PAGE_SIZE)
 /* docs/payload.md: the least that a host takes, and the most that a head may have. */
@@ -33,22 +33,12 @@ struct driver {
 	atomic_uint_least64_t next;
 };
 
-/* The buffers of one exchange. */
-struct slot {
-	void *head;
-	size_t head_room;
-	void *response;
-	size_t response_room;
-	void *text; /* room for a body that is wanted as text */
-};
-
-static int compose(const struct driver *driver, const struct azc_request *request,
-		   struct azb_buf *head, struct azblob_error *error)
+static int compose(const azblob_conn *conn, const struct azc_request *request, struct azb_buf *head,
+		   struct azblob_error *error)
 {
 	azb_buf_printf(head, "%s %s%s%s HTTP/1.1\r\nHost: %s\r\n", request->method,
 		       request->path.data, request->query.length ? "?" : "",
-		       request->query.length ? request->query.data : "",
-		       driver->conn->endpoint.host);
+		       request->query.length ? request->query.data : "", conn->endpoint.host);
 	for (size_t i = 0; i < request->fields.count; i++)
 		azb_buf_printf(head, "%s: %s\r\n", request->fields.item[i].name,
 			       request->fields.item[i].value);
@@ -65,81 +55,127 @@ static int compose(const struct driver *driver, const struct azc_request *reques
 	return 0;
 }
 
-static void free_slot(struct driver *driver, struct slot *slot)
+struct azc_device *azc_driver_device(const azblob_conn *conn)
 {
-	struct azc_pool *pool = driver->conn->pool;
-
-	azc_pool_put(pool, slot->head, slot->head_room);
-	azc_pool_put(pool, slot->response, slot->response_room);
-	azc_pool_put(pool, slot->text, TEXT_ROOM);
-	memset(slot, 0, sizeof(*slot));
+	if (conn->transport->kind == AZBLOB_TRANSPORT_HTTP)
+		return NULL;
+	return ((struct driver *)conn->transport)->device;
 }
 
-static int make_slot(struct driver *driver, const struct azc_request *request,
-		     const struct azb_buf *head, size_t response_room, struct slot *slot,
-		     struct azblob_error *error)
-{
-	struct azc_pool *pool = driver->conn->pool;
-
-	memset(slot, 0, sizeof(*slot));
-	slot->head_room = head->length;
-	slot->response_room = response_room;
-	slot->head = azc_pool_get(pool, slot->head_room);
-	slot->response = azc_pool_get(pool, slot->response_room);
-	if (request->want_text)
-		slot->text = azc_pool_get(pool, TEXT_ROOM);
-	if (slot->head && slot->response && (slot->text || !request->want_text)) {
-		memcpy(slot->head, head->data, head->length);
-		return 0;
-	}
-	free_slot(driver, slot);
-	return azc_fail_memory(error);
-}
-
-static int submit(struct driver *driver, const struct azc_request *request, const struct slot *slot,
-		  unsigned int timeout_ms, struct az_blob_request_sync *sync)
+static void make_guid(struct driver *driver, uint8_t guid[16])
 {
 	uint64_t number = atomic_fetch_add(&driver->next, 1);
 
-	memset(sync, 0, sizeof(*sync));
-	memcpy(sync->guid, driver->guid, sizeof(driver->guid));
-	memcpy(sync->guid + sizeof(driver->guid), &number, sizeof(number));
-	sync->timeout = timeout_ms;
-	sync->request_len = (uint32_t)slot->head_room;
-	sync->request_buffer = (uintptr_t)slot->head;
-	sync->response_len = (uint32_t)slot->response_room;
-	sync->response_buffer = (uintptr_t)slot->response;
-	if (request->body_length) {
-		sync->data_len = (uint32_t)request->body_length;
-		sync->data_valid = sync->data_len;
-		sync->data_buffer = (uintptr_t)request->body;
-	} else if (slot->text) {
-		sync->data_len = TEXT_ROOM;
-		sync->data_buffer = (uintptr_t)slot->text;
-	} else if (request->room_length) {
-		sync->data_len = (uint32_t)request->room_length;
-		sync->data_buffer = (uintptr_t)request->room;
+	memcpy(guid, driver->guid, sizeof(driver->guid));
+	memcpy(guid + sizeof(driver->guid), &number, sizeof(number));
+}
+
+void azc_driver_guid(const azblob_conn *conn, uint8_t guid[16])
+{
+	make_guid((struct driver *)conn->transport, guid);
+}
+
+void azc_flight_drop(const azblob_conn *conn, struct azc_flight *flight)
+{
+	azc_pool_put(conn->pool, flight->head, flight->head_room);
+	azc_pool_put(conn->pool, flight->response, flight->response_room);
+	azc_pool_put(conn->pool, flight->text, TEXT_ROOM);
+	memset(flight, 0, sizeof(*flight));
+}
+
+static int make_buffers(const azblob_conn *conn, const struct azc_request *request,
+			const struct azb_buf *head, size_t response_room, struct azc_flight *flight,
+			struct azblob_error *error)
+{
+	memset(flight, 0, sizeof(*flight));
+	flight->head_room = head->length;
+	flight->response_room = response_room;
+	flight->head = azc_pool_get(conn->pool, flight->head_room);
+	flight->response = azc_pool_get(conn->pool, flight->response_room);
+	if (request->want_text)
+		flight->text = azc_pool_get(conn->pool, TEXT_ROOM);
+	if (flight->head && flight->response && (flight->text || !request->want_text)) {
+		memcpy(flight->head, head->data, head->length);
+		return 0;
 	}
-	return driver->device->submit(driver->device, sync);
+	azc_flight_drop(conn, flight);
+	return azc_fail_memory(error);
+}
+
+static void fill_wire(struct driver *driver, const struct azc_request *request,
+		      unsigned int timeout_ms, struct azc_flight *flight)
+{
+	struct az_blob_request *wire = &flight->wire;
+
+	make_guid(driver, wire->guid);
+	wire->timeout = timeout_ms;
+	wire->request_len = (uint32_t)flight->head_room;
+	wire->request_buffer = (uintptr_t)flight->head;
+	wire->response_len = (uint32_t)flight->response_room;
+	wire->response_buffer = (uintptr_t)flight->response;
+	if (request->body_length) {
+		wire->data_len = (uint32_t)request->body_length;
+		wire->data_valid = wire->data_len;
+		wire->data_buffer = (uintptr_t)request->body;
+	} else if (flight->text) {
+		wire->data_len = TEXT_ROOM;
+		wire->data_buffer = (uintptr_t)flight->text;
+	} else if (request->room_length) {
+		wire->data_len = (uint32_t)request->room_length;
+		wire->data_buffer = (uintptr_t)request->room;
+	}
+}
+
+/* The structs are the same up to the response, and what the older one calls reserved is 0. */
+_Static_assert(offsetof(struct az_blob_request, response) ==
+		       offsetof(struct az_blob_request_sync, response),
+	       "the driver's header says so");
+
+static int submit(const struct driver *driver, struct az_blob_request *wire)
+{
+	struct azc_device *device = driver->device;
+	struct az_blob_request_sync sync;
+	int result;
+
+	if (device->submit_placed) {
+		struct az_blob_request placed = *wire;
+
+		if (azc_buffers_place(driver->conn->buffers, &placed)) {
+			result = device->submit_placed(device, &placed);
+			wire->response = placed.response;
+			/* Not known any more (hibernation does that): nothing was sent. */
+			if (result != -ENOENT && result != -EFAULT)
+				return result;
+		}
+	}
+	memcpy(&sync, wire, sizeof(sync));
+	result = device->submit(device, &sync);
+	wire->response = sync.response;
+	return result;
+}
+
+int azc_driver_submit(const azblob_conn *conn, struct az_blob_request *wire)
+{
+	return submit((struct driver *)conn->transport, wire);
 }
 
 /*
  * The driver gave up waiting and the host may still write: our own buffers get other pages, and a
  * caller's memory is at least not used for another try.
  */
-static void abandon(const struct azc_request *request, const struct slot *slot,
+static void abandon(const struct azc_request *request, const struct azc_flight *flight,
 		    enum azc_failure *failure)
 {
-	azc_pool_abandon(slot->response, slot->response_room);
-	if (slot->text)
-		azc_pool_abandon(slot->text, TEXT_ROOM);
+	azc_pool_abandon(flight->response, flight->response_room);
+	if (flight->text)
+		azc_pool_abandon(flight->text, TEXT_ROOM);
 	if (request->room_pooled)
 		azc_pool_abandon(request->room, request->room_length);
 	*failure = request->room && !request->room_pooled ? AZC_GONE : AZC_UNKNOWN;
 }
 
-static int ioctl_failed(const struct azc_request *request, const struct slot *slot, int sys_errno,
-			enum azc_failure *failure, struct azblob_error *error)
+static int ioctl_failed(const struct azc_request *request, const struct azc_flight *flight,
+			int sys_errno, enum azc_failure *failure, struct azblob_error *error)
 {
 	switch (sys_errno) {
 	case EINVAL:
@@ -156,42 +192,40 @@ static int ioctl_failed(const struct azc_request *request, const struct slot *sl
 		*failure = AZC_GONE;
 		return azc_fail_errno(error, AZBLOB_TRANSPORT, sys_errno, "the device went away");
 	default:
-		abandon(request, slot, failure);
+		abandon(request, flight, failure);
 		break;
 	}
 	return azc_fail_errno(error, AZBLOB_TRANSPORT, sys_errno, "the driver");
 }
 
-static int link_failed(uint32_t status, enum azc_failure *failure, struct azblob_error *error)
+const char *azc_link_text(uint32_t status, enum azc_failure *failure)
 {
-	const char *text = "the host failed";
-
 	*failure = AZC_UNKNOWN;
 	switch (status) {
 	case VSP_WIRE_STATUS_BAD_PACKET:
-		text = "the host did not understand the request";
 		*failure = AZC_REFUSED;
-		break;
+		return "the host did not understand the request";
 	case VSP_WIRE_STATUS_NOT_SUPPORTED:
-		text = "the host does not know this kind of request";
 		*failure = AZC_REFUSED;
-		break;
+		return "the host does not know this kind of request";
 	case VSP_WIRE_STATUS_TOO_SMALL:
-		text = "the host's answer needs a larger buffer";
 		*failure = AZC_REFUSED;
-		break;
+		return "the host's answer needs a larger buffer";
 	case VSP_WIRE_STATUS_NO_RESOURCES:
-		text = "the host is out of room for requests";
 		*failure = AZC_SENT_NOTHING;
-		break;
+		return "the host is out of room for requests";
 	case VSP_WIRE_STATUS_TIMEOUT:
-		text = "no answer within the time-out";
-		break;
+		return "no answer within the time-out";
 	case VSP_WIRE_STATUS_CANCELLED:
-		text = "the host cancelled the request";
-		break;
+		return "the host cancelled the request";
 	}
-	azc_fail(error, AZBLOB_TRANSPORT, "%s (status 0x%08x)", text, status);
+	return "the host failed";
+}
+
+static int link_failed(uint32_t status, enum azc_failure *failure, struct azblob_error *error)
+{
+	azc_fail(error, AZBLOB_TRANSPORT, "%s (status 0x%08x)", azc_link_text(status, failure),
+		 status);
 	error->link_status = status;
 	return -1;
 }
@@ -228,12 +262,12 @@ static int bad_answer(enum azc_failure *failure, struct azblob_error *error, con
 }
 
 /* Finds the body of an answer, which was checked to have a head. */
-static int take_body(const struct azc_request *request, const struct slot *slot,
+static int take_body(const struct azc_request *request, const struct azc_flight *flight,
 		     size_t response_length, size_t body_at, struct azc_answer *answer,
 		     enum azc_failure *failure, struct azblob_error *error)
 {
 	bool in_data = answer->status < 400 && !request->body_length &&
-		       (slot->text || request->room_length);
+		       (flight->text || request->room_length);
 	uint64_t length = 0;
 	size_t room;
 
@@ -245,7 +279,7 @@ static int take_body(const struct azc_request *request, const struct slot *slot,
 	if (!in_data) {
 		if (length > response_length - body_at)
 			return bad_answer(failure, error, "its body is not all there");
-		azb_buf_add(&answer->text, (char *)slot->response + body_at, (size_t)length);
+		azb_buf_add(&answer->text, (char *)flight->response + body_at, (size_t)length);
 		return answer->text.failed ? azc_fail_memory(error) : 0;
 	}
 	if (azc_answer_field(answer, "Azblob-Sent")) {
@@ -255,11 +289,11 @@ static int take_body(const struct azc_request *request, const struct slot *slot,
 			return bad_answer(failure, error, "Azblob-Sent is no part of its length");
 		length = sent;
 	}
-	room = slot->text ? TEXT_ROOM : request->room_length;
+	room = flight->text ? TEXT_ROOM : request->room_length;
 	if (length > room)
 		return bad_answer(failure, error, "its body is longer than the buffer");
-	if (slot->text) {
-		azb_buf_add(&answer->text, slot->text, (size_t)length);
+	if (flight->text) {
+		azb_buf_add(&answer->text, flight->text, (size_t)length);
 		return answer->text.failed ? azc_fail_memory(error) : 0;
 	}
 	answer->body_length = (size_t)length;
@@ -268,60 +302,70 @@ static int take_body(const struct azc_request *request, const struct slot *slot,
 	return 0;
 }
 
-static int take_answer(const struct azc_request *request, const struct slot *slot,
-		       const struct az_blob_request_sync *sync, struct azc_answer *answer,
-		       enum azc_failure *failure, struct azblob_error *error)
+static int take_answer(const struct azc_request *request, const struct azc_flight *flight,
+		       struct azc_answer *answer, enum azc_failure *failure,
+		       struct azblob_error *error)
 {
-	size_t length = sync->response.response_len;
+	size_t length = flight->wire.response.response_len;
 	size_t body_at = 0;
 
-	if (length > slot->response_room)
+	if (length > flight->response_room)
 		return bad_answer(failure, error, "it is longer than the response buffer");
-	if (!parse_head(slot->response, length, answer, &body_at))
+	if (!parse_head(flight->response, length, answer, &body_at))
 		return bad_answer(failure, error, "it has no HTTP head");
-	return take_body(request, slot, length, body_at, answer, failure, error);
+	return take_body(request, flight, length, body_at, answer, failure, error);
 }
 
 /* How large a response buffer the host asks for; 0 when it doesn't, or for too much. */
-static size_t needed_room(const struct slot *slot, const struct az_blob_request_sync *sync)
+static size_t needed_room(const struct azc_request *request, const struct azc_flight *flight)
 {
 	struct azc_answer answer = { 0 };
 	uint64_t needed = 0;
 	size_t body_at;
-	size_t length = sync->response.response_len;
+	size_t length = flight->wire.response.response_len;
 
-	if (length <= slot->response_room &&
-	    parse_head(slot->response, length, &answer, &body_at) &&
+	if (flight->wire.response.status != VSP_WIRE_STATUS_TOO_SMALL || request->room_length)
+		return 0;
+	if (length <= flight->response_room &&
+	    parse_head(flight->response, length, &answer, &body_at) &&
 	    !azc_answer_number(&answer, "Azblob-Needed", &needed))
 		needed = 0;
 	azc_answer_reset(&answer);
-	return needed > slot->response_room && needed <= MAX_RESPONSE_ROOM ? (size_t)needed : 0;
+	return needed > flight->response_room && needed <= MAX_RESPONSE_ROOM ? (size_t)needed : 0;
 }
 
-static int exchange_once(struct driver *driver, const struct azc_request *request,
-			 const struct azb_buf *head, size_t *response_room, unsigned int timeout_ms,
-			 struct azc_answer *answer, enum azc_failure *failure,
-			 struct azblob_error *error)
+static int begin(struct driver *driver, const struct azc_request *request, size_t response_room,
+		 unsigned int timeout_ms, struct azc_flight *flight, struct azblob_error *error)
 {
-	struct az_blob_request_sync sync;
-	struct slot slot;
-	int result;
+	struct azb_buf head = { 0 };
+	int result = compose(driver->conn, request, &head, error);
 
-	*failure = AZC_REFUSED;
-	if (make_slot(driver, request, head, *response_room, &slot, error))
-		return -1;
-	*response_room = 0;
-	result = submit(driver, request, &slot, timeout_ms, &sync);
-	if (result) {
-		result = ioctl_failed(request, &slot, -result, failure, error);
-	} else if (sync.response.status) {
-		if (sync.response.status == VSP_WIRE_STATUS_TOO_SMALL && !request->room_length)
-			*response_room = needed_room(&slot, &sync);
-		result = link_failed(sync.response.status, failure, error);
-	} else {
-		result = take_answer(request, &slot, &sync, answer, failure, error);
-	}
-	free_slot(driver, &slot);
+	if (!result)
+		result = make_buffers(driver->conn, request, &head, response_room, flight, error);
+	if (!result)
+		fill_wire(driver, request, timeout_ms, flight);
+	azb_buf_free(&head);
+	return result;
+}
+
+int azc_flight_begin(const azblob_conn *conn, const struct azc_request *request,
+		     unsigned int timeout_ms, struct azc_flight *flight, struct azblob_error *error)
+{
+	return begin((struct driver *)conn->transport, request, RESPONSE_ROOM, timeout_ms, flight,
+		     error);
+}
+
+int azc_flight_end(const azblob_conn *conn, const struct azc_request *request,
+		   struct azc_flight *flight, int result, struct azc_answer *answer,
+		   enum azc_failure *failure, struct azblob_error *error)
+{
+	if (result)
+		result = ioctl_failed(request, flight, -result, failure, error);
+	else if (flight->wire.response.status)
+		result = link_failed(flight->wire.response.status, failure, error);
+	else
+		result = take_answer(request, flight, answer, failure, error);
+	azc_flight_drop(conn, flight);
 	return result;
 }
 
@@ -332,19 +376,21 @@ static int driver_exchange(struct azc_transport *transport, const struct azc_req
 	struct driver *driver = (struct driver *)transport;
 	unsigned int timeout_ms = op ? op->timeout_ms : PROBE_TIMEOUT_MS;
 	size_t response_room = RESPONSE_ROOM;
-	struct azb_buf head = { 0 };
+	struct azc_flight flight;
 	int result;
 
-	*failure = AZC_REFUSED;
-	result = compose(driver, request, &head, error);
-	if (!result)
-		result = exchange_once(driver, request, &head, &response_room, timeout_ms, answer,
-				       failure, error);
-	/* Nothing was done, so once more with the room that the host asked for. */
-	if (result && response_room)
-		result = exchange_once(driver, request, &head, &response_room, timeout_ms, answer,
-				       failure, error);
-	azb_buf_free(&head);
+	do {
+		*failure = AZC_REFUSED;
+		if (begin(driver, request, response_room, timeout_ms, &flight, error))
+			return -1;
+		result = submit(driver, &flight.wire);
+		/* Nothing was done, so once more with the room that the host asks for. */
+		response_room = !result && response_room == RESPONSE_ROOM
+					? needed_room(request, &flight)
+					: 0;
+		result = azc_flight_end(driver->conn, request, &flight, result, answer, failure,
+					error);
+	} while (result && response_room);
 	return result;
 }
 
@@ -361,12 +407,34 @@ static const struct azc_transport_ops driver_ops = {
 	.close = driver_close,
 };
 
+static int raw_exchange(struct azc_transport *transport, const struct azc_request *request,
+			struct azc_answer *answer, struct azc_op *op, enum azc_failure *failure,
+			struct azblob_error *error)
+{
+	(void)transport;
+	(void)request;
+	(void)answer;
+	(void)op;
+	*failure = AZC_REFUSED;
+	return azc_fail(error, AZBLOB_BAD_ARGUMENT, "this connection is for raw requests only");
+}
+
+static const struct azc_transport_ops raw_ops = {
+	.exchange = raw_exchange,
+	.close = driver_close,
+};
+
+/* All pages, less those of the largest head and the response, each unaligned. */
+static size_t own_part_max(void)
+{
+	return ((size_t)AZ_BLOB_MAX_PAGES - (MAX_HEAD + RESPONSE_ROOM) / PAGE - 3) * PAGE;
+}
+
 /* Understands the answer to GET /.azblob. */
 static int accept_probe(struct driver *driver, const struct azc_answer *answer,
 			struct azblob_error *error)
 {
-	/* All pages, less those of the largest head and the response, each unaligned. */
-	size_t own_max = ((size_t)AZ_BLOB_MAX_PAGES - (MAX_HEAD + RESPONSE_ROOM) / PAGE - 3) * PAGE;
+	size_t own_max = own_part_max();
 	uint64_t payload = 0;
 	uint64_t part_max = 0;
 
@@ -409,8 +477,8 @@ static int probe(struct driver *driver, struct azblob_error *error)
 	return result;
 }
 
-struct azc_transport *azc_driver_open(const azblob_conn *conn, struct azc_device *device,
-				      struct azblob_error *error)
+static struct driver *new_driver(const azblob_conn *conn, struct azc_device *device,
+				 struct azblob_error *error)
 {
 	struct driver *driver = calloc(1, sizeof(*driver));
 
@@ -427,9 +495,30 @@ struct azc_transport *azc_driver_open(const azblob_conn *conn, struct azc_device
 	if (getrandom(driver->guid, sizeof(driver->guid), GRND_NONBLOCK) < 0)
 		memset(driver->guid, 0, sizeof(driver->guid));
 	atomic_init(&driver->next, 1);
-	if (probe(driver, error)) {
+	return driver;
+}
+
+struct azc_transport *azc_driver_open(const azblob_conn *conn, struct azc_device *device,
+				      struct azblob_error *error)
+{
+	struct driver *driver = new_driver(conn, device, error);
+
+	if (driver && probe(driver, error)) {
 		free(driver);
-		return NULL;
+		driver = NULL;
 	}
+	return driver ? &driver->transport : NULL;
+}
+
+struct azc_transport *azc_driver_open_raw(const azblob_conn *conn, struct azc_device *device,
+					  struct azblob_error *error)
+{
+	struct driver *driver = new_driver(conn, device, error);
+
+	if (!driver)
+		return NULL;
+	driver->transport.ops = &raw_ops;
+	driver->transport.kind = AZBLOB_TRANSPORT_RAW;
+	driver->transport.part_max = own_part_max();
 	return &driver->transport;
 }

@@ -184,7 +184,8 @@ static void set_method(CURL *curl, const struct azc_request *request)
 
 static void set_common(CURL *curl, const struct http *http, struct exchange *exchange)
 {
-	long seconds = (long)(http->conn->timeout_ms + 999) / 1000;
+	unsigned int timeout_ms = exchange->op->timeout_ms;
+	long seconds = (long)(timeout_ms + 999) / 1000;
 
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -192,8 +193,7 @@ static void set_common(CURL *curl, const struct http *http, struct exchange *exc
 	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "libazblob/" AZBLOB_VERSION);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
-			 http->conn->timeout_ms < CONNECT_TIMEOUT_MS ? (long)http->conn->timeout_ms
-								     : CONNECT_TIMEOUT_MS);
+			 timeout_ms < CONNECT_TIMEOUT_MS ? (long)timeout_ms : CONNECT_TIMEOUT_MS);
 	/* A large body may take long as long as it moves. */
 	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, seconds);
@@ -257,7 +257,7 @@ static int describe(const struct http *http, const struct exchange *exchange, CU
 				http->conn->endpoint.base);
 	if (code == CURLE_OPERATION_TIMEDOUT && *failure == AZC_UNKNOWN)
 		return azc_fail(error, AZBLOB_TRANSPORT, "%s: no progress for %u ms",
-				http->conn->endpoint.base, http->conn->timeout_ms);
+				http->conn->endpoint.base, exchange->op->timeout_ms);
 	return azc_fail(error, AZBLOB_TRANSPORT, "%s: %s", http->conn->endpoint.base,
 			*detail ? detail : curl_easy_strerror(code));
 }

@@ -94,8 +94,9 @@ struct azblob_config {
 
 struct azc_transport;
 struct azc_pool;
+struct azc_buffers;
 
-/* Immutable after azblob_open(), apart from the last and what transport and pool lock inside. */
+/* Immutable after azblob_open(), apart from the last and what others lock inside. */
 struct azblob_conn {
 	char *account;
 	uint8_t *key;
@@ -107,6 +108,7 @@ struct azblob_conn {
 	size_t block_size;
 	struct azc_transport *transport;
 	struct azc_pool *pool;
+	struct azc_buffers *buffers;
 	char note[256];
 	/* The service refused to send checksums of ranges: it is not asked again. */
 	atomic_bool no_range_crc;

@@ -106,6 +106,21 @@ void azc_request_field(struct azc_request *request, const char *name, const char
 		request->no_memory = true;
 }
 
+bool azc_request_drop_field(struct azc_request *request, const char *name)
+{
+	struct azc_fields *fields = &request->fields;
+
+	for (size_t i = 0; i < fields->count; i++) {
+		if (strcasecmp(fields->item[i].name, name))
+			continue;
+		free(fields->item[i].name);
+		free(fields->item[i].value);
+		fields->item[i] = fields->item[--fields->count];
+		return true;
+	}
+	return false;
+}
+
 void azc_request_field_crc(struct azc_request *request, const char *name, uint64_t crc)
 {
 	uint8_t bytes[8];

@@ -76,7 +76,7 @@ bool azc_op_cancelled(struct azc_op *op)
 	return cancelled;
 }
 
-static void count_try(struct azc_op *op, bool again)
+void azc_op_count(struct azc_op *op, bool again)
 {
 	pthread_mutex_lock(&op->lock);
 	op->requests++;
@@ -297,85 +297,108 @@ static bool wait_for_try(struct azc_op *op, unsigned int try)
 	return !azc_op_cancelled(op);
 }
 
-enum verdict {
-	GOOD,
-	FINAL,
-	AGAIN,
-};
-
-static enum verdict try_once(struct azc_op *op, struct azc_request *request,
-			     struct azc_answer *answer, struct azblob_error *error)
+int azc_prepare(struct azc_op *op, struct azc_request *request, struct azblob_error *error)
 {
-	struct azc_transport *transport = op->conn->transport;
-	enum azc_failure failure = AZC_REFUSED;
-
-	azc_answer_reset(answer);
 	if (request->sign && sign(request, op->conn, error))
-		return FINAL;
-	if (request->no_memory) {
-		azc_fail_memory(error);
-		return FINAL;
-	}
-	if (transport->ops->exchange(transport, request, answer, op, &failure, error)) {
+		return -1;
+	return request->no_memory ? azc_fail_memory(error) : 0;
+}
+
+enum azc_verdict azc_judge(const struct azc_op *op, const struct azc_request *request,
+			   const struct azc_answer *answer, bool answered, enum azc_failure failure,
+			   struct azblob_error *error)
+{
+	if (!answered) {
 		bool unknown = failure == AZC_UNKNOWN || failure == AZC_GONE;
 
 		error->outcome_unknown = unknown && request->effect;
 		return failure == AZC_SENT_NOTHING ||
 				       (failure == AZC_UNKNOWN && request->repeatable)
-			       ? AGAIN
-			       : FINAL;
+			       ? AZC_AGAIN
+			       : AZC_FINAL;
 	}
 	if (answer->status < 300) {
 		if (!request->checked || !check_crc(op->conn, answer, error))
-			return GOOD;
-		return request->repeatable ? AGAIN : FINAL;
+			return AZC_GOOD;
+		return request->repeatable ? AZC_AGAIN : AZC_FINAL;
 	}
 	service_error(answer, error);
 	switch (answer->status) {
 	case 429:
 	case 503:
-		return AGAIN;
+		return AZC_AGAIN;
 	case 500:
 	case 502:
 	case 504:
 		/* What Azurite says to things that it does not do. */
 		if (azc_is_unsupported(error))
-			return FINAL;
+			return AZC_FINAL;
 		error->outcome_unknown = request->effect;
-		return request->repeatable ? AGAIN : FINAL;
+		return request->repeatable ? AZC_AGAIN : AZC_FINAL;
 	}
-	return is_checksum_refusal(error) ? AGAIN : FINAL;
+	return is_checksum_refusal(error) ? AZC_AGAIN : AZC_FINAL;
+}
+
+static enum azc_verdict try_once(struct azc_op *op, struct azc_request *request,
+				 struct azc_answer *answer, struct azblob_error *error)
+{
+	struct azc_transport *transport = op->conn->transport;
+	enum azc_failure failure = AZC_REFUSED;
+	int result;
+
+	azc_answer_reset(answer);
+	if (azc_prepare(op, request, error))
+		return AZC_FINAL;
+	result = transport->ops->exchange(transport, request, answer, op, &failure, error);
+	return azc_judge(op, request, answer, !result, failure, error);
+}
+
+int azc_perform_again(struct azc_op *op, struct azc_request *request, struct azc_answer *answer,
+		      unsigned int tries, struct azblob_error *error)
+{
+	bool unknown = error->outcome_unknown;
+
+	while (!azc_op_cancelled(op)) {
+		enum azc_verdict verdict;
+
+		if (tries && (tries > op->conn->retries || !wait_for_try(op, tries)))
+			break;
+		verdict = try_once(op, request, answer, error);
+		azc_op_count(op, tries++ > 0);
+		if (verdict == AZC_GOOD)
+			return 0;
+		/* What was unknown once stays so, whatever a repetition says. */
+		unknown |= error->outcome_unknown;
+		if (verdict == AZC_FINAL)
+			break;
+	}
+	error->outcome_unknown = unknown;
+	azc_final_error(op, error);
+	return -1;
+}
+
+void azc_final_error(struct azc_op *op, struct azblob_error *error)
+{
+	bool unknown = error->outcome_unknown;
+
+	if (azc_op_cancelled(op))
+		azc_fail(error, AZBLOB_CANCELLED, "cancelled");
+	else if (is_checksum_refusal(error))
+		error->kind = AZBLOB_CHECKSUM;
+	error->outcome_unknown = unknown;
+	if (unknown)
+		append_text(error, "; whether it took effect is unknown");
 }
 
 int azc_perform(struct azc_op *op, struct azc_request *request, struct azc_answer *answer,
 		struct azblob_error *error)
 {
 	struct azblob_error mine;
-	bool unknown = false;
-	unsigned int tries = 0;
 
 	memset(answer, 0, sizeof(*answer));
 	azc_error_clear(&mine);
-	while (!azc_op_cancelled(op)) {
-		enum verdict verdict = try_once(op, request, answer, &mine);
-
-		count_try(op, tries++ > 0);
-		if (verdict == GOOD)
-			return 0;
-		/* What was unknown once stays so, whatever a repetition says. */
-		unknown |= mine.outcome_unknown;
-		if (verdict == FINAL || tries > op->conn->retries)
-			break;
-		if (!wait_for_try(op, tries))
-			break;
-	}
-	if (azc_op_cancelled(op))
-		azc_fail(&mine, AZBLOB_CANCELLED, "cancelled");
-	else if (is_checksum_refusal(&mine))
-		mine.kind = AZBLOB_CHECKSUM;
-	mine.outcome_unknown = unknown;
-	if (unknown)
-		append_text(&mine, "; whether it took effect is unknown");
+	if (!azc_perform_again(op, request, answer, 0, &mine))
+		return 0;
 	if (error)
 		*error = mine;
 	return -1;

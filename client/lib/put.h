@@ -18,6 +18,10 @@ void azc_put_carry(struct azc_request *request, const azblob_conn *conn, const v
 /* Performs and frees the request; fills @result (may be NULL) on success. */
 int azc_put_finish(struct azc_op *op, struct azc_request *request, uint64_t size,
 		   struct azblob_put_result *result, struct azblob_error *error);
+/* Put Block, checked and built; on failure there is nothing to free. */
+int azc_put_block_request(struct azc_request *request, const azblob_conn *conn,
+			  const char *container, const char *blob, const char *id, const void *data,
+			  size_t size, struct azblob_error *error);
 /* Put Block List; @body is the whole document, azc_put_begin_list() its start. */
 int azc_put_block_list(struct azc_op *op, const char *container, const char *blob,
 		       const struct azblob_put_options *options, const struct azb_buf *body,

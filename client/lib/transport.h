@@ -88,6 +88,8 @@ void azc_request_path(struct azc_request *request, const azblob_conn *conn, cons
 void azc_request_query(struct azc_request *request, const char *name, const char *value);
 /* A header, in place of one of that name; NULL @value: nothing is added. */
 void azc_request_field(struct azc_request *request, const char *name, const char *value);
+/* Takes a header out; false when it was not there. */
+bool azc_request_drop_field(struct azc_request *request, const char *name);
 void azc_request_field_crc(struct azc_request *request, const char *name, uint64_t crc);
 
 void azc_answer_reset(struct azc_answer *answer);
@@ -131,6 +133,8 @@ void azc_op_advance(struct azc_op *op, uint64_t bytes);
 void azc_op_set_total(struct azc_op *op, uint64_t total);
 /* Gives the progress function a chance to cancel; true when it has.  Any thread. */
 bool azc_op_cancelled(struct azc_op *op);
+/* A try was made; @again: not the first one. */
+void azc_op_count(struct azc_op *op, bool again);
 
 /* ---- the interface ---- */
 
@@ -175,15 +179,30 @@ struct azc_transport *azc_http_open(const azblob_conn *conn, const char *ca_file
 
 /* ---- the driver's side ---- */
 
+struct az_blob_request;
 struct az_blob_request_sync;
 
 /**
  * struct azc_device - something that takes the driver's requests
  * @submit: as the ioctl: 0, or -errno.  Any thread, many at once.
+ *
+ * What follows may be 0: then there is none of it.
+ * @submit_placed: as IOCTL_AZ_BLOB_REQUEST, for data in registered buffers.
+ * @add_buffer: registers; @id is filled.  0 or -errno.
+ * @remove_buffer: waits for the requests in it.
+ * @node: the open node, for io_uring; only when @features say that it can do that, since 0 is a
+ *number that an open file may have.
+ * @features: AZ_BLOB_FEATURE_URING and the like.
  */
 struct azc_device {
 	int (*submit)(struct azc_device *device, struct az_blob_request_sync *request);
 	void (*close)(struct azc_device *device);
+	int (*submit_placed)(struct azc_device *device, struct az_blob_request *request);
+	int (*add_buffer)(struct azc_device *device, void *memory, size_t length, bool read_only,
+			  uint32_t *id);
+	void (*remove_buffer)(struct azc_device *device, uint32_t id);
+	int node;
+	uint64_t features;
 };
 
 /* NULL with *sys_errno when the node is not there or can't be opened. */
@@ -191,6 +210,10 @@ struct azc_device *azc_device_open(const char *path, int *sys_errno);
 /* Probes the device; it belongs to the transport on success, to the caller otherwise. */
 struct azc_transport *azc_driver_open(const azblob_conn *conn, struct azc_device *device,
 				      struct azblob_error *error);
+
+/* The same without a probe: for raw requests only. */
+struct azc_transport *azc_driver_open_raw(const azblob_conn *conn, struct azc_device *device,
+					  struct azblob_error *error);
 
 /* ---- performing ---- */
 
@@ -201,6 +224,29 @@ struct azc_transport *azc_driver_open(const azblob_conn *conn, struct azc_device
  */
 int azc_perform(struct azc_op *op, struct azc_request *request, struct azc_answer *answer,
 		struct azblob_error *error);
+
+/* What one try came to. */
+enum azc_verdict {
+	AZC_GOOD,
+	AZC_FINAL, /* it failed for good */
+	AZC_AGAIN, /* another try is safe and may help */
+};
+
+/*
+ * The pieces of azc_perform(), for requests that nobody waits for.  azc_prepare() signs for one try
+ * and reports what failed while the request was built; azc_judge() tells what a try came to,
+ * @answered being what the transport's exchange would return 0 for, and completes @error, which the
+ * exchange has filled otherwise; azc_perform_again() goes on after @tries tries, the last of which
+ * failed with
+ * *@error; azc_final_error() completes the error of a request that is given up.
+ */
+int azc_prepare(struct azc_op *op, struct azc_request *request, struct azblob_error *error);
+enum azc_verdict azc_judge(const struct azc_op *op, const struct azc_request *request,
+			   const struct azc_answer *answer, bool answered, enum azc_failure failure,
+			   struct azblob_error *error);
+int azc_perform_again(struct azc_op *op, struct azc_request *request, struct azc_answer *answer,
+		      unsigned int tries, struct azblob_error *error);
+void azc_final_error(struct azc_op *op, struct azblob_error *error);
 
 /* The answer came with a checksum of its bytes. */
 bool azc_answer_has_crc(const azblob_conn *conn, const struct azc_answer *answer);

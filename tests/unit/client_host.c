@@ -287,7 +287,7 @@ static void host_close(struct azc_device *device)
 	(void)device;
 }
 
-struct azc_device host_device = { host_submit, host_close };
+struct azc_device host_device = { .submit = host_submit, .close = host_close };
 
 void host_set_fault(enum fault fault, const char *match, int times, uint32_t value,
 		    const char *text)

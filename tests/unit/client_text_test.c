@@ -220,7 +220,7 @@ static void limits_of_the_configuration(void **state)
 	assert_int_equal(azblob_config_set_block_size(c, 65536, NULL), 0);
 	assert_int_equal(azblob_config_set_block_size(c, (32u << 20) + 1, NULL), -1);
 	assert_int_equal(azblob_config_set_device(c, "dev/azure_blob", NULL), -1);
-	assert_int_equal(azblob_config_set_transport(c, (enum azblob_transport)3, NULL), -1);
+	assert_int_equal(azblob_config_set_transport(c, (enum azblob_transport)9, NULL), -1);
 	azblob_config_free(c);
 }
 

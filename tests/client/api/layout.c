@@ -34,6 +34,15 @@ AT(azblob_put_result, size, 192);
 AT(azblob_get_options, progress_context, 24);
 SIZE(azblob_get_result, 264);
 AT(azblob_get_result, verified, 224);
+
+AT(azblob_raw_request, guid, 68);
+SIZE(azblob_raw_request, 88);
+SIZE(azblob_raw_result, 64);
+AT(azblob_queue_options, threads, 12);
+AT(azblob_submit_options, if_match, 24);
+SIZE(azblob_completion, 848);
+AT(azblob_completion, etag, 96);
+AT(azblob_completion, error, 224);
 #endif
 
 int main(void)
