@@ -25,6 +25,12 @@ enum {
 
 /* ---- options (options.c) ---- */
 
+enum cli_resume {
+	CLI_RESUME_LARGE, /* transfers of many parts */
+	CLI_RESUME_ALWAYS,
+	CLI_RESUME_NEVER,
+};
+
 /**
  * struct cli - the command line, taken apart
  * @argument: what follows the command; @arguments of them.
@@ -38,6 +44,7 @@ struct cli {
 	bool long_list;
 	bool no_clobber;
 	bool dry_run;
+	enum cli_resume resume;
 	bool no_wait;
 	enum azblob_delete snapshots; /* for ls: not 0: them too */
 	unsigned int list_include;    /* enum azblob_include, for cli_walk() */
@@ -112,6 +119,9 @@ char *cli_tree_prefix(const char *blob);
  * refused, with EXIT_USAGE and a line.
  */
 int cli_place(const char *text, bool *local);
+
+/* A new string, by printf()'s rules; ends the program when there is no memory. */
+char *cli_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- output (output.c) ---- */
 

@@ -1,219 +1,236 @@
 // SPDX-License-Identifier: MIT
-/*
- * Downloads.  A file appears under its name only when it is complete, verified and on disk:
- * until then it has a temporary name beside it.
- */
-#include "transfer.h"
+/* Downloads: azblob get and cat. */
+#include "dest.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TEMP_NAME ".azblob-XXXXXX"
+#include "partial.h"
 
-struct dest {
-	char *final; /* NULL: the descriptor is written as it is */
-	char *temp;
-	int temp_slot;
-	int fd;
+/* ---- one download ---- */
+
+/* From how many parts on an interrupted transfer is worth keeping. */
+#define RESUME_FROM 16u
+
+struct download {
+	struct transfer *transfer;
+	const struct job *job;
+	struct dest dest;
+	struct partial partial;
+	char *url;
+	bool may_keep; /* the whole of a blob, to a file */
+	struct cli_meter meter;
+	struct azblob_get_result result;
+	uint64_t resumed;
 };
 
-static char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static char *text_of(const char *format, ...)
+static bool keeps(const struct download *download, uint64_t size)
 {
-	va_list args;
-	char *text;
+	const struct cli *cli = download->transfer->cli;
 
-	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		abort();
-	va_end(args);
-	return text;
+	if (!download->may_keep || size <= cli->block_size)
+		return false;
+	return cli->resume == CLI_RESUME_ALWAYS || size / cli->block_size >= RESUME_FROM;
 }
 
-/* "a" for "a/b", "/" for "/b", "." for "b" */
-static char *directory_of(const char *path)
+/* After each part: the first one decides whether they are kept. */
+static int on_part(void *context, const struct azblob_part *part)
 {
-	const char *slash = strrchr(path, '/');
+	struct download *download = context;
+	struct partial *partial = &download->partial;
 
-	if (!slash)
-		return text_of(".");
-	if (slash == path)
-		return text_of("/");
-	return text_of("%.*s", (int)(slash - path), path);
-}
-
-/* What open() would have given; umask() can only be asked by setting it. */
-static mode_t file_mode(void)
-{
-	static mode_t mask;
-	static bool known;
-
-	cli_output_lock();
-	if (!known) {
-		mask = umask(0);
-		umask(mask);
-		known = true;
-	}
-	cli_output_unlock();
-	return 0666 & ~mask;
-}
-
-static int open_temp(struct dest *dest, const char *path, struct azblob_error *error)
-{
-	char *directory = directory_of(path);
-
-	dest->final = text_of("%s", path);
-	dest->temp = text_of("%s/" TEMP_NAME, directory);
-	free(directory);
-	dest->fd = mkostemp(dest->temp, O_CLOEXEC);
-	if (dest->fd < 0) {
-		transfer_local_error(error, errno, "%s can't be made", dest->temp);
-		return -1;
-	}
-	dest->temp_slot = cli_temp_register(dest->temp);
-	fchmod(dest->fd, file_mode());
+	if (partial->state_fd < 0 && keeps(download, part->blob_size) &&
+	    partial_start(partial, download->url, part->etag, part->blob_size) &&
+	    !dest_keep_as(&download->dest, partial->part))
+		partial_remove(partial);
+	if (partial->state_fd >= 0)
+		partial_note(partial, part->offset, part->length, part->crc64);
+	/* One try is enough. */
+	if (partial->state_fd < 0)
+		download->may_keep = false;
 	return 0;
 }
 
-static int open_dest(struct dest *dest, const char *path, struct azblob_error *error)
+static void add_result(struct download *download, const struct azblob_get_result *result)
 {
-	struct stat status;
-	char *real;
-	int result;
+	uint64_t requests = download->result.requests + result->requests;
+	uint64_t retries = download->result.retries + result->retries;
+	uint64_t size = download->result.size + result->size;
+	bool verified = download->result.verified && result->verified;
 
-	memset(dest, 0, sizeof(*dest));
-	dest->fd = -1;
-	dest->temp_slot = -1;
-	if (!strcmp(path, "-")) {
-		dest->fd = STDOUT_FILENO;
-		return 0;
-	}
-	if (stat(path, &status))
-		return open_temp(dest, path, error);
-	if (S_ISREG(status.st_mode)) {
-		/* The file behind a link is replaced, not the link. */
-		real = realpath(path, NULL);
-		if (!real) {
-			transfer_local_error(error, errno, "%s", path);
+	download->result = *result;
+	download->result.requests = requests;
+	download->result.retries = retries;
+	download->result.size = size;
+	download->result.verified = verified;
+}
+
+/* The missing ranges of the version that was there. */
+static int fetch_missing(struct download *download, struct azblob_get_options *options,
+			 struct azblob_error *error)
+{
+	const struct cli *cli = download->transfer->cli;
+	const struct job *job = download->job;
+	struct azblob_get_result result;
+	uint64_t offset = 0;
+	uint64_t length;
+
+	options->if_match = download->partial.etag;
+	download->resumed = download->partial.bytes;
+	snprintf(download->result.etag, sizeof(download->result.etag), "%s",
+		 download->partial.etag);
+	while (partial_missing(&download->partial, &offset, &length)) {
+		download->meter = (struct cli_meter){ 0 };
+		if (lseek(download->dest.fd, (off_t)offset, SEEK_SET) < 0) {
+			transfer_local_error(error, errno, "%s", download->dest.temp);
 			return -1;
 		}
-		result = open_temp(dest, real, error);
-		free(real);
-		return result;
-	}
-	if (S_ISDIR(status.st_mode)) {
-		transfer_local_error(error, EISDIR, "%s", path);
-		return -1;
-	}
-	/* A device or a pipe. */
-	dest->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-	if (dest->fd < 0) {
-		transfer_local_error(error, errno, "%s can't be opened", path);
-		return -1;
+		if (azblob_get_blob_to_fd(cli->conn, job->container, job->blob, offset, length,
+					  download->dest.fd, options, &result, error))
+			return -1;
+		add_result(download, &result);
+		offset += length;
 	}
 	return 0;
 }
 
-static int sync_directory(const char *path)
+/* 1: there is an earlier download of just this blob, which is taken up; 0: there is none. */
+static int take_up(struct download *download, struct azblob_error *error)
 {
-	char *directory = directory_of(path);
-	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = fd < 0 ? -1 : fsync(fd);
+	const struct cli *cli = download->transfer->cli;
+	const struct job *job = download->job;
+	struct partial *partial = &download->partial;
+	struct azblob_properties *properties;
+	bool same;
+	bool busy;
 
-	if (fd >= 0)
-		close(fd);
-	free(directory);
-	/* Some file systems can't, and need not. */
-	return result && errno != EINVAL && errno != EACCES ? -1 : 0;
-}
-
-/* Gives the finished file its name. */
-static int publish(struct dest *dest, struct azblob_error *error)
-{
-	int fd = dest->fd;
-
-	if (fsync(fd)) {
-		transfer_local_error(error, errno, "%s can't be written", dest->final);
-		return -1;
+	if (!partial_find(partial, download->url, &busy)) {
+		/* Somebody else is at it: this one is on its own. */
+		if (busy)
+			download->may_keep = false;
+		return 0;
 	}
-	dest->fd = -1;
-	if (close(fd)) {
-		transfer_local_error(error, errno, "%s can't be written", dest->final);
+	if (azblob_get_properties_of(cli->conn, job->container, job->blob, &cli->access,
+				     &properties, error))
 		return -1;
+	same = !strcmp(properties->etag, partial->etag) && properties->size == partial->size;
+	azblob_properties_free(properties);
+	if (same && partial->bytes) {
+		dest_take(&download->dest, partial->part_fd, partial->part);
+		partial->part_fd = -1;
+		return 1;
 	}
-	if (rename(dest->temp, dest->final)) {
-		transfer_local_error(error, errno, "%s can't be replaced", dest->final);
-		return -1;
-	}
-	cli_temp_forget(dest->temp_slot);
-	dest->temp_slot = -1;
-	free(dest->temp);
-	dest->temp = NULL;
-	if (sync_directory(dest->final)) {
-		transfer_local_error(error, errno, "the directory of %s can't be written",
-				     dest->final);
-		return -1;
-	}
+	cli_note(cli,
+		 same ? "%s: nothing of an earlier download is usable, starting over"
+		      : "%s: has changed since an earlier download, starting over",
+		 job->blob);
+	partial_remove(partial);
 	return 0;
 }
 
-static int close_dest(struct dest *dest, bool good, struct azblob_error *error)
+static int fetch(struct download *download, struct azblob_error *error)
 {
-	int result = 0;
+	struct azblob_get_options options = AZBLOB_GET_OPTIONS_INIT;
+	const struct cli *cli = download->transfer->cli;
+	const struct job *job = download->job;
+	int found = 0;
 
-	if (good && dest->final)
-		result = publish(dest, error);
-	if (dest->temp) {
-		unlink(dest->temp);
-		cli_temp_forget(dest->temp_slot);
+	options.progress = cli_meter;
+	options.progress_context = &download->meter;
+	options.access = &cli->access;
+	if (download->may_keep) {
+		options.part = on_part;
+		options.part_context = download;
+		found = take_up(download, error);
 	}
-	if (dest->fd > STDERR_FILENO && close(dest->fd) && good && !result) {
-		transfer_local_error(error, errno, "writing the destination failed");
-		result = -1;
+	if (found < 0)
+		return -1;
+	if (found) {
+		char bytes[16];
+
+		cli_human(download->partial.bytes, bytes);
+		cli_note(cli, "%s: %s are here from an earlier download, going on", job->blob,
+			 bytes);
+		if (!download->meter.size_unknown)
+			cli_progress_add(download->partial.bytes);
+		else
+			cli_progress_expect(download->partial.size - download->partial.bytes);
+		download->result.verified = 1;
+		return fetch_missing(download, &options, error);
 	}
-	free(dest->final);
-	free(dest->temp);
-	return result;
+	return azblob_get_blob_to_fd(cli->conn, job->container, job->blob, cli->offset, cli->length,
+				     download->dest.fd, &options, &download->result, error);
+}
+
+/* What is worth keeping after a failure: not of a blob that is gone or another one by now. */
+static bool worth_keeping(const struct download *download, const struct azblob_error *error)
+{
+	return download->partial.state_fd >= 0 && download->partial.bytes &&
+	       error->kind != AZBLOB_BAD_ARGUMENT && error->http_status != 404 &&
+	       error->http_status != 412;
+}
+
+static void prepare(struct download *download)
+{
+	const struct cli *cli = download->transfer->cli;
+	const struct job *job = download->job;
+
+	download->partial.state_fd = -1;
+	download->partial.part_fd = -1;
+	if (!download->dest.final || cli->offset || cli->length != AZBLOB_LENGTH_REST ||
+	    cli->resume == CLI_RESUME_NEVER ||
+	    azblob_url(cli->conn, job->container, job->blob, cli->access.snapshot, &download->url,
+		       NULL))
+		return;
+	download->may_keep = true;
+	partial_init(&download->partial, download->dest.final, download->url);
 }
 
 static int get_one(struct transfer *transfer, const struct job *job)
 {
-	struct azblob_get_options options = AZBLOB_GET_OPTIONS_INIT;
-	struct cli_meter meter = { .size_unknown = job->size == AZBLOB_SIZE_UNKNOWN };
-	const struct cli *cli = transfer->cli;
-	struct azblob_get_result result;
+	struct download download = {
+		.transfer = transfer,
+		.job = job,
+		.meter = { .size_unknown = job->size == AZBLOB_SIZE_UNKNOWN },
+	};
 	struct outcome outcome = { 0 };
 	struct azblob_error error = { 0 };
 	double start = transfer_now();
-	struct dest dest;
+	bool keep = false;
 	int status;
 
-	options.progress = cli_meter;
-	options.progress_context = &meter;
-	options.access = &cli->access;
-	status = open_dest(&dest, job->path, &error);
+	status = dest_open(&download.dest, job->path, &error);
+	prepare(&download);
 	if (!status)
-		status = azblob_get_blob_to_fd(cli->conn, job->container, job->blob, cli->offset,
-					       cli->length, dest.fd, &options, &result, &error);
-	if (close_dest(&dest, !status, &error))
+		status = fetch(&download, &error);
+	if (status)
+		keep = worth_keeping(&download, &error);
+	if (dest_close(&download.dest, !status, keep, &error))
 		status = -1;
+	if (!keep)
+		partial_remove(&download.partial);
+	else
+		cli_note(transfer->cli, "%s: what has arrived is kept: the same command goes on",
+			 job->blob);
 	if (status) {
 		outcome.error = &error;
-		cli_meter_undo(&meter);
+		cli_meter_undo(&download.meter);
 	} else {
-		outcome.etag = result.etag;
-		outcome.bytes = result.size;
-		outcome.requests = result.requests;
-		outcome.retries = result.retries;
-		outcome.verified = result.verified;
+		outcome.etag = download.result.etag;
+		outcome.bytes = download.result.size + download.resumed;
+		outcome.resumed = download.resumed;
+		outcome.requests = download.result.requests;
+		outcome.retries = download.result.retries;
+		outcome.verified = download.result.verified;
 	}
 	outcome.seconds = transfer_now() - start;
+	partial_free(&download.partial);
+	azblob_text_free(download.url);
 	return transfer_done(transfer, job, &outcome);
 }
 
@@ -256,7 +273,7 @@ static int collect_entry(void *context, const struct azblob_entry *entry)
 		collect->code = cli_worse(collect->code, EXIT_LOCAL);
 		return EXIT_OK;
 	}
-	path = text_of("%s/%s", collect->directory, relative);
+	path = cli_text("%s/%s", collect->directory, relative);
 	code = make_parents(path, strlen(collect->directory) + 1);
 	if (code)
 		collect->code = cli_worse(collect->code, code);
@@ -291,7 +308,7 @@ static int collect_tree(struct transfer *transfer, const struct cli_name *name, 
 		free(prefix);
 		return EXIT_USAGE;
 	}
-	below = text_of("%s%s%s", directory, *last ? "/" : "", last);
+	below = cli_text("%s%s%s", directory, *last ? "/" : "", last);
 	collect.prefix = prefix;
 	collect.directory = below;
 	if (mkdir(directory, 0777) && errno != EEXIST)
@@ -339,7 +356,7 @@ static int collect_argument(struct transfer *transfer, const char *text, const c
 		code = EXIT_USAGE;
 	} else if (strcmp(dest, "-") && is_directory(dest)) {
 		size_t length = strlen(dest);
-		char *path = text_of("%s%s%s", dest, dest[length - 1] == '/' ? "" : "/", last);
+		char *path = cli_text("%s%s%s", dest, dest[length - 1] == '/' ? "" : "/", last);
 
 		if (cli_safe_path(last)) {
 			transfer_add(transfer, path, name.container, name.blob,

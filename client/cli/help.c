@@ -36,6 +36,7 @@ static const char usage[] =
 	"  -r, --recursive                 directories, or all blobs below a name\n"
 	"  --content-type TYPE, --metadata NAME=VALUE, --tag NAME=VALUE, --tier TIER,\n"
 	"  --no-clobber                                                    (put, cp, append)\n"
+	"  --resume, --no-resume           go on where it was stopped: always, never [if large]\n"
 	"  --offset SIZE, --length SIZE                                    (get, cat)\n"
 	"  --snapshot TIME                 that one instead of the blob    (get, cat, stat, cp, "
 	"rm)\n"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cli.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,4 +98,16 @@ char *cli_tree_prefix(const char *blob)
 	if (length && blob[length - 1] != '/')
 		memcpy(prefix + length, "/", 2);
 	return prefix;
+}
+
+char *cli_text(const char *format, ...)
+{
+	va_list args;
+	char *text;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		abort();
+	va_end(args);
+	return text;
 }

@@ -85,6 +85,8 @@ static const struct {
 	{ "snapshots", OPT_SNAPSHOTS, no_argument, "ls rm" },
 	{ "snapshots-only", OPT_SNAPSHOTS_ONLY, no_argument, "rm" },
 	{ "no-wait", OPT_NO_WAIT, no_argument, "cp" },
+	{ "resume", OPT_RESUME, no_argument, "put get cp sync" },
+	{ "no-resume", OPT_NO_RESUME, no_argument, "put get cp sync" },
 	{ "seconds", OPT_SECONDS, required_argument, "lease" },
 	{ "id", OPT_ID, required_argument, "lease" },
 };
@@ -288,6 +290,12 @@ static void other_option(struct cli *cli, int option, char *value)
 		break;
 	case OPT_NO_WAIT:
 		cli->no_wait = true;
+		break;
+	case OPT_RESUME:
+		cli->resume = CLI_RESUME_ALWAYS;
+		break;
+	case OPT_NO_RESUME:
+		cli->resume = CLI_RESUME_NEVER;
 		break;
 	case OPT_SECONDS:
 		cli->seconds = (int)number(cli, "--seconds", value, 0, 60, false, "0 to 60");

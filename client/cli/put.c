@@ -51,6 +51,16 @@ static int put_fd(const struct cli *cli, const struct job *job, int fd,
 	return status;
 }
 
+/* From how many parts on it is worth asking the service what it has. */
+#define RESUME_FROM 16u
+
+static bool resumes(const struct cli *cli, const struct job *job)
+{
+	if (cli->resume != CLI_RESUME_LARGE)
+		return cli->resume == CLI_RESUME_ALWAYS;
+	return job->size != AZBLOB_SIZE_UNKNOWN && job->size / cli->block_size >= RESUME_FROM;
+}
+
 static int put_one(struct transfer *transfer, const struct job *job)
 {
 	struct azblob_put_options options = AZBLOB_PUT_OPTIONS_INIT;
@@ -70,6 +80,7 @@ static int put_one(struct transfer *transfer, const struct job *job)
 	options.tag_count = cli->tag_count;
 	options.tier = cli->tier;
 	options.access = &cli->access;
+	options.resume = resumes(cli, job);
 	options.progress = cli_meter;
 	options.progress_context = &meter;
 	if (fd < 0 || put_fd(cli, job, fd, &options, &result, &error)) {
@@ -78,6 +89,7 @@ static int put_one(struct transfer *transfer, const struct job *job)
 	} else {
 		outcome.etag = result.etag;
 		outcome.bytes = result.size;
+		outcome.resumed = result.resumed;
 		outcome.requests = result.requests;
 		outcome.retries = result.retries;
 		outcome.verified = true;

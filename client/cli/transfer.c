@@ -122,6 +122,7 @@ static void json_good(const struct transfer *transfer, const struct job *job,
 	cli_json_begin();
 	json_names(transfer, job);
 	cli_json_number("bytes", outcome->bytes);
+	cli_json_number("resumed", outcome->resumed);
 	cli_json_real("seconds", outcome->seconds);
 	cli_json_string("etag", outcome->etag);
 	cli_json_number("requests", outcome->requests);

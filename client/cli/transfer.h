@@ -57,6 +57,7 @@ struct outcome {
 	const struct azblob_error *error;
 	const char *etag;
 	uint64_t bytes;
+	uint64_t resumed; /* of those, from an earlier try */
 	uint64_t requests;
 	uint64_t retries;
 	bool verified;

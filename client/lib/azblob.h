@@ -385,11 +385,18 @@ struct azblob_put_options {
 	const char *content_language;
 	const char *content_disposition;
 	const char *cache_control;
+	/*
+	 * Not 0: what needs more than one request goes as blocks whose ids say what they hold,
+	 * and those that the service has from an earlier try with the same part size, or from the
+	 * blob that is replaced, are not sent again.  A put that fails leaves its blocks to the
+	 * next one; the service drops them after a week.
+	 */
+	int resume;
 };
 #define AZBLOB_PUT_OPTIONS_INIT                                                                 \
 	{                                                                                       \
 		sizeof(struct azblob_put_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, \
-			NULL, NULL, 0, NULL, NULL, NULL, NULL                                   \
+			NULL, NULL, 0, NULL, NULL, NULL, NULL, 0                                \
 	}
 
 /**
@@ -398,6 +405,7 @@ struct azblob_put_options {
  * @size: bytes stored.
  * @requests: requests that carried them.
  * @retries: requests sent again, for whatever reason.
+ * @resumed: bytes of @size that the service had already.
  */
 struct azblob_put_result {
 	char etag[128];
@@ -405,7 +413,8 @@ struct azblob_put_result {
 	uint64_t size;
 	uint64_t requests;
 	uint64_t retries;
-	uint64_t reserved[4];
+	uint64_t resumed;
+	uint64_t reserved[3];
 };
 
 /*
@@ -433,16 +442,38 @@ int azblob_put_blob_from_reader(azblob_conn *conn, const char *container, const 
 				const struct azblob_put_options *options,
 				struct azblob_put_result *result, struct azblob_error *error);
 
+/**
+ * struct azblob_part - a piece of a download that has arrived
+ * @offset: in the blob.
+ * @crc64: CRC-64/NVME of its bytes.
+ * @blob_size, @etag: of the blob; @etag is valid during the call.
+ */
+struct azblob_part {
+	uint64_t offset;
+	uint64_t length;
+	uint64_t crc64;
+	uint64_t blob_size;
+	const char *etag;
+};
+
+/*
+ * Called after each part was written to where it belongs, in whatever order that is, from any
+ * thread but never from two at once.  Anything but 0 ends the transfer with AZBLOB_CANCELLED.
+ */
+typedef int (*azblob_part_fn)(void *context, const struct azblob_part *part);
+
 struct azblob_get_options {
 	size_t struct_size;
 	const char *if_match; /* an ETag, or NULL */
 	azblob_progress_fn progress;
 	void *progress_context;
 	const struct azblob_access *access; /* snapshot, conditions, lease; if_match above wins */
+	azblob_part_fn part;
+	void *part_context;
 };
-#define AZBLOB_GET_OPTIONS_INIT                                           \
-	{                                                                 \
-		sizeof(struct azblob_get_options), NULL, NULL, NULL, NULL \
+#define AZBLOB_GET_OPTIONS_INIT                                                       \
+	{                                                                             \
+		sizeof(struct azblob_get_options), NULL, NULL, NULL, NULL, NULL, NULL \
 	}
 
 /**

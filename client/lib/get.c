@@ -159,7 +159,7 @@ static void note_crc(struct download *download, const struct azc_answer *answer)
 }
 
 static int first_by_link(struct download *download, void *buffer, size_t room, size_t *got,
-			 struct azblob_error *error)
+			 uint64_t *crc, struct azblob_error *error)
 {
 	struct azc_request request;
 	struct azc_answer answer;
@@ -179,6 +179,7 @@ static int first_by_link(struct download *download, void *buffer, size_t room, s
 	if (!status)
 		status = take_head(download, &answer, error);
 	*got = answer.body_length;
+	*crc = answer.crc;
 	if (!status && *got < download->size && !*download->handle)
 		status = bad_answer(error, "it has neither all bytes nor a handle");
 	note_crc(download, &answer);
@@ -189,7 +190,7 @@ static int first_by_link(struct download *download, void *buffer, size_t room, s
 
 /* One try at the first range, with or without asking for a checksum. */
 static int first_range(struct download *download, void *buffer, size_t room, bool ask_crc,
-		       size_t *got, struct azblob_error *error)
+		       size_t *got, uint64_t *crc, struct azblob_error *error)
 {
 	uint64_t length = download->wanted < room ? download->wanted : room;
 	struct azc_request request;
@@ -214,6 +215,7 @@ static int first_range(struct download *download, void *buffer, size_t room, boo
 	if (!status)
 		status = take_head(download, &answer, error);
 	*got = answer.body_length;
+	*crc = answer.crc;
 	if (!status && *got < length && *got < download->size)
 		status = bad_answer(error, "it is shorter than what was asked for");
 	note_crc(download, &answer);
@@ -223,16 +225,16 @@ static int first_range(struct download *download, void *buffer, size_t room, boo
 }
 
 static int first_by_http(struct download *download, void *buffer, size_t room, size_t *got,
-			 struct azblob_error *error)
+			 uint64_t *crc, struct azblob_error *error)
 {
 	bool ask_crc = !atomic_load(&download->conn->no_range_crc);
-	int status = first_range(download, buffer, room, ask_crc, got, error);
+	int status = first_range(download, buffer, room, ask_crc, got, crc, error);
 
 	if (!status || !ask_crc || !azc_is_unsupported(error))
 		return status;
 	/* Rather unverified, which the result says, than not at all. */
 	atomic_store(&download->conn->no_range_crc, true);
-	return first_range(download, buffer, room, false, got, error);
+	return first_range(download, buffer, room, false, got, crc, error);
 }
 
 /* ---- delivery ---- */
@@ -255,9 +257,28 @@ static int write_at(const struct sink *sink, const char *data, uint64_t offset, 
 	return 0;
 }
 
+static int tell_part(struct download *download, uint64_t offset, size_t length, uint64_t crc)
+{
+	struct azblob_part part = {
+		.offset = download->base + offset,
+		.length = length,
+		.crc64 = crc,
+		.blob_size = download->blob_size,
+		.etag = download->etag,
+	};
+	int stop;
+
+	if (!download->options.part)
+		return 0;
+	pthread_mutex_lock(&download->parts.lock);
+	stop = download->options.part(download->options.part_context, &part);
+	pthread_mutex_unlock(&download->parts.lock);
+	return stop;
+}
+
 /* Hands over one part, which for memory is there already. */
 static int deliver(struct download *download, const char *data, uint64_t offset, size_t length,
-		   struct azblob_error *error)
+		   uint64_t crc, struct azblob_error *error)
 {
 	struct sink *sink = download->sink;
 
@@ -274,12 +295,14 @@ static int deliver(struct download *download, const char *data, uint64_t offset,
 					      "writing the destination failed");
 		azc_parts_delivered(&download->parts, offset + length);
 	}
+	if (length && tell_part(download, offset, length, crc))
+		return azc_fail(error, AZBLOB_CANCELLED, "cancelled");
 	azc_op_advance(&download->op, length);
 	return 0;
 }
 
 static int get_part(struct download *download, void *buffer, uint64_t offset, size_t length,
-		    struct azblob_error *error)
+		    uint64_t *crc, struct azblob_error *error)
 {
 	struct azc_request request;
 	struct azc_answer answer;
@@ -309,6 +332,7 @@ static int get_part(struct download *download, void *buffer, uint64_t offset, si
 		status = bad_answer(error, "a part has not the length that was asked for");
 	if (!status)
 		note_crc(download, &answer);
+	*crc = answer.crc;
 	azc_answer_reset(&answer);
 	azc_request_free(&request);
 	return status;
@@ -322,6 +346,7 @@ static void download_worker(void *context)
 	struct azblob_error error;
 	char *buffer = NULL;
 	uint64_t offset;
+	uint64_t crc;
 	size_t length;
 
 	if (!memory) {
@@ -335,8 +360,8 @@ static void download_worker(void *context)
 	while (azc_parts_claim(&download->parts, &offset, &length)) {
 		char *at = memory ? memory + offset : buffer;
 
-		if (get_part(download, at, offset, length, &error) ||
-		    deliver(download, at, offset, length, &error)) {
+		if (get_part(download, at, offset, length, &crc, &error) ||
+		    deliver(download, at, offset, length, crc, &error)) {
 			azc_parts_fail(&download->parts, &error);
 			break;
 		}
@@ -366,20 +391,21 @@ static int move_rest(struct download *download, size_t got, struct azblob_error 
 static int run(struct download *download, void *buffer, size_t room, struct azblob_error *error)
 {
 	struct azblob_error mine;
+	uint64_t crc = 0;
 	size_t got = 0;
 	int status;
 
 	if (download->conn->transport->link)
-		status = first_by_link(download, buffer, room, &got, &mine);
+		status = first_by_link(download, buffer, room, &got, &crc, &mine);
 	else
-		status = first_by_http(download, buffer, room, &got, &mine);
+		status = first_by_http(download, buffer, room, &got, &crc, &mine);
 	if (!status && download->sink->memory && download->size > download->sink->room)
 		status = azc_fail(&mine, AZBLOB_BAD_ARGUMENT,
 				  "the buffer has %zu bytes, %llu are needed", download->sink->room,
 				  (unsigned long long)download->size);
 	if (!status) {
 		azc_op_set_total(&download->op, download->size);
-		status = deliver(download, buffer, 0, got, &mine);
+		status = deliver(download, buffer, 0, got, crc, &mine);
 	}
 	if (!status && got < download->size)
 		status = move_rest(download, got, &mine);

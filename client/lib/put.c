@@ -16,6 +16,7 @@
 #include "base/base64.h"
 #include "base/crc64.h"
 #include "put.h"
+#include "put_resume.h"
 #include "source.h"
 
 /* A random number that is the upload's own, and the block's number. */
@@ -41,6 +42,7 @@ struct upload {
 	enum way way;
 	char handle[AZC_HANDLE_DIGITS + 1];
 	uint8_t id[BLOCK_ID_BYTES - 8];
+	struct azc_resume *resume; /* NULL: all blocks are sent */
 	/* What a stream was found to hold before the way was chosen: its first part. */
 	char *first;
 	size_t first_length;
@@ -64,6 +66,10 @@ static void block_id(const struct upload *upload, uint64_t number,
 {
 	uint8_t bytes[BLOCK_ID_BYTES];
 
+	if (upload->resume) {
+		azc_resume_id(upload->resume, number, text);
+		return;
+	}
 	memcpy(bytes, upload->id, sizeof(upload->id));
 	for (size_t i = 0; i < 8; i++)
 		bytes[sizeof(bytes) - 1 - i] = (uint8_t)(number >> (8 * i));
@@ -81,7 +87,11 @@ static int commit_blocks(struct upload *upload, uint64_t size, struct azblob_put
 	azc_put_begin_list(&body);
 	for (uint64_t i = 0; i < count; i++) {
 		block_id(upload, i, id);
-		azb_buf_printf(&body, "<Uncommitted>%s</Uncommitted>", id);
+		/* Of a resumed one the blob itself may be where a block is. */
+		azb_buf_printf(&body,
+			       upload->resume ? "<Latest>%s</Latest>"
+					      : "<Uncommitted>%s</Uncommitted>",
+			       id);
 	}
 	azb_buf_puts(&body, "</BlockList>");
 	if (body.failed)
@@ -136,6 +146,17 @@ static int send_part(struct upload *upload, const void *data, uint64_t offset, s
 	char number[24];
 	int status;
 
+	if (upload->resume) {
+		bool there;
+
+		if (azc_resume_note(upload->resume, offset / upload->parts.part, length, crc,
+				    &there, error))
+			return -1;
+		if (there) {
+			azc_op_advance(&upload->op, length);
+			return 0;
+		}
+	}
 	if (upload->way == HANDLE) {
 		azc_handle_request(&request, "PUT", upload->handle);
 		snprintf(number, sizeof(number), "%llu", (unsigned long long)offset);
@@ -319,6 +340,24 @@ static int put_small(struct upload *upload, size_t size, struct azblob_put_resul
 	return status;
 }
 
+static int put_resumed(struct upload *upload, uint64_t size, struct azblob_put_result *result,
+		       struct azblob_error *error)
+{
+	int status;
+
+	upload->resume = azc_resume_begin(upload->conn, upload->container, upload->blob,
+					  &upload->options, upload->parts.part, error);
+	if (!upload->resume)
+		return -1;
+	status = move_parts(upload, &size, error);
+	if (!status)
+		status = commit_blocks(upload, size, result, error);
+	if (!status && result)
+		result->resumed = azc_resume_bytes(upload->resume);
+	azc_resume_end(upload->resume);
+	return status;
+}
+
 static int put_large(struct upload *upload, uint64_t size, struct azblob_put_result *result,
 		     struct azblob_error *error)
 {
@@ -334,6 +373,8 @@ static int put_large(struct upload *upload, uint64_t size, struct azblob_put_res
 			azc_drop_handle(upload->conn, upload->handle);
 		return status;
 	}
+	if (upload->options.resume)
+		return put_resumed(upload, size, result, error);
 	if (getrandom(upload->id, sizeof(upload->id), 0) != sizeof(upload->id))
 		return azc_fail_errno(error, AZBLOB_RESOURCES, errno, "no random bytes");
 	if (move_parts(upload, &size, error))
@@ -361,7 +402,9 @@ static int put_sized(struct upload *upload, uint64_t size, struct azblob_put_res
 
 	if (size <= part)
 		return put_small(upload, (size_t)size, result, error);
-	upload->way = conn->transport->link && size <= AZC_MAX_PUT_BLOB ? HANDLE : BLOCKS;
+	upload->way = conn->transport->link && size <= AZC_MAX_PUT_BLOB && !upload->options.resume
+			      ? HANDLE
+			      : BLOCKS;
 	if (upload->way == BLOCKS)
 		part = block_size_for(conn, size);
 	if (!part)

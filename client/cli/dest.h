@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef AZBLOB_CLI_DEST_H
+#define AZBLOB_CLI_DEST_H
+
+#include "transfer.h"
+
+/**
+ * struct dest - where a download goes
+ * @final: the file's path; NULL: the descriptor is written as it is.
+ * @temp: what the file is called until it is complete.
+ * @temp_slot: of cli_temp_register(), or -1.
+ */
+struct dest {
+	char *final;
+	char *temp;
+	int temp_slot;
+	int fd;
+};
+
+/* "-" is standard output; devices and pipes are written as they are. */
+int dest_open(struct dest *dest, const char *path, struct azblob_error *error);
+/* The file is called @temp from now on, and outlives the program. */
+bool dest_keep_as(struct dest *dest, const char *temp);
+/* Takes @fd and the name @temp, which is kept, in place of the temporary file. */
+void dest_take(struct dest *dest, int fd, const char *temp);
+/*
+ * Publishes what is @good, removes what is not, unless @keep.  0, or -1 with an error when that
+ * fails.
+ */
+int dest_close(struct dest *dest, bool good, bool keep, struct azblob_error *error);
+
+#endif /* AZBLOB_CLI_DEST_H */
