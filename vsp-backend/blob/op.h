@@ -15,6 +15,12 @@
  */
 enum err acl_parse(const void *xml, size_t length, struct azb_buf *acl, const char **wrong);
 
+/*
+ * op_container.c: the container of a request that only looks at it, with its lease if it names one.
+ * NULL, and @info for store_container_info_clear(); or the answer that refuses it.
+ */
+struct svc_answer *container_look(struct rq *rq, struct store_container_info *info);
+
 typedef struct svc_answer *op_run(struct rq *rq, struct svc_upload **upload);
 
 /* op_container.c */

@@ -202,25 +202,15 @@ static void add_policies(struct azb_buf *xml, const struct store_acl *acl)
 
 struct svc_answer *op_container_get_acl(struct rq *rq, struct svc_upload **upload)
 {
-	struct store_ref ref = rq_ref(rq);
 	struct store_container_info info;
 	struct azb_buf xml = { 0 };
-	enum store_error error;
 	struct svc_answer *answer;
 	struct answer *a;
 
 	(void)upload;
-	answer = conditions_refuse(rq);
+	answer = container_look(rq, &info);
 	if (answer)
 		return answer;
-	error = store_container_stat(rq->svc->store, &ref, &info);
-	if (error != STORE_OK)
-		return rq_fail_store(rq, error);
-	answer = rq_check_lease(rq, &info.lease);
-	if (answer) {
-		store_container_info_clear(&info);
-		return answer;
-	}
 	xml_start(&xml);
 	xml_open(&xml, "SignedIdentifiers");
 	add_policies(&xml, &info.acl);

@@ -83,27 +83,33 @@ struct svc_answer *op_container_set_metadata(struct rq *rq, struct svc_upload **
 	return answer;
 }
 
-struct svc_answer *op_container_properties(struct rq *rq, struct svc_upload **upload)
+struct svc_answer *container_look(struct rq *rq, struct store_container_info *info)
 {
 	struct store_ref ref = rq_ref(rq);
-	struct store_container_info info;
+	struct svc_answer *answer = conditions_refuse(rq);
 	enum store_error error;
-	struct answer *a;
 
-	struct svc_answer *answer;
-
-	(void)upload;
-	answer = conditions_refuse(rq);
 	if (answer)
 		return answer;
-	error = store_container_stat(rq->svc->store, &ref, &info);
+	error = store_container_stat(rq->svc->store, &ref, info);
 	if (error != STORE_OK)
 		return rq_fail_store(rq, error);
-	answer = rq_check_lease(rq, &info.lease);
-	if (answer) {
-		store_container_info_clear(&info);
+	answer = rq_check_lease(rq, &info->lease);
+	if (answer)
+		store_container_info_clear(info);
+	return answer;
+}
+
+struct svc_answer *op_container_properties(struct rq *rq, struct svc_upload **upload)
+{
+	struct store_container_info info;
+	struct svc_answer *answer;
+	struct answer *a;
+
+	(void)upload;
+	answer = container_look(rq, &info);
+	if (answer)
 		return answer;
-	}
 	a = answer_new(&rq->to, 200);
 	answer_add_etag(a, info.etag);
 	answer_add_time(a, "Last-Modified", info.modified_ns);
