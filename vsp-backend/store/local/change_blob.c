@@ -111,6 +111,20 @@ enum store_error change_drop_data(struct local *local, int64_t chunk, int64_t co
 	return writer_garbage(local, GARBAGE_CHUNK, chunk);
 }
 
+enum store_error change_read_state(struct db *db, sqlite3_stmt *statement, struct held_state *held,
+				   bool *row)
+{
+	enum store_error error = db_row(db, statement, row);
+
+	if (error || !*row)
+		return error;
+	held->chunk = sqlite3_column_int64(statement, 0);
+	held->content = sqlite3_column_int64(statement, 1);
+	held->seen = sqlite3_column_int64(statement, 2);
+	db_reset(statement);
+	return STORE_OK;
+}
+
 enum store_error change_drop_state(struct local *local, int64_t chunk, int64_t content,
 				   int64_t seen)
 {

@@ -298,15 +298,11 @@ static enum store_error drop_blob(struct local *local, int64_t container, bool *
 		db_bind(DB_SQL(db, "SELECT chunk, content, " LIVE_SEEN
 				   " FROM blobs WHERE container = ?1 ORDER BY name LIMIT 1"),
 			"i", container);
-	enum store_error error = db_row(db, s, row);
-	int64_t chunk, content, seen;
+	struct held_state held;
+	enum store_error error = change_read_state(db, s, &held, row);
 
 	if (error || !*row)
 		return error;
-	chunk = sqlite3_column_int64(s, 0);
-	content = sqlite3_column_int64(s, 1);
-	seen = sqlite3_column_int64(s, 2);
-	db_reset(s);
 	error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM tags WHERE container = ?1 AND name ="
 					      " (SELECT name FROM blobs WHERE container = ?1"
 					      "  ORDER BY name LIMIT 1)"),
@@ -317,10 +313,10 @@ static enum store_error drop_blob(struct local *local, int64_t container, bool *
 					      " (SELECT name FROM blobs WHERE container = ?1"
 					      "  ORDER BY name LIMIT 1)"),
 				   "i", container));
-	if (!error && seen)
+	if (!error && held.seen)
 		error = db_run(db, db_bind(DB_SQL(db, "UPDATE contents SET live = 0 WHERE id = ?1"),
-					   "i", content));
-	return error ? error : change_drop_state(local, chunk, content, seen);
+					   "i", held.content));
+	return error ? error : change_drop_state(local, held.chunk, held.content, held.seen);
 }
 
 static enum store_error drop_container(struct local *local, struct step *step, int64_t container,

@@ -346,18 +346,14 @@ enum store_error history_drop_first(struct local *local, int64_t container, bool
 	sqlite3_stmt *s = db_bind(DB_SQL(db, "SELECT chunk, content, seen FROM history"
 					     " WHERE container = ?1 ORDER BY name, at LIMIT 1"),
 				  "i", container);
-	enum store_error error = db_row(db, s, row);
-	int64_t chunk, content, seen;
+	struct held_state held;
+	enum store_error error = change_read_state(db, s, &held, row);
 
 	if (error || !*row)
 		return error;
-	chunk = sqlite3_column_int64(s, 0);
-	content = sqlite3_column_int64(s, 1);
-	seen = sqlite3_column_int64(s, 2);
-	db_reset(s);
 	error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM history WHERE container = ?1"
 					      " AND (name, at) = (SELECT name, at FROM history"
 					      " WHERE container = ?1 ORDER BY name, at LIMIT 1)"),
 				   "i", container));
-	return error ? error : change_drop_state(local, chunk, content, seen);
+	return error ? error : change_drop_state(local, held.chunk, held.content, held.seen);
 }

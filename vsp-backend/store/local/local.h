@@ -503,7 +503,16 @@ enum store_error change_end_lease(struct local *local, struct change_job *job,
 void change_stamp(struct local *local, struct change_job *job);
 /* Drops the reference that a replaced or deleted block held. */
 enum store_error change_drop_data(struct local *local, int64_t chunk, int64_t content);
-/* The same of a blob or of its past; @seen: see runs.c. */
+/* What a row of blobs or history holds, for change_drop_state(): its columns chunk, content, seen.
+ */
+struct held_state {
+	int64_t chunk, content, seen;
+};
+
+/* Runs @statement, which selects those three, once.  *@row: there was one. */
+enum store_error change_read_state(struct db *db, sqlite3_stmt *statement, struct held_state *held,
+				   bool *row);
+/* As change_drop_data(), of a blob or of its past; @seen: see runs.c. */
 enum store_error change_drop_state(struct local *local, int64_t chunk, int64_t content,
 				   int64_t seen);
 enum store_error change_drop_staged(struct local *local, struct change_job *job);
