@@ -2,10 +2,12 @@
 """A Blob client for tests that shares no code with the project: signs, sends, and keeps what came."""
 
 import base64
+import contextlib
 import email.utils
 import hashlib
 import hmac
 import http.client
+import itertools
 import time
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
@@ -149,6 +151,25 @@ class Client:
         query = dict(restype="container", comp="list", **query)
         return self.get("/%s?%s" % (container, urllib.parse.urlencode(
             query, quote_via=urllib.parse.quote)))
+
+
+@contextlib.contextmanager
+def connected(port, **more):
+    """A client that is closed at the end."""
+    client = Client(port, **more)
+    yield client
+    client.close()
+
+
+CONTAINERS = itertools.count()
+
+
+def new_container(client, word):
+    """The name of a container that nobody else has."""
+    name = "%s-%d" % (word, next(CONTAINERS))
+    answer = client.create_container(name)
+    assert answer.status == 201, answer
+    return name
 
 
 def block_id(text):

@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: MIT
 """One daemon for all tests of a file; a container of its own for each test."""
 
-import itertools
-
 import pytest
 
-from blobclient import Client
+from blobclient import Client, connected, new_container
 from daemon import Daemon
-
-COUNTER = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +19,10 @@ def daemon(tmp_path_factory):
 
 @pytest.fixture
 def client(daemon):
-    connected = Client(daemon.port)
-    yield connected
-    connected.close()
+    with connected(daemon.port) as made:
+        yield made
 
 
 @pytest.fixture
 def container(client):
-    name = "test-%d" % next(COUNTER)
-    answer = client.create_container(name)
-    assert answer.status == 201, answer
-    return name
+    return new_container(client, "test")

@@ -5,7 +5,6 @@
 TLS with a certificate made here.  `fake` is a server that misbehaves as told.
 """
 
-import itertools
 import os
 import sys
 from pathlib import Path
@@ -15,11 +14,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "http"))
 
-from blobclient import Client  # noqa: E402
+from blobclient import connected, new_container  # noqa: E402
 from fake import Fake  # noqa: E402
 from servers import Azurite, Certificates, OwnUpstream, Vspd, key_file, relay_store  # noqa: E402
 
-NUMBERS = itertools.count()
 # `make check` leaves Azurite to `make relay-test`, which sets this: it has to be fetched.
 UPSTREAMS = {"vspd": OwnUpstream, "azurite": Azurite}
 CHOSEN = os.environ.get("RELAY_UPSTREAMS", "vspd").split(",")
@@ -67,17 +65,13 @@ def storage(upstream, tmp_path_factory, certificates):
 
 @pytest.fixture
 def client(storage):
-    connected = Client(storage.port)
-    yield connected
-    connected.close()
+    with connected(storage.port) as made:
+        yield made
 
 
 @pytest.fixture
 def container(client):
-    name = "relay-%d" % next(NUMBERS)
-    made = client.create_container(name)
-    assert made.status == 201, made
-    return name
+    return new_container(client, "relay")
 
 
 @pytest.fixture
@@ -95,6 +89,5 @@ def relay(start, fake):
 
 @pytest.fixture
 def through(relay):
-    connected = Client(relay.port)
-    yield connected
-    connected.close()
+    with connected(relay.port) as made:
+        yield made
