@@ -65,9 +65,13 @@ fault: build emulator ## a host and a backend that go wrong, long, in the debug 
 	$(Q)/usr/bin/python3 -m pytest tests/fault --long
 
 FUZZ_SECONDS ?= 600
-fuzz: ## a hostile guest of random bytes against QEMU with sanitizers, FUZZ_SECONDS long (600)
+fuzz: fuzz-parsers ## random bytes for all that parses, then a hostile guest against QEMU; FUZZ_SECONDS each (600)
 	$(Q)QEMU=$$(emulator/build --asan) && export QEMU && \
 		/usr/bin/python3 tests/emulator/vsp/fuzz.py --seconds $(FUZZ_SECONDS)
+
+.PHONY: fuzz-parsers
+fuzz-parsers: ## random bytes for all of the backend that parses, FUZZ_SECONDS (600) in all
+	$(Q)tests/fuzz/run --seconds $$(( $(FUZZ_SECONDS) / 10 + 1 ))
 
 driver-lint: ## checkpatch --strict, sparse and W=1 over the driver
 	$(Q)dir=$$(scripts/kernel get $(KERNEL)) && . "$$dir/env" && driver/lint "$$KDIR"
