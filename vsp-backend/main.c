@@ -2,16 +2,13 @@
 /* azblob-vspd: one Blob service behind two doors. */
 #include <errno.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/daemon.h"
 #include "base/log.h"
 #include "blob/service.h"
 #include "config.h"
@@ -39,44 +36,9 @@ struct daemon {
 	struct azb_buf addresses; /* " http://..." for --ready-fd */
 };
 
-/* A connection is a descriptor, an extent file too: take what the administrator allows. */
-static void raise_limits(void)
-{
-	struct rlimit limit;
-
-	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &limit))
-			azb_log(AZB_LOG_WARNING, "can't raise the number of open files: %m");
-	}
-}
-
-/* systemd's Type=notify: one datagram. */
-static void notify(const char *state)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	size_t length = path ? strlen(path) : 0;
-	int fd;
-
-	if (!length || length >= sizeof(address.sun_path))
-		return;
-	memcpy(address.sun_path, path, length);
-	/* "@" stands for the zero of an abstract name */
-	if (address.sun_path[0] == '@')
-		address.sun_path[0] = 0;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
-		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
-		azb_log(AZB_LOG_WARNING, "NOTIFY_SOCKET %s: %m", path);
-	close(fd);
-}
-
 static void tell_ready(struct daemon *d)
 {
-	notify("READY=1");
+	azb_daemon_notify("READY=1");
 	if (d->options.ready_fd < 0)
 		return;
 	azb_buf_puts(&d->addresses, "\n");
@@ -317,7 +279,7 @@ int main(int argc, char **argv)
 	sigaddset(&stop, SIGINT);
 	sigaddset(&stop, SIGHUP);
 	sigprocmask(SIG_BLOCK, &stop, NULL);
-	raise_limits();
+	azb_daemon_raise_limits();
 	if (open_all(&d)) {
 		int got;
 
@@ -328,7 +290,7 @@ int main(int argc, char **argv)
 				reload(&d);
 		} while (got == SIGHUP || (got < 0 && errno == EINTR));
 		azb_log(AZB_LOG_INFO, "%s: finishing what has begun", strsignal(got));
-		notify("STOPPING=1");
+		azb_daemon_notify("STOPPING=1");
 		status = EXIT_SUCCESS;
 	}
 	close_all(&d);

@@ -13,13 +13,12 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/unixsock.h"
 
 #define CLIENT_S 5
 
@@ -126,43 +125,12 @@ static void *serve(void *argument)
 	}
 }
 
-/* Nobody listens on a socket that refuses. */
-static bool is_stale(const struct sockaddr_un *address)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct stat st;
-	bool stale;
-
-	if (fd < 0)
-		return false;
-	stale = !stat(address->sun_path, &st) && S_ISSOCK(st.st_mode) &&
-		connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
-		errno == ECONNREFUSED;
-	close(fd);
-	return stale;
-}
-
 static int listen_path(struct metrics_door *door, const char *path)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd;
+	int fd = azb_unix_listen(path, 0);
 
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(address.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -1;
-	if ((bind(fd, (struct sockaddr *)&address, sizeof(address)) &&
-	     (errno != EADDRINUSE || !is_stale(&address) || unlink(path) ||
-	      bind(fd, (struct sockaddr *)&address, sizeof(address)))) ||
-	    listen(fd, 16)) {
-		int failure = errno;
-
-		close(fd);
-		errno = failure;
+	if (fd < 0) {
+		errno = -fd;
 		return -1;
 	}
 	door->path = strdup(path);
