@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "../base/log.h"
+#include "../base/unixsock.h"
 #include "http_internal.h"
 
 #define MAX_LOOPS 16u
@@ -54,6 +55,10 @@ static void show_address(const struct sockaddr_storage *address, socklen_t lengt
 {
 	char host[INET6_ADDRSTRLEN + 16] = "?", port[8] = "?";
 
+	if (address->ss_family == AF_UNIX) {
+		snprintf(out, HTTP_ADDRESS_ROOM, "unix");
+		return;
+	}
 	getnameinfo((const struct sockaddr *)address, length, host, sizeof(host), port,
 		    sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
 	snprintf(out, HTTP_ADDRESS_ROOM, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
@@ -108,23 +113,42 @@ static int open_listener(const struct addrinfo *info)
 	return fd;
 }
 
+static int listen_path(struct http_door *door, const char *path, unsigned int flags,
+		       char bound[HTTP_ADDRESS_ROOM], char *error, size_t error_size)
+{
+	char *copy = strdup(path);
+	/* who may come in is what the folder says; who may do what, the credentials */
+	int fd = copy ? azb_unix_listen(path, 0666) : -ENOMEM;
+
+	if (fd < 0) {
+		free(copy);
+		snprintf(error, error_size, "'%s': %s", path, strerror(-fd));
+		return fd;
+	}
+	snprintf(bound, HTTP_ADDRESS_ROOM, "%s", path);
+	door->listener[door->listener_count++] = (struct http_listener){ fd, flags, copy };
+	return 0;
+}
+
 int http_door_listen(struct http_door *door, const char *address, unsigned int flags,
 		     char bound[HTTP_ADDRESS_ROOM], char *error, size_t error_size)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
-	struct sockaddr_storage name;
+	struct sockaddr_storage name = { .ss_family = AF_UNSPEC };
 	socklen_t length = sizeof(name);
 	struct addrinfo *info;
 	char host[256], port[6];
 	int fd, rc;
 
+	if (door->listener_count == HTTP_MAX_LISTEN) {
+		snprintf(error, error_size, "at most %u addresses are accepted", HTTP_MAX_LISTEN);
+		return -EINVAL;
+	}
+	if (strchr(address, '/'))
+		return listen_path(door, address, flags, bound, error, error_size);
 	if (!split(address, host, port)) {
 		snprintf(error, error_size,
 			 "'%s': ADDR:PORT is accepted, as 127.0.0.1:10000 or [::1]:10000", address);
-		return -EINVAL;
-	}
-	if (door->listener_count == HTTP_MAX_LISTEN) {
-		snprintf(error, error_size, "at most %u addresses are accepted", HTTP_MAX_LISTEN);
 		return -EINVAL;
 	}
 	rc = getaddrinfo(host, port, &hints, &info);
@@ -140,7 +164,7 @@ int http_door_listen(struct http_door *door, const char *address, unsigned int f
 	}
 	getsockname(fd, (struct sockaddr *)&name, &length);
 	show_address(&name, length, bound);
-	door->listener[door->listener_count++] = (struct http_listener){ fd, flags };
+	door->listener[door->listener_count++] = (struct http_listener){ fd, flags, NULL };
 	return 0;
 }
 
@@ -196,8 +220,9 @@ static void add_conn(struct http_loop *loop, int fd, unsigned int flags,
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	show_address(address, length, conn->peer);
-	getnameinfo((const struct sockaddr *)address, length, conn->address, sizeof(conn->address),
-		    NULL, 0, NI_NUMERICHOST);
+	if (address->ss_family != AF_UNIX)
+		getnameinfo((const struct sockaddr *)address, length, conn->address,
+			    sizeof(conn->address), NULL, 0, NI_NUMERICHOST);
 	conn_deadline(conn, door->config.head_ms);
 	event.data.ptr = conn;
 	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event)) {
@@ -222,7 +247,7 @@ static void accept_some(struct http_loop *loop, const struct http_listener *list
 	struct http_door *door = loop->door;
 
 	for (int i = 0; i < ACCEPT_TURN; i++) {
-		struct sockaddr_storage address;
+		struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
 		socklen_t length = sizeof(address);
 		int fd = accept4(listener->fd, (struct sockaddr *)&address, &length,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -449,8 +474,12 @@ void http_door_close(struct http_door *door, unsigned int grace_ms)
 			close(door->loop[i].wake);
 		}
 	}
-	for (unsigned int i = 0; i < door->listener_count; i++)
+	for (unsigned int i = 0; i < door->listener_count; i++) {
 		close(door->listener[i].fd);
+		if (door->listener[i].path)
+			unlink(door->listener[i].path);
+		free(door->listener[i].path);
+	}
 	http_tls_put(door->tls);
 	pthread_mutex_destroy(&door->tls_lock);
 	free(door->loop);

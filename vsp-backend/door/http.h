@@ -42,13 +42,14 @@ struct http_door *http_door_new(const struct http_door_config *config, struct sv
 #define HTTP_LISTEN_TLS (1u << 0)     /* encrypted; there has to be a certificate then */
 #define HTTP_LISTEN_WEBSITE (1u << 1) /* static websites, and nothing else */
 
-/* Room for the text of a bound address: "[IPv6]:port". */
-#define HTTP_ADDRESS_ROOM 72u
+/* Room for the text of a bound address: "[IPv6]:port", or the path of a unix socket. */
+#define HTTP_ADDRESS_ROOM 120u
 
 /*
  * Listens on "ADDR:PORT" ("[ADDR]:PORT" for IPv6, a host name is looked up; port 0 takes a free
- * one).  Any number of times, before http_door_start().  Returns 0 with the bound address in
- * @bound; or -errno and one line in @error.
+ * one), or on a path with a slash in it, for whoever may enter its folder.  Any number of times,
+ * before http_door_start().  Returns 0 with the bound address in @bound; or -errno and one line in
+ * @error.
  */
 int http_door_listen(struct http_door *door, const char *address, unsigned int flags,
 		     char bound[HTTP_ADDRESS_ROOM], char *error, size_t error_size);

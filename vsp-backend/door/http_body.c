@@ -23,7 +23,7 @@ static void flush(struct http_conn *conn)
 static enum conn_next finish(struct http_conn *conn)
 {
 	struct svc_caller caller = { .peer = conn->peer,
-				     .address = conn->address,
+				     .address = *conn->address ? conn->address : NULL,
 				     .website = conn->website,
 				     .secure = conn->ssl != NULL };
 	struct svc_answer *answer = NULL;

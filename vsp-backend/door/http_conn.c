@@ -164,7 +164,7 @@ static enum conn_next start(struct http_conn *conn)
 	const struct head *head = head_parser_head(conn->parser);
 	struct http_door *door = conn->loop->door;
 	struct svc_caller caller = { .peer = conn->peer,
-				     .address = conn->address,
+				     .address = *conn->address ? conn->address : NULL,
 				     .website = conn->website,
 				     .secure = conn->ssl != NULL };
 	struct svc_answer *answer;

@@ -127,6 +127,7 @@ struct http_loop {
 struct http_listener {
 	int fd;
 	unsigned int flags; /* HTTP_LISTEN_* */
+	char *path;         /* of a unix socket, else NULL */
 };
 
 /* @tls_lock: protects @tls, which is replaced when the certificate is read again. */
