@@ -404,6 +404,21 @@ static int to_errno(enum store_error error)
 	return error == STORE_NO_MEMORY ? -ENOMEM : -EIO;
 }
 
+static ssize_t rest_piece(struct rest_answer *rest, uint64_t offset, struct svc_piece *piece)
+{
+	const void *bytes;
+	ssize_t n;
+
+	if (!rest->piece)
+		return -EOPNOTSUPP;
+	n = rest->piece(rest, offset, &bytes);
+	if (n > 0) {
+		*piece = (struct svc_piece){ .fd = -1, .bytes = bytes, .length = (uint64_t)n };
+		n = 1;
+	}
+	return n;
+}
+
 ssize_t svc_answer_pieces(const struct svc_answer *answer, uint64_t offset,
 			  struct svc_piece *pieces, size_t max)
 {
@@ -417,7 +432,7 @@ ssize_t svc_answer_pieces(const struct svc_answer *answer, uint64_t offset,
 		return 0;
 	left = answer->body_length - offset;
 	if (a->rest)
-		return -EOPNOTSUPP;
+		return rest_piece(a->rest, offset, pieces);
 	if (!a->read) {
 		pieces[0] = (struct svc_piece){ .fd = -1,
 						.bytes = a->body.data + offset,

@@ -108,8 +108,9 @@ const char *svc_answer_header(const struct svc_answer *answer, const char *name)
 /*
  * The pieces of the body from @offset on, at most @max of them (the last may end before the
  * body does).  Returns how many, 0 at the end of the body, or -errno.  The files and bytes are
- * the answer's: valid while a reference is held.  -EOPNOTSUPP: the body comes from elsewhere
- * while it is read, and svc_answer_read() is the only way.
+ * the answer's: valid while a reference is held, or until the next call where a store that takes
+ * whole requests gives buffers of its own (rest.h: then one reader, in a row).  -EOPNOTSUPP: the
+ * body comes from elsewhere while it is read, and svc_answer_read() is the only way.
  */
 ssize_t svc_answer_pieces(const struct svc_answer *answer, uint64_t offset,
 			  struct svc_piece *pieces, size_t max);

@@ -75,6 +75,9 @@ struct rest_error {
  * @read: for a body that comes while it is read: fills @iov from @offset on, any thread, several
  *	at once, any order, though in a row is what is fast.  Bytes, less than asked for only at
  *	the end, or -errno.
+ * @piece: for a body that comes in buffers of the store's own; besides @read, or NULL.  *@bytes are
+ *	those from @offset on, until the next call of it or of @read.  One reader, in a row.  How
+ *	many, 0 at the end, or -errno.
  * @close: frees the answer; nobody is reading.
  */
 struct rest_answer {
@@ -85,6 +88,7 @@ struct rest_answer {
 	struct azb_buf body;
 	ssize_t (*read)(struct rest_answer *answer, uint64_t offset, const struct iovec *iov,
 			int count);
+	ssize_t (*piece)(struct rest_answer *answer, uint64_t offset, const void **bytes);
 	void (*close)(struct rest_answer *answer);
 };
 
