@@ -26,7 +26,7 @@ struct waiter {
 	uint64_t id;
 	struct az_blob_request_sync *request;
 	bool done;
-	int result;
+	bool ack; /* the backend wants to hear that the answer arrived */
 };
 
 struct link_device {
@@ -126,9 +126,8 @@ static bool take_complete(struct link_device *link, const struct azl_header *hea
 		return false;
 	request->response.status = complete.status;
 	request->response.response_len = complete.response_length;
-	if (header->flags & AZL_COMPLETE_ACK)
-		send_bare(link, AZL_ACK, header->id);
 	pthread_mutex_lock(&link->lock);
+	waiter->ack = header->flags & AZL_COMPLETE_ACK;
 	waiter->done = true;
 	pthread_cond_broadcast(&link->changed);
 	pthread_mutex_unlock(&link->lock);
@@ -228,6 +227,9 @@ static int link_submit(struct azc_device *device, struct az_blob_request_sync *r
 			*at = waiter.next;
 	}
 	pthread_mutex_unlock(&link->lock);
+	/* not by the reader: a backend that waits for it to read takes nothing in */
+	if (waiter.ack)
+		send_bare(link, AZL_ACK, waiter.id);
 	return result;
 }
 
