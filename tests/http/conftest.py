@@ -7,6 +7,11 @@ from blobclient import Client, connected, new_container
 from daemon import Daemon
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "door: about the daemon's own door, not for a gateway's "
+                            "(AZBLOB_GATEWAY, see daemon.py)")
+
+
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory):
     folder = tmp_path_factory.mktemp("daemon")

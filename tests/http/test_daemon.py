@@ -159,6 +159,7 @@ def test_what_was_acknowledged_outlives_a_kill(tmp_path):
     daemon.stop()
 
 
+@pytest.mark.door
 def test_the_end_waits_for_requests_that_have_begun(tmp_path):
     daemon = Daemon(tmp_path / "store", tmp_path / "log")
     client, idle = Client(daemon.port), Client(daemon.port)
@@ -213,6 +214,7 @@ def test_link_sockets(tmp_path):
     daemon.stop()
 
 
+@pytest.mark.door
 def test_systemd_is_told(tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
@@ -228,6 +230,7 @@ def test_systemd_is_told(tmp_path):
         daemon.stop()
 
 
+@pytest.mark.door
 def test_no_secret_is_logged(tmp_path):
     daemon = Daemon(tmp_path / "store", tmp_path / "log", ["--log-level", "debug"])
     client = Client(daemon.port)
@@ -271,6 +274,7 @@ def test_links_wait_while_there_is_no_descriptor_left(tmp_path):
     daemon.stop()
 
 
+@pytest.mark.door
 def test_the_doors_have_their_time_together(tmp_path):
     path = tmp_path / "link.sock"
     daemon = Daemon(tmp_path / "store", tmp_path / "log",

@@ -265,6 +265,7 @@ def test_many_clients_at_once(daemon, container):
         client.close()
 
 
+@pytest.mark.door
 def test_more_connections_than_allowed_are_told_so(tmp_path):
     daemon = Daemon(tmp_path / "store", tmp_path / "log", ["--max-connections", "2"])
     first, second = Raw(daemon.port), Raw(daemon.port)

@@ -62,6 +62,7 @@ def test_a_file_that_is_not_there_is_one_clear_line():
         assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.door
 @pytest.mark.parametrize("name", ["head", "idle", "body"])
 def test_slow_clients_are_cut_off_after_the_time_that_was_chosen(tmp_path, name):
     daemon = Daemon(tmp_path / "store", tmp_path / "log", ["--%s-timeout" % name, "1"])
@@ -113,6 +114,7 @@ def metrics(address):
     return values
 
 
+@pytest.mark.door
 def test_metrics_by_a_socket(tmp_path):
     path = tmp_path / "metrics"
     daemon = Daemon(tmp_path / "store", tmp_path / "log",

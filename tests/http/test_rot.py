@@ -52,6 +52,7 @@ def test_a_range_that_is_damaged_is_an_error_and_logged(rotten):
     assert client.get("/cont/b", {"x-ms-range": "bytes=6000000-"}).body == body[6000000:]
 
 
+@pytest.mark.door
 def test_a_body_with_damage_ends_before_it(rotten):
     _, client, body = rotten
     with pytest.raises(http.client.IncompleteRead) as cut:

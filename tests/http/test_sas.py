@@ -122,6 +122,7 @@ def test_source_address(client, blob, address, good):
             refused(answer, "AuthorizationSourceIPMismatch")
 
 
+@pytest.mark.door
 def test_protocol(client, blob):
     for make in (lambda spr: service_sas(blob[1:], sp="r", spr=spr),
                  lambda spr: account_sas(spr=spr)):
@@ -239,6 +240,7 @@ def test_host_style(daemon, container, blob):
         assert ask(client, "GET", url(blob), sas).body == b"content"
 
 
+@pytest.mark.door
 def test_signatures_are_not_logged(client, daemon, blob):
     sas = service_sas(blob[1:], sp="r")
     assert ask(client, "GET", url(blob), sas).status == 200

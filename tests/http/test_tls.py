@@ -127,6 +127,7 @@ def test_what_is_no_tls_is_cut_off(secure):
                 pass
 
 
+@pytest.mark.door
 def test_a_sas_for_https_alone(secure, client):
     sas = account_sas(spr="https")
     bare = {"x-ms-date": None}

@@ -96,6 +96,7 @@ def test_what_is_no_token(basic, text):
     refused(ask(basic.client(), "a.%s.b" % ("A" * 17000)), "too long")
 
 
+@pytest.mark.door
 def test_tokens_are_for_https(basic):
     answer = ask(basic.client(tls=False), token())
     assert (answer.status, answer.code) == (403, "AuthenticationFailed")
