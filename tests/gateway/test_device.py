@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""The device is not there, goes, and comes back."""
+
+import socket
+
+from blobclient import Client
+from daemon import wait_for
+from test_bodies import LARGE, content, head_of, raw, read_head
+
+
+def ask(gateway, path="/box/b"):
+    client = Client(gateway.port, timeout=120)
+    answer = client.get(path)
+    client.close()
+    return answer
+
+
+def test_a_device_that_comes_late_is_found(start, own):
+    own.stop()
+    gateway = start(own.link)
+    answer = ask(gateway)
+    assert (answer.status, answer.code) == (503, "ServerBusy")
+    assert own.link in answer.body.decode()
+    own.start()
+    Client(own.port).create_container("box")
+    wait_for(lambda: ask(gateway).status == 404, 120)
+
+
+def test_a_backend_that_was_killed_comes_back(start, own):
+    gateway = start(own.link)
+    direct = Client(own.port)
+    direct.create_container("box")
+    direct.put_blob("/box/b", b"kept")
+    assert ask(gateway).body == b"kept"
+    own.kill()
+    # safe to repeat, so the client is told that it may
+    assert ask(gateway).status == 503
+    own.start()
+    wait_for(lambda: ask(gateway).status == 200, 120)
+    assert ask(gateway).body == b"kept"
+
+
+def test_nobody_is_told_that_a_lost_write_did_not_happen(start, own):
+    gateway = start(own.link)
+    Client(own.port).create_container("box")
+    own.kill()
+    client = Client(gateway.port)
+    # the first request after the end finds it out on its way
+    answer = client.put("/box?restype=container&comp=metadata", None, {"x-ms-meta-a": "1"})
+    assert (answer.status, answer.code) == (424, "OutcomeUnknown")
+    answer = client.put("/box?restype=container&comp=metadata", None, {"x-ms-meta-a": "1"})
+    assert (answer.status, answer.code) == (503, "ServerBusy")
+
+
+def test_an_upload_whose_device_goes_has_not_happened(start, own):
+    gateway = start(own.link)
+    direct = Client(own.port)
+    direct.create_container("box")
+    with raw(gateway.port) as connection:
+        connection.sendall(head_of(direct, "PUT", "/box/b", {
+            "x-ms-blob-type": "BlockBlob", "Content-Length": 2 * LARGE + 5}))
+        data = content(2 * LARGE + 5)
+        connection.sendall(data[:LARGE + 5])
+        own.kill()
+        connection.sendall(data[LARGE + 5:])
+        assert read_head(connection).startswith(b"HTTP/1.1 503 ")
+    own.start()
+    assert Client(own.port).get("/box/b").status == 404
+    wait_for(lambda: ask(gateway).status == 404, 120)
+
+
+def test_a_body_whose_device_goes_is_cut_off(start, own):
+    gateway = start(own.link)
+    direct = Client(own.port)
+    direct.create_container("box")
+    data = content(40 * LARGE)
+    direct.put_blob("/box/b", data)
+    with raw(gateway.port) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        connection.sendall(head_of(direct, "GET", "/box/b", {}))
+        read_head(connection)
+        own.kill()
+        got = b""
+        try:
+            while piece := connection.recv(1 << 16):
+                got += piece
+        except ConnectionResetError:
+            pass
+    assert len(got) < len(data)
+    assert data.startswith(got)
+    own.start()
+    wait_for(lambda: ask(gateway).body == data, 120)
