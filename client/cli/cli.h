@@ -31,6 +31,12 @@ enum cli_resume {
 	CLI_RESUME_NEVER,
 };
 
+enum cli_compare {
+	CLI_COMPARE_TIME, /* and size, as in the others */
+	CLI_COMPARE_SIZE,
+	CLI_COMPARE_HASH,
+};
+
 /**
  * struct cli - the command line, taken apart
  * @argument: what follows the command; @arguments of them.
@@ -45,6 +51,8 @@ struct cli {
 	bool no_clobber;
 	bool dry_run;
 	enum cli_resume resume;
+	enum cli_compare compare;
+	bool delete_others; /* sync --delete */
 	bool no_wait;
 	enum azblob_delete snapshots; /* for ls: not 0: them too */
 	unsigned int list_include;    /* enum azblob_include, for cli_walk() */
@@ -226,5 +234,6 @@ int cli_cp(struct cli *cli);
 int cli_snapshot(struct cli *cli);
 int cli_tags(struct cli *cli);
 int cli_lease(struct cli *cli);
+int cli_sync(struct cli *cli);
 
 #endif /* AZBLOB_CLI_H */

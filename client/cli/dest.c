@@ -181,3 +181,19 @@ int dest_close(struct dest *dest, bool good, bool keep, struct azblob_error *err
 	free(dest->temp);
 	return result;
 }
+
+int cli_make_parents(char *path, size_t from)
+{
+	for (char *slash = strchr(path + from, '/'); slash; slash = strchr(slash + 1, '/')) {
+		int failed;
+
+		*slash = '\0';
+		failed = mkdir(path, 0777) && errno != EEXIST;
+		if (failed)
+			cli_error("%s: %s", path, strerrordesc_np(errno));
+		*slash = '/';
+		if (failed)
+			return EXIT_LOCAL;
+	}
+	return EXIT_OK;
+}

@@ -29,4 +29,7 @@ void dest_take(struct dest *dest, int fd, const char *temp);
  */
 int dest_close(struct dest *dest, bool good, bool keep, struct azblob_error *error);
 
+/* Makes the directories on the way to @path, below the first @from characters; an exit code. */
+int cli_make_parents(char *path, size_t from);
+
 #endif /* AZBLOB_CLI_DEST_H */

@@ -191,7 +191,15 @@ static void prepare(struct download *download)
 	partial_init(&download->partial, download->dest.final, download->url);
 }
 
-static int get_one(struct transfer *transfer, const struct job *job)
+/* Where that can't be, the next sync fetches it again: no reason to fail. */
+static void set_time(const struct download *download)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, download->job->mtime };
+
+	futimens(download->dest.fd, times);
+}
+
+int transfer_get(struct transfer *transfer, const struct job *job)
 {
 	struct download download = {
 		.transfer = transfer,
@@ -210,6 +218,8 @@ static int get_one(struct transfer *transfer, const struct job *job)
 		status = fetch(&download, &error);
 	if (status)
 		keep = worth_keeping(&download, &error);
+	else if (job->has_mtime)
+		set_time(&download);
 	if (dest_close(&download.dest, !status, keep, &error))
 		status = -1;
 	if (!keep)
@@ -244,23 +254,6 @@ struct collect {
 	int code;
 };
 
-/* Makes the directories on the way to @path, below the first @from characters. */
-static int make_parents(char *path, size_t from)
-{
-	for (char *slash = strchr(path + from, '/'); slash; slash = strchr(slash + 1, '/')) {
-		int failed;
-
-		*slash = '\0';
-		failed = mkdir(path, 0777) && errno != EEXIST;
-		if (failed)
-			cli_error("%s: %s", path, strerrordesc_np(errno));
-		*slash = '/';
-		if (failed)
-			return EXIT_LOCAL;
-	}
-	return EXIT_OK;
-}
-
 static int collect_entry(void *context, const struct azblob_entry *entry)
 {
 	struct collect *collect = context;
@@ -274,7 +267,7 @@ static int collect_entry(void *context, const struct azblob_entry *entry)
 		return EXIT_OK;
 	}
 	path = cli_text("%s/%s", collect->directory, relative);
-	code = make_parents(path, strlen(collect->directory) + 1);
+	code = cli_make_parents(path, strlen(collect->directory) + 1);
 	if (code)
 		collect->code = cli_worse(collect->code, code);
 	else
@@ -389,7 +382,7 @@ static int run(struct transfer *transfer, int code)
 
 int cli_cat(struct cli *cli)
 {
-	struct transfer transfer = { .cli = cli, .op = "get", .move = get_one };
+	struct transfer transfer = { .cli = cli, .op = "get", .move = transfer_get };
 	int code = EXIT_OK;
 
 	if (!cli->arguments) {
@@ -404,7 +397,7 @@ int cli_cat(struct cli *cli)
 
 int cli_get(struct cli *cli)
 {
-	struct transfer transfer = { .cli = cli, .op = "get", .move = get_one };
+	struct transfer transfer = { .cli = cli, .op = "get", .move = transfer_get };
 	int names = cli->arguments > 1 ? cli->arguments - 1 : cli->arguments;
 	const char *dest = cli->arguments > 1 ? cli->argument[names] : ".";
 	int code = EXIT_OK;

@@ -15,6 +15,7 @@ static const char usage[] =
 	"  stat NAME...                    show properties\n"
 	"  rm [-r] NAME...                 delete blobs\n"
 	"  cp [-r] SOURCE... DEST          copy: files start with / or . , others are blobs\n"
+	"  sync [-n] SOURCE DEST           make DEST (directory or name) what SOURCE is\n"
 	"  append FILE... NAME             add to the end of an append blob\n"
 	"  snapshot NAME...                keep what is there now; prints the snapshot's time\n"
 	"  tags NAME [TAG=VALUE...|-]      show tags, set them, or remove all (-)\n"
@@ -43,6 +44,7 @@ static const char usage[] =
 	"  --snapshots, --snapshots-only   with them, or only them         (rm; ls)\n"
 	"  --lease ID, --if-match ETAG     what must be so for a change\n"
 	"  --no-wait                       don't wait until it is copied   (cp)\n"
+	"  --compare time|size|hash, --delete, -n, --dry-run               (sync)\n"
 	"  --seconds N, --id ID            (lease)\n"
 	"  -l, --long; --delimiter TEXT                                    (ls)\n"
 	"  --json                          one JSON object a line on standard output\n"
@@ -72,6 +74,7 @@ static const struct {
 	{ "snapshot", cli_snapshot },
 	{ "tags", cli_tags },
 	{ "lease", cli_lease },
+	{ "sync", cli_sync },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

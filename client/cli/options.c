@@ -87,6 +87,8 @@ static const struct {
 	{ "no-wait", OPT_NO_WAIT, no_argument, "cp" },
 	{ "resume", OPT_RESUME, no_argument, "put get cp sync" },
 	{ "no-resume", OPT_NO_RESUME, no_argument, "put get cp sync" },
+	{ "compare", OPT_COMPARE, required_argument, "sync" },
+	{ "delete", OPT_DELETE, no_argument, "sync" },
 	{ "seconds", OPT_SECONDS, required_argument, "lease" },
 	{ "id", OPT_ID, required_argument, "lease" },
 };
@@ -235,6 +237,19 @@ static void connection_option(struct cli *cli, int option, char *value)
 	}
 }
 
+static void set_compare(struct cli *cli, const char *text)
+{
+	static const char *const names[] = { "time", "size", "hash" };
+
+	for (size_t i = 0; i < 3; i++) {
+		if (strcmp(text, names[i]))
+			continue;
+		cli->compare = (enum cli_compare)i;
+		return;
+	}
+	bad_value(cli, "--compare", text, "time, size or hash");
+}
+
 static void other_option(struct cli *cli, int option, char *value)
 {
 	switch (option) {
@@ -296,6 +311,12 @@ static void other_option(struct cli *cli, int option, char *value)
 		break;
 	case OPT_NO_RESUME:
 		cli->resume = CLI_RESUME_NEVER;
+		break;
+	case OPT_COMPARE:
+		set_compare(cli, value);
+		break;
+	case OPT_DELETE:
+		cli->delete_others = true;
 		break;
 	case OPT_SECONDS:
 		cli->seconds = (int)number(cli, "--seconds", value, 0, 60, false, "0 to 60");

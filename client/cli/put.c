@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "transfer.h"
+#include "sync.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -61,7 +61,7 @@ static bool resumes(const struct cli *cli, const struct job *job)
 	return job->size != AZBLOB_SIZE_UNKNOWN && job->size / cli->block_size >= RESUME_FROM;
 }
 
-static int put_one(struct transfer *transfer, const struct job *job)
+int transfer_put(struct transfer *transfer, const struct job *job)
 {
 	struct azblob_put_options options = AZBLOB_PUT_OPTIONS_INIT;
 	struct cli_meter meter = { .size_unknown = job->size == AZBLOB_SIZE_UNKNOWN };
@@ -70,12 +70,21 @@ static int put_one(struct transfer *transfer, const struct job *job)
 	struct outcome outcome = { 0 };
 	struct azblob_error error;
 	double start = transfer_now();
+	struct azblob_pair mtime;
+	char time[SYNC_TIME_ROOM];
 	int fd = open_source(job, &error);
 
 	options.content_type = cli->content_type;
 	options.if_none_match = cli->no_clobber ? "*" : NULL;
 	options.metadata = cli->metadata;
 	options.metadata_count = cli->metadata_count;
+	if (job->has_mtime) {
+		sync_format_time(&job->mtime, time);
+		mtime = (struct azblob_pair){ SYNC_MTIME, time };
+		options.metadata = &mtime;
+		options.metadata_count = 1;
+	}
+	options.content_md5 = *job->md5 ? job->md5 : NULL;
 	options.tags = cli->tags;
 	options.tag_count = cli->tag_count;
 	options.tier = cli->tier;
@@ -228,7 +237,7 @@ static int scan_argument(struct scan *scan, const char *path, const struct cli_n
 
 int cli_put(struct cli *cli)
 {
-	struct transfer transfer = { .cli = cli, .op = "put", .move = put_one };
+	struct transfer transfer = { .cli = cli, .op = "put", .move = transfer_put };
 	struct scan scan = { .transfer = &transfer };
 	struct cli_name dest;
 	bool into;

@@ -47,6 +47,8 @@ struct job *transfer_add(struct transfer *transfer, const char *path, const char
 	job->blob = copy(blob);
 	job->size = size;
 	job->source = NULL;
+	job->has_mtime = false;
+	job->md5[0] = '\0';
 	if (size != AZBLOB_SIZE_UNKNOWN)
 		cli_progress_expect(size);
 	return job;
@@ -205,9 +207,13 @@ static void json_summary(const struct transfer *transfer, double seconds)
 {
 	cli_json_begin();
 	cli_json_string("op", "summary");
-	cli_json_string("command", transfer->op);
+	cli_json_string("command", transfer->command ? transfer->command : transfer->op);
 	cli_json_number("files", transfer->files);
 	cli_json_number("failed", transfer->failed);
+	if (transfer->command) {
+		cli_json_number("deleted", transfer->deleted);
+		cli_json_number("unchanged", transfer->unchanged);
+	}
 	cli_json_number("bytes", transfer->bytes);
 	cli_json_real("seconds", seconds);
 	cli_json_real("mb_per_s", seconds > 0 ? (double)transfer->bytes / 1e6 / seconds : 0);
@@ -262,6 +268,8 @@ int transfer_run(struct transfer *transfer)
 	for (size_t i = 0; i < transfer->count && !cli_interrupted(); i++)
 		if (!is_small(transfer, &transfer->job[i]))
 			transfer->move(transfer, &transfer->job[i]);
+	if (transfer->finish && !cli_interrupted())
+		transfer->finish(transfer);
 	seconds = cli_progress_stop();
 	if (!cli_interrupted())
 		summary(transfer, seconds);

@@ -3,6 +3,8 @@
 #ifndef AZBLOB_CLI_TRANSFER_H
 #define AZBLOB_CLI_TRANSFER_H
 
+#include <time.h>
+
 #include "cli.h"
 
 /**
@@ -11,6 +13,8 @@
  *	name.
  * @source: of a copy: the address, else NULL; freed with the job.
  * @size: bytes, AZBLOB_SIZE_UNKNOWN when not known.
+ * @mtime: with @has_mtime: goes with the blob as metadata, or to the file.
+ * @md5: base64, goes with the blob; "": none.
  */
 struct job {
 	char *path;
@@ -18,6 +22,9 @@ struct job {
 	char *blob;
 	char *source;
 	uint64_t size;
+	struct timespec mtime;
+	bool has_mtime;
+	char md5[25];
 };
 
 /**
@@ -32,6 +39,12 @@ struct transfer {
 	size_t count;
 	size_t room;
 	int (*move)(struct transfer *transfer, const struct job *job);
+	const char *command; /* what the summary says, or NULL: @op */
+	/* Before the summary, or NULL; @owner is for it. */
+	void (*finish)(struct transfer *transfer);
+	void *owner;
+	uint64_t deleted; /* for the summary of a @command */
+	uint64_t unchanged;
 	bool any_small; /* nothing goes through here: all side by side */
 	int code;
 	uint64_t files;
@@ -70,6 +83,10 @@ int transfer_done(struct transfer *transfer, const struct job *job, const struct
 /* Fills an error about a local file. */
 void transfer_local_error(struct azblob_error *error, int sys_errno, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* For @move: one upload, one download. */
+int transfer_put(struct transfer *transfer, const struct job *job);
+int transfer_get(struct transfer *transfer, const struct job *job);
 
 double transfer_now(void);
 

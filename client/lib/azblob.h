@@ -392,11 +392,12 @@ struct azblob_put_options {
 	 * next one; the service drops them after a week.
 	 */
 	int resume;
+	const char *content_md5; /* base64; checked by the service where it can be */
 };
 #define AZBLOB_PUT_OPTIONS_INIT                                                                 \
 	{                                                                                       \
 		sizeof(struct azblob_put_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, \
-			NULL, NULL, 0, NULL, NULL, NULL, NULL, 0                                \
+			NULL, NULL, 0, NULL, NULL, NULL, NULL, 0, NULL                          \
 	}
 
 /**

@@ -19,6 +19,7 @@ int azc_put_options(const struct azblob_put_options *given, struct azblob_put_op
 	    azc_check_header(options->content_encoding, "the content encoding", error) ||
 	    azc_check_header(options->content_language, "the content language", error) ||
 	    azc_check_header(options->content_disposition, "the content disposition", error) ||
+	    azc_check_header(options->content_md5, "the MD5", error) ||
 	    azc_check_header(options->cache_control, "the cache control", error) ||
 	    (options->tier && azc_check_tier(options->tier, error)) ||
 	    azc_check_tags(options->tags, options->tag_count, error) ||
@@ -33,6 +34,7 @@ void azc_put_headers(struct azc_request *request, const struct azblob_put_option
 	azc_request_field(request, "x-ms-blob-content-type",
 			  options->content_type ? options->content_type
 						: "application/octet-stream");
+	azc_request_field(request, "x-ms-blob-content-md5", options->content_md5);
 	azc_request_field(request, "x-ms-blob-content-encoding", options->content_encoding);
 	azc_request_field(request, "x-ms-blob-content-language", options->content_language);
 	azc_request_field(request, "x-ms-blob-content-disposition", options->content_disposition);

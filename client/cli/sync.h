@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* What azblob sync compares: a directory and the blobs below a name. */
+#ifndef AZBLOB_CLI_SYNC_H
+#define AZBLOB_CLI_SYNC_H
+
+#include <time.h>
+
+#include "transfer.h"
+
+/* The metadata that keeps a file's time with its blob, as other tools do, too. */
+#define SYNC_MTIME "mtime"
+/* Base64 of an MD5, with its zero. */
+#define SYNC_MD5_ROOM 25
+/* "2026-01-02T03:04:05.678901234Z" and its zero. */
+#define SYNC_TIME_ROOM 40
+
+/**
+ * struct sync_entry - a file or a blob
+ * @name: below the directory or the prefix.
+ * @mtime: of the file, or what its blob keeps of it (@exact), else when the blob was changed.
+ * @etag: of a blob, else "".
+ * @md5: "" where it is not known.
+ */
+struct sync_entry {
+	char *name;
+	uint64_t size;
+	struct timespec mtime;
+	bool exact;
+	char *etag;
+	char md5[SYNC_MD5_ROOM];
+};
+
+/* Sorted by name. */
+struct sync_tree {
+	struct sync_entry *entry;
+	size_t count;
+	size_t room;
+};
+
+/* All files below a directory.  0 or an exit code, after messages. */
+int sync_scan_files(const struct cli *cli, const char *directory, struct sync_tree *tree);
+/* All blobs below a prefix ("" or with its slash). */
+int sync_scan_blobs(struct cli *cli, const char *container, const char *prefix,
+		    struct sync_tree *tree);
+void sync_tree_free(struct sync_tree *tree);
+
+/* The MD5 of a file as base64; false with errno. */
+bool sync_md5(const char *path, char text[SYNC_MD5_ROOM]);
+void sync_format_time(const struct timespec *time, char text[SYNC_TIME_ROOM]);
+/* As sync_format_time() writes it, with fewer digits of a second or none; false when it is not so.
+ */
+bool sync_parse_time(const char *text, struct timespec *time);
+
+/* Why one is moved, or NULL. */
+const char *sync_reason(const struct sync_entry *from, const struct sync_entry *to,
+			enum cli_compare compare);
+
+#endif /* AZBLOB_CLI_SYNC_H */

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""azblob sync: afterwards one side is what the other one is, and nothing else was touched."""
+
+import os
+
+import pytest
+
+
+def make(directory, files):
+    for name, content in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return directory
+
+
+def tree(directory):
+    return {str(path.relative_to(directory)): path.read_bytes()
+            for path in directory.rglob("*") if path.is_file()}
+
+
+def sync(azblob, *arguments):
+    """The lines and the summary."""
+    lines = azblob.ok("--json", "sync", *arguments).json
+    return [(line["op"], line["name"]) for line in lines[:-1]], lines[-1]
+
+
+FILES = {"a": b"1", "b/c": b"22", "b/d e": b"333", "z": b""}
+
+
+def test_up_and_down_and_nothing_twice(azblob, box, tmp_path):
+    source = make(tmp_path / "source", FILES)
+    lines, summary = sync(azblob, source, f"{box}/p")
+    assert sorted(name for _, name in lines) == sorted(f"p/{name}" for name in FILES)
+    assert (summary["op"], summary["command"], summary["files"]) == ("summary", "sync", 4)
+    assert sync(azblob, source, f"{box}/p")[1]["unchanged"] == 4
+    lines, summary = sync(azblob, f"{box}/p/", tmp_path / "back")
+    assert len(lines) == 4 and tree(tmp_path / "back") == FILES
+    # Times went along, so that neither direction has anything to do.
+    for name in FILES:
+        assert (tmp_path / "back" / name).stat().st_mtime_ns == (source / name).stat().st_mtime_ns
+    assert sync(azblob, f"{box}/p", tmp_path / "back")[0] == []
+    assert sync(azblob, tmp_path / "back", f"{box}/p")[0] == []
+
+
+def test_what_differs_is_moved_by_time_and_by_size(azblob, box, tmp_path):
+    source = make(tmp_path / "source", FILES)
+    sync(azblob, source, box)
+    (source / "a").write_bytes(b"2")
+    os.utime(source / "a", ns=(0, 1_700_000_000_000_000_001))
+    (source / "b/c").write_bytes(b"longer")
+    assert [name for _, name in sync(azblob, "--compare", "size", source, box)[0]] == ["b/c"]
+    assert [name for _, name in sync(azblob, source, box)[0]] == ["a"]
+    assert azblob.ok("cat", f"{box}/a").out == b"2"
+    shown = azblob.ok("--json", "stat", f"{box}/a").json[0]
+    assert shown["metadata"] == {"mtime": "2023-11-14T22:13:20.000000001Z"}
+
+
+def test_a_blob_without_its_files_time_is_newer_than_the_file_or_not(azblob, box, tmp_path):
+    source = make(tmp_path / "source", {"old": b"x", "new": b"x"})
+    azblob.ok("put", "-r", f"{source}/", box)
+    os.utime(source / "old", (1_000_000_000, 1_000_000_000))
+    os.utime(source / "new", (4_000_000_000, 4_000_000_000))
+    assert [name for _, name in sync(azblob, source, box)[0]] == ["new"]
+
+
+def test_by_hash_only_content_counts(azblob, box, tmp_path):
+    source = make(tmp_path / "source", FILES)
+    sync(azblob, "--compare", "hash", source, box)
+    for name in FILES:
+        os.utime(source / name, (1_000_000_000, 1_000_000_000))
+    assert sync(azblob, "--compare", "hash", source, box)[0] == []
+    (source / "b/c").write_bytes(b"23")
+    assert [name for _, name in sync(azblob, "--compare", "hash", source, box)[0]] == ["b/c"]
+    # Of more than one request, too.
+    (source / "large").write_bytes(bytes(300000))
+    sync(azblob, "--block-size", "64K", "--compare", "hash", source, box)
+    assert sync(azblob, "--compare", "hash", source, box)[0] == []
+    sync(azblob, "--compare", "hash", box, tmp_path / "back")
+    assert tree(tmp_path / "back") == tree(source)
+    assert sync(azblob, "--compare", "hash", box, tmp_path / "back")[0] == []
+
+
+def test_only_delete_deletes_and_a_dry_run_does_nothing(azblob, box, tmp_path):
+    source = make(tmp_path / "source", FILES)
+    sync(azblob, source, f"{box}/p")
+    azblob.ok("put", "-", f"{box}/p/extra", stdin=b"x")
+    azblob.ok("put", "-", f"{box}/p2", stdin=b"not below it")
+    sync(azblob, source, f"{box}/p")
+    (source / "z").write_bytes(b"now longer")
+    planned = azblob.ok("sync", "-n", "--delete", source, f"{box}/p")
+    assert planned.lines == ["put z (size)", "delete extra"]
+    assert "would put 1 files" in planned.err
+    assert azblob.ok("cat", f"{box}/p/extra").out == b"x"
+    lines, summary = sync(azblob, "--delete", source, f"{box}/p")
+    assert sorted(lines) == [("delete", "extra"), ("put", "p/z")]
+    assert (summary["deleted"], summary["unchanged"]) == (1, 3)
+    assert azblob.run("stat", f"{box}/p/extra").code == 3
+    azblob.ok("stat", f"{box}/p2")
+    # Downwards: directories that are empty then go, too.
+    back = make(tmp_path / "back", {"gone/deep/er": b"x", "a": b"1"})
+    (back / "link").symlink_to("a")
+    sync(azblob, "--delete", f"{box}/p", back)
+    assert tree(back) == {**tree(source), "link": b"1"} and not (back / "gone").exists()
+
+
+def test_nothing_is_deleted_when_the_source_cannot_be_read(azblob, box, tmp_path):
+    source = make(tmp_path / "source", FILES)
+    sync(azblob, source, box)
+    failed = azblob.run("sync", "--delete", tmp_path / "none", box)
+    assert failed.code == 7 and "nothing was done" in failed.err
+    assert len(azblob.ok("ls", box).lines) == 4
+    failed = azblob.run("sync", "--delete", "no-such-container", source)
+    assert failed.code == 3 and tree(source) == FILES
+    # A name that can't be a file is not a file that is not there.
+    azblob.ok("put", "-", f"{box}/b//x", stdin=b"x")
+    (source / "mine").write_bytes(b"x")
+    failed = azblob.run("sync", "--delete", box, source)
+    assert failed.code == 7 and (source / "mine").exists()
+
+
+def test_interrupted_downloads_are_no_files_of_the_tree(azblob, box, tmp_path):
+    source = make(tmp_path / "source", {"a": b"1", ".azblob-0123.part": b"half", "b/.hidden": b"2"})
+    sync(azblob, source, box)
+    assert azblob.ok("ls", box).lines == ["a", "b/.hidden"]
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["sync", "/tmp"], "one source and one destination"),
+    (["sync", "/tmp", "/var"], "one must be a directory"),
+    (["sync", "box/a", "box/b"], "one must be a directory"),
+    (["sync", "--compare", "mood", "/tmp", "box"], "time, size or hash"),
+    (["sync", "/tmp", "UPPER"], "container name"),
+    (["put", "--delete", "/tmp", "box"], "not an option of \"put\""),
+    (["rm", "-n", "box/x"], "-n is not an option"),
+])
+def test_bad_input_of_sync_is_refused_in_one_clear_line(http, arguments, says):
+    result = http.run(*arguments)
+    assert result.code == 2, result.err
+    assert says in result.err and result.out == b""
