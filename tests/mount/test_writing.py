@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: MIT
+"""Writing: what becomes of it, when others see it, and what is refused with which errno."""
+
+import errno
+import mmap
+import os
+import random
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from conftest import over_http, until
+
+BLOCK = 256 << 10
+
+
+def random_bytes(size, seed=1):
+    return random.Random(seed).randbytes(size)
+
+
+def fails(number, call, *arguments, **more):
+    with pytest.raises(OSError) as failure:
+        call(*arguments, **more)
+    assert failure.value.errno == number, failure.value
+
+
+# ---- files ----
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + 77])
+def test_what_is_written_is_the_blob(mount, blobs, size):
+    data = random_bytes(size)
+    (mount / "f").write_bytes(data)
+    assert blobs.get("f") == data
+    assert (mount / "f").read_bytes() == data
+    assert os.stat(mount / "f").st_size == size
+
+
+def test_small_writes_add_up(mount, blobs):
+    data = random_bytes(3 * BLOCK)
+    rng = random.Random(5)
+    with open(mount / "f", "wb", buffering=0) as file:
+        at = 0
+        while at < len(data):
+            at += file.write(data[at:at + rng.randrange(1, 30000)])
+            assert os.fstat(file.fileno()).st_size == at
+    assert blobs.get("f") == data
+
+
+def test_data_is_visible_at_fsync_and_close(mount, blobs):
+    blobs.put("f", b"before")
+    with open(mount / "f", "wb", buffering=0) as file:
+        file.write(b"first")
+        assert blobs.get("f") == b"before"
+        os.fsync(file.fileno())
+        assert blobs.get("f") == b"first"
+        file.write(b" second")
+        assert blobs.get("f") == b"first"
+        file.write(b"x" * (2 * BLOCK))
+        os.fsync(file.fileno())
+        file.write(b"end")
+    assert blobs.get("f") == b"first second" + b"x" * (2 * BLOCK) + b"end"
+
+
+def test_a_created_file_is_there_at_once(mount, blobs):
+    with open(mount / "f", "xb"):
+        assert blobs.names() == ["f"]
+
+
+def test_o_excl_asks_the_service(mount, blobs):
+    with open(mount / "f", "xb"):
+        pass
+    fails(errno.EEXIST, open, mount / "f", "xb")
+    assert not os.path.exists(mount / "g")
+    blobs.put("g", b"of another machine")
+    fails(errno.EEXIST, os.open, mount / "g", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    assert blobs.get("g") == b"of another machine"
+
+
+@pytest.mark.parametrize("size", [10, BLOCK, 3 * BLOCK + 5])
+def test_appending_to_what_came_in_one_piece(mount, blobs, size):
+    """A blob of Put Blob has no blocks that a new list could name."""
+    data = random_bytes(size)
+    blobs.put("f", data)
+    with open(mount / "f", "ab") as file:
+        file.write(b"more")
+    assert blobs.get("f") == data + b"more"
+
+
+def test_appending_to_blocks_sends_only_what_is_new(mount, blobs):
+    data = random_bytes(4 * BLOCK)
+    (mount / "f").write_bytes(data)
+    before = blobs.blocks("f")
+    for number in range(3):
+        with open(mount / "f", "ab") as file:
+            file.write(b"line %d\n" % number)
+    assert blobs.get("f") == data + b"line 0\nline 1\nline 2\n"
+    assert blobs.blocks("f") == before + [7] * 3
+
+
+def test_appending_to_an_append_blob(mount, blobs):
+    blobs.put_append("log", b"one\n", b"two\n")
+    with open(mount / "log", "ab") as file:
+        file.write(b"three\n")
+    with open(mount / "log", "ab") as file:
+        file.write(b"x" * (BLOCK + 10))
+    assert blobs.get("log") == b"one\ntwo\nthree\n" + b"x" * (BLOCK + 10)
+    assert blobs.head("log")["x-ms-blob-type"] == "AppendBlob"
+    os.truncate(mount / "log", 0)
+    assert blobs.get("log") == b""
+    assert blobs.head("log")["x-ms-blob-type"] == "AppendBlob"
+
+
+def test_properties_and_metadata_outlive_a_change(mount, blobs):
+    headers = {"x-ms-blob-content-type": "text/x-test", "x-ms-blob-cache-control": "no-cache",
+               "x-ms-meta-color": "red"}
+    for name, data in [("small", b"x"), ("large", random_bytes(3 * BLOCK))]:
+        blobs.put(name, data, headers)
+        with open(mount / name, "ab") as file:
+            file.write(b"more")
+        found = blobs.head(name)
+        assert (found["Content-Type"], found["Cache-Control"], found["x-ms-meta-color"]) == \
+            ("text/x-test", "no-cache", "red")
+
+
+def test_truncate(mount, blobs):
+    data = random_bytes(3 * BLOCK)
+    blobs.put("f", data)
+    os.truncate(mount / "f", len(data))
+    assert blobs.get("f") == data
+    os.truncate(mount / "f", 0)
+    assert blobs.get("f") == b""
+    blobs.put("f", data)
+    with open(mount / "f", "wb") as file:
+        file.write(b"new")
+        # The old content stays until the new one is complete.
+        assert blobs.get("f") == data
+    assert blobs.get("f") == b"new"
+
+
+def test_a_file_of_one_block_can_be_changed_anywhere(mount, blobs):
+    blobs.put("f", b"0123456789")
+    with open(mount / "f", "r+b", buffering=0) as file:
+        file.seek(3)
+        file.write(b"abc")
+        assert os.pread(file.fileno(), 100, 0) == b"012abc6789"
+        file.truncate(8)
+        file.seek(10)
+        file.write(b"!")
+    assert blobs.get("f") == b"012abc67\0\0!"
+
+
+def test_what_is_written_can_be_read_back(mount, blobs):
+    data = random_bytes(3 * BLOCK + 100)
+    with open(mount / "f", "w+b", buffering=0) as file:
+        file.write(data)
+        for offset in [len(data) - 50, 0, BLOCK - 10, 2 * BLOCK]:
+            assert os.pread(file.fileno(), 1000, offset) == data[offset:offset + 1000]
+        file.write(b"end")
+    assert blobs.get("f") == data + b"end"
+
+
+def test_an_open_reader_sees_what_this_mount_writes(mount, blobs):
+    blobs.put("log", b"one\n")
+    with open(mount / "log", "rb", buffering=0) as reader:
+        assert reader.read() == b"one\n"
+        with open(mount / "log", "ab") as file:
+            file.write(b"two\n")
+        until(lambda: os.fstat(reader.fileno()).st_size == 8, "the new size")
+        assert reader.read() == b"two\n"
+
+
+def test_two_writers_of_one_file_share_it(mount, blobs):
+    with open(mount / "log", "ab", buffering=0) as first, \
+            open(mount / "log", "ab", buffering=0) as second:
+        for number in range(50):
+            (first if number % 2 else second).write(b"%02d\n" % number)
+    assert blobs.get("log") == b"".join(b"%02d\n" % n for n in range(50))
+
+
+# ---- others change it ----
+
+def test_a_change_elsewhere_fails_the_close(mount, blobs):
+    """Nobody's bytes are overwritten unseen: close() says ESTALE, and the blob is the other's."""
+    blobs.put("f", b"mine")
+    file = os.open(mount / "f", os.O_WRONLY | os.O_APPEND)
+    os.write(file, b" and more")
+    blobs.put("f", b"theirs")
+    fails(errno.ESTALE, os.close, file)
+    assert blobs.get("f") == b"theirs"
+
+
+def test_a_deleted_file_does_not_come_back(mount, blobs):
+    with open(mount / "f", "wb", buffering=0) as file:
+        file.write(b"x" * (2 * BLOCK))
+        os.unlink(mount / "f")
+        file.write(b"more")
+        assert os.fstat(file.fileno()).st_nlink == 0
+    assert blobs.names() == []
+
+
+def test_the_end_of_the_mount_keeps_what_was_written(mounter, daemon, blobs, box):
+    """SIGTERM while a file is open: its data is committed, as by any file system."""
+    mount = mounter(box, over_http(daemon))
+    file = os.open(mount / "log", os.O_WRONLY | os.O_CREAT)
+    os.write(file, b"kept\n")
+    assert blobs.get("log") == b""
+    mount.process.send_signal(signal.SIGTERM)
+    assert mount.process.wait(120) == 0, mount.log
+    assert blobs.get("log") == b"kept\n"
+    fails(errno.ENOTCONN, os.close, file)
+
+
+# ---- names ----
+
+def test_rename_moves_a_file(mount, blobs):
+    data = random_bytes(2 * BLOCK)
+    blobs.put("a", data, {"x-ms-meta-color": "red"})
+    blobs.put("b", b"replaced")
+    os.rename(mount / "a", mount / "b")
+    assert blobs.names() == ["b"]
+    assert blobs.get("b") == data
+    assert blobs.head("b")["x-ms-meta-color"] == "red"
+    assert (mount / "b").read_bytes() == data
+
+
+def test_rename_of_a_file_that_is_being_written(mount, blobs):
+    """What editors and rsync do."""
+    with open(mount / ".tmp", "wb", buffering=0) as file:
+        file.write(b"x" * BLOCK)
+        os.rename(mount / ".tmp", mount / "final")
+        file.write(b"tail")
+    assert blobs.names() == ["final"]
+    assert blobs.get("final") == b"x" * BLOCK + b"tail"
+
+
+def test_directories_come_and_go(mount, blobs):
+    os.mkdir(mount / "d")
+    assert blobs.head("d")["x-ms-meta-hdi_isfolder"] == "true"
+    assert os.listdir(mount / "d") == []
+    fails(errno.EEXIST, os.mkdir, mount / "d")
+    (mount / "d" / "f").write_text("x")
+    fails(errno.ENOTEMPTY, os.rmdir, mount / "d")
+    os.unlink(mount / "d" / "f")
+    os.rmdir(mount / "d")
+    assert blobs.names() == []
+    assert os.listdir(mount.path) == []
+
+
+def test_a_directory_of_a_prefix_can_be_removed_when_empty(mount, blobs):
+    blobs.put("p/q/f", b"x")
+    fails(errno.ENOTEMPTY, os.rmdir, mount / "p")
+    shutil.rmtree(mount / "p")
+    assert blobs.names() == []
+
+
+def test_mv_moves_a_directory(mount, blobs):
+    """rename() says EXDEV, and mv copies."""
+    for name in ["d/a", "d/e/b"]:
+        blobs.put(name, name.encode())
+    fails(errno.EXDEV, os.rename, mount / "d", mount / "n")
+    subprocess.run(["mv", mount / "d", mount / "n"], check=True)
+    assert {name for name in blobs.names() if name in ("n/a", "n/e/b")} == {"n/a", "n/e/b"}
+    assert not [name for name in blobs.names() if name.startswith("d")]
+    assert blobs.get("n/e/b") == b"d/e/b"
+
+
+def test_rsync_brings_a_tree_in(mount, blobs, tmp_path):
+    for name in ["a", "d/b", "d/e/c"]:
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / name).write_bytes(random_bytes(50000, len(name)))
+    subprocess.run(["rsync", "-r", f"{tmp_path / 'tree'}/", f"{mount.path}/"], check=True)
+    subprocess.run(["diff", "-r", tmp_path / "tree", mount.path], check=True)
+    assert blobs.get("d/e/c") == (tmp_path / "tree/d/e/c").read_bytes()
+
+
+# ---- what cannot be ----
+
+def test_writing_inside_a_long_file_is_refused(mount, blobs):
+    data = random_bytes(3 * BLOCK)
+    blobs.put("f", data)
+    with open(mount / "f", "r+b", buffering=0) as file:
+        fails(errno.EOPNOTSUPP, os.pwrite, file.fileno(), b"x", 5)
+        fails(errno.EOPNOTSUPP, os.pwrite, file.fileno(), b"x", 100 * BLOCK)
+        fails(errno.EOPNOTSUPP, os.ftruncate, file.fileno(), 5)
+        fails(errno.EPERM, os.ftruncate, file.fileno(), 100 * BLOCK)
+    assert blobs.get("f") == data
+
+
+def test_append_blobs_and_page_blobs_cannot_be_changed(mount, blobs):
+    blobs.put_append("log", b"one\n")
+    with open(mount / "log", "r+b", buffering=0) as file:
+        fails(errno.EOPNOTSUPP, os.pwrite, file.fileno(), b"x", 0)
+        fails(errno.EOPNOTSUPP, os.ftruncate, file.fileno(), 2)
+    blobs.put("page", b"", {"x-ms-blob-content-length": "512"}, kind="PageBlob")
+    assert (mount / "page").read_bytes() == bytes(512)
+    fails(errno.EOPNOTSUPP, open, mount / "page", "ab")
+
+
+def test_a_shared_mapping_cannot_be_written(mount, blobs):
+    blobs.put("f", b"x" * 5000)
+    with open(mount / "f", "r+b") as file:
+        fails(errno.ENODEV, mmap.mmap, file.fileno(), 0)
+        assert mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE,
+                         prot=mmap.PROT_READ | mmap.PROT_WRITE)[:3] == b"xxx"
+
+
+def test_modes_owners_and_times_are_not_kept(mount, blobs):
+    blobs.put("f", b"x")
+    path = mount / "f"
+    fails(errno.EPERM, os.chmod, path, 0o600)
+    fails(errno.EPERM, os.chown, path, 1, 1)
+    fails(errno.EPERM, os.utime, path, (1, 1))
+    # What would change nothing is no failure.
+    os.chmod(path, 0o644)
+    os.chown(path, os.getuid(), os.getgid())
+
+
+def test_touch_is_a_change_of_time(mount, blobs):
+    blobs.put("f", b"x", {"x-ms-meta-color": "red"})
+    before = blobs.head("f")["ETag"]
+    subprocess.run(["touch", mount / "f", mount / "new"], check=True)
+    after = blobs.head("f")
+    assert after["ETag"] != before and after["x-ms-meta-color"] == "red"
+    assert blobs.get("f") == b"x" and blobs.get("new") == b""
+
+
+def test_quiet_pretends(mounter, daemon, blobs, box, tmp_path):
+    mount = mounter(box, over_http(daemon), quiet=None)
+    (tmp_path / "f").write_text("x")
+    os.utime(tmp_path / "f", (1, 1))
+    subprocess.run(["rsync", "-a", tmp_path / "f", mount / "f"], check=True)
+    subprocess.run(["cp", "-p", tmp_path / "f", mount / "g"], check=True)
+    assert blobs.get("f") == blobs.get("g") == b"x"
+
+
+def test_links_and_devices_are_refused(mount, blobs):
+    blobs.put("f", b"x")
+    fails(errno.EPERM, os.symlink, "f", mount / "s")
+    fails(errno.EPERM, os.link, mount / "f", mount / "l")
+    fails(errno.EPERM, os.mkfifo, mount / "p")
+    fails(errno.EOPNOTSUPP, os.setxattr, mount / "f", "user.azblob.etag", b"x")
+    fails(errno.ENODATA, os.getxattr, mount / "f", "user.other")
+    with open(mount / "f", "r+b") as file:
+        fails(errno.EOPNOTSUPP, os.posix_fallocate, file.fileno(), 0, 100 * BLOCK)
+
+
+def test_names_that_are_too_long_are_refused(mount, blobs):
+    fails(errno.ENAMETOOLONG, os.stat, mount / ("x" * 256))
+    deep = mount.path
+    for _ in range(4):
+        deep = deep / ("d" * 250)
+        os.mkdir(deep)
+    # All of a blob's name: 1024 characters, whatever bytes they have.
+    (deep / ("é" * 20)).write_text("x")
+    fails(errno.ENAMETOOLONG, open, deep / ("é" * 21), "wb")
+
+
+def test_a_read_only_mount_changes_nothing(mounter, daemon, blobs, box):
+    blobs.put("f", b"x")
+    mount = mounter(box, over_http(daemon), ro=None)
+    assert os.stat(mount / "f").st_mode & 0o777 == 0o444
+    fails(errno.EROFS, open, mount / "f", "ab")
+    fails(errno.EROFS, os.mkdir, mount / "d")
+    fails(errno.EROFS, os.unlink, mount / "f")
+    assert (mount / "f").read_bytes() == b"x"
+
+
+def test_a_lease_is_in_the_way(mount, blobs):
+    blobs.put("f", b"x")
+    blobs.call("PUT", "f", "comp=lease", headers={"x-ms-lease-action": "acquire",
+                                                  "x-ms-lease-duration": "-1"})
+    fails(errno.EBUSY, os.unlink, mount / "f")
+    file = os.open(mount / "f", os.O_WRONLY | os.O_APPEND)
+    os.write(file, b"more")
+    fails(errno.EBUSY, os.close, file)
+    assert blobs.get("f") == b"x"
+
+
+def test_more_writers_than_the_budget_has_buffers(mounter, daemon, blobs, box):
+    mount = mounter(box, over_http(daemon), block_size="1M", cache_size="4M")
+    files = [open(mount / f"f{n}", "wb", buffering=0) for n in range(10)]
+    pieces = [random_bytes(300000, n) for n in range(10)]
+    for _ in range(5):
+        for file, piece in zip(files, pieces):
+            file.write(piece)
+    for file in files:
+        file.close()
+    for number, piece in enumerate(pieces):
+        assert blobs.get(f"f{number}") == piece * 5
