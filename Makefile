@@ -23,7 +23,7 @@ help:
 deps: ## install the Debian packages that are missing (apt, as root or by sudo)
 	$(Q)scripts/install-deps
 
-build: build/build.ninja ## backend, library, CLI and mount, in build/
+build: build/build.ninja ## backend, library and programs, in build/
 	$(Q)meson compile -C build
 
 build-asan: build-asan/build.ninja ## the same with AddressSanitizer and UBSan, in build-asan/
@@ -141,7 +141,7 @@ endif
 fresh-check: ## the README's two commands in a bare Debian 12 (as root)
 	$(Q)scripts/fresh-check
 
-install: build ## backend, library, CLI, mount and their pages (DESTDIR is honoured)
+install: build ## backend, library, programs and their pages (DESTDIR is honoured)
 	$(Q)meson install -C build
 
 clean: ## everything built in the tree; the cache outside it stays
