@@ -93,6 +93,28 @@ int fixture_teardown(void **state)
 	return checked ? 0 : -1;
 }
 
+int64_t fixture_now;
+
+static int64_t test_clock(void)
+{
+	return fixture_now;
+}
+
+int fixture_setup_clock(void **state)
+{
+	fixture_now = INT64_C(1700000000) * SECOND;
+	store_set_clock(test_clock);
+	return fixture_setup(state);
+}
+
+int fixture_teardown_clock(void **state)
+{
+	int result = fixture_teardown(state);
+
+	store_set_clock(NULL);
+	return result;
+}
+
 void store_good(const struct fixture *f)
 {
 	struct check_result result;

@@ -32,6 +32,11 @@ struct fixture {
  */
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
+/* The same, with a clock that only the test turns: fixture_now, in ns since 1970. */
+int fixture_setup_clock(void **state);
+int fixture_teardown_clock(void **state);
+extern int64_t fixture_now;
+#define SECOND INT64_C(1000000000)
 /* Is a store that is not open consistent, data included? */
 void store_good(const struct fixture *f);
 /* Makes or removes only the directory. */

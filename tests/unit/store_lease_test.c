@@ -2,30 +2,6 @@
 /* Leases, rehydration and policies as time goes by, on a clock that the test turns. */
 #include "store_help.h"
 
-#define SECOND INT64_C(1000000000)
-
-static int64_t now;
-
-static int64_t test_clock(void)
-{
-	return now;
-}
-
-static int setup(void **state)
-{
-	now = INT64_C(1700000000) * SECOND;
-	store_set_clock(test_clock);
-	return fixture_setup(state);
-}
-
-static int teardown(void **state)
-{
-	int result = fixture_teardown(state);
-
-	store_set_clock(NULL);
-	return result;
-}
-
 static const uint8_t mine[16] = "lease of a test";
 
 static enum store_error lease(struct store *store, const char *blob, enum store_lease_action action,
@@ -50,12 +26,12 @@ static enum store_lease_state state_of(struct store *store, const char *blob)
 
 	if (!blob) {
 		ok(store_container_stat(store, &ref, &container));
-		state = store_lease_state(&container.lease, now);
+		state = store_lease_state(&container.lease, fixture_now);
 		store_container_info_clear(&container);
 		return state;
 	}
 	ok(store_blob_stat(store, &ref, NULL, &info));
-	state = store_lease_state(&info.lease, now);
+	state = store_lease_state(&info.lease, fixture_now);
 	store_blob_info_clear(&info);
 	return state;
 }
@@ -81,15 +57,15 @@ static void a_lease_with_an_end_expires(void **state)
 	ok(put_seed(f->store, "b", 10, 1));
 	for (int i = 0; i < 2; i++) {
 		ok(lease(f->store, both[i], STORE_ACQUIRE, 15, NULL));
-		now += 15 * SECOND - 1;
+		fixture_now += 15 * SECOND - 1;
 		assert_int_equal(state_of(f->store, both[i]), STORE_LEASE_LEASED);
-		now += 1;
+		fixture_now += 1;
 		assert_int_equal(state_of(f->store, both[i]), STORE_LEASE_EXPIRED);
 		/* renewed, as long as nobody else came */
 		ok(lease(f->store, both[i], STORE_RENEW, 0, NULL));
-		now += 14 * SECOND;
+		fixture_now += 14 * SECOND;
 		assert_int_equal(state_of(f->store, both[i]), STORE_LEASE_LEASED);
-		now += SECOND;
+		fixture_now += SECOND;
 		assert_int_equal(state_of(f->store, both[i]), STORE_LEASE_EXPIRED);
 	}
 }
@@ -100,7 +76,7 @@ static void an_infinite_lease_never_ends(void **state)
 
 	ok(put_seed(f->store, "b", 10, 1));
 	ok(lease(f->store, "b", STORE_ACQUIRE, STORE_LEASE_INFINITE, NULL));
-	now += INT64_C(100) * 365 * 24 * 3600 * SECOND;
+	fixture_now += INT64_C(100) * 365 * 24 * 3600 * SECOND;
 	assert_int_equal(state_of(f->store, "b"), STORE_LEASE_LEASED);
 	assert_int_equal(touch(f->store, NULL), STORE_LEASE_ID_MISSING);
 }
@@ -112,7 +88,7 @@ static void after_a_write_an_expired_lease_is_gone(void **state)
 	ok(put_seed(f->store, "b", 10, 1));
 	ok(lease(f->store, "b", STORE_ACQUIRE, 15, NULL));
 	assert_int_equal(touch(f->store, NULL), STORE_LEASE_ID_MISSING);
-	now += 15 * SECOND;
+	fixture_now += 15 * SECOND;
 	assert_int_equal(touch(f->store, mine), STORE_LEASE_LOST);
 	ok(touch(f->store, NULL));
 	assert_int_equal(state_of(f->store, "b"), STORE_LEASE_AVAILABLE);
@@ -129,17 +105,17 @@ static void a_break_takes_the_shorter_time(void **state)
 		const char *b = both[i];
 
 		ok(lease(f->store, b, STORE_ACQUIRE, 30, NULL));
-		now += 10 * SECOND;
+		fixture_now += 10 * SECOND;
 		/* 20 s are left of it */
 		ok(lease(f->store, b, STORE_BREAK, 60, &result));
 		assert_int_equal(result.lease_left_s, 20);
-		now += SECOND / 2;
+		fixture_now += SECOND / 2;
 		ok(lease(f->store, b, STORE_BREAK, -1, &result));
 		assert_int_equal(result.lease_left_s, 20); /* rounded up */
 		ok(lease(f->store, b, STORE_BREAK, 5, &result));
 		assert_int_equal(result.lease_left_s, 5);
 		assert_int_equal(state_of(f->store, b), STORE_LEASE_BREAKING);
-		now += 5 * SECOND;
+		fixture_now += 5 * SECOND;
 		assert_int_equal(state_of(f->store, b), STORE_LEASE_BROKEN);
 		ok(lease(f->store, b, STORE_BREAK, 5, &result));
 		assert_int_equal(result.lease_left_s, 0);
@@ -163,7 +139,7 @@ static void leases_survive_a_restart(void **state)
 	assert_int_equal(state_of(f->store, "b"), STORE_LEASE_LEASED);
 	assert_int_equal(state_of(f->store, NULL), STORE_LEASE_LEASED);
 	assert_int_equal(delete_blob(f->store, "b"), STORE_LEASE_ID_MISSING);
-	now += 60 * SECOND;
+	fixture_now += 60 * SECOND;
 	assert_int_equal(state_of(f->store, "b"), STORE_LEASE_EXPIRED);
 	ok(delete_blob(f->store, "b"));
 }
@@ -206,11 +182,11 @@ static void an_archived_blob_comes_back_after_a_time(void **state)
 	assert_int_equal(set_tier(f->store, STORE_TIER_HOT, false, NULL), STORE_BLOB_REHYDRATING);
 	assert_int_equal(set_tier(f->store, STORE_TIER_ARCHIVE, false, NULL),
 			 STORE_BLOB_REHYDRATING);
-	now += 59 * SECOND;
+	fixture_now += 59 * SECOND;
 	/* asked again, it is no later for that */
 	ok(set_tier(f->store, STORE_TIER_COOL, false, NULL));
 	expect_tier(f->store, STORE_TIER_ARCHIVE, STORE_TIER_COOL);
-	now += SECOND;
+	fixture_now += SECOND;
 	expect_tier(f->store, STORE_TIER_COOL, STORE_TIER_INFERRED);
 	ok(touch(f->store, NULL));
 	ok(set_tier(f->store, STORE_TIER_HOT, false, &result));
@@ -225,11 +201,11 @@ static void a_higher_priority_makes_it_faster(void **state)
 	ok(put_seed(f->store, "b", 10, 1));
 	ok(set_tier(f->store, STORE_TIER_ARCHIVE, false, NULL));
 	ok(set_tier(f->store, STORE_TIER_HOT, false, NULL));
-	now += SECOND;
+	fixture_now += SECOND;
 	ok(set_tier(f->store, STORE_TIER_HOT, true, NULL));
-	now += 10 * SECOND - 1;
+	fixture_now += 10 * SECOND - 1;
 	expect_tier(f->store, STORE_TIER_ARCHIVE, STORE_TIER_HOT);
-	now += 1;
+	fixture_now += 1;
 	expect_tier(f->store, STORE_TIER_HOT, STORE_TIER_INFERRED);
 }
 
@@ -247,20 +223,20 @@ static void a_policy_ends_and_a_hold_does_not(void **state)
 {
 	struct fixture *f = *state;
 	struct store_protection locked = { .immutability = STORE_LOCKED,
-					   .until_ns = now + 60 * SECOND };
+					   .until_ns = fixture_now + 60 * SECOND };
 
 	ok(put_seed(f->store, "b", 10, 1));
 	ok(protect(f->store, STORE_SET_POLICY, locked));
 	ok(protect(f->store, STORE_SET_HOLD, (struct store_protection){ .hold = true }));
 	fixture_reopen(f);
-	now += 60 * SECOND - 1;
+	fixture_now += 60 * SECOND - 1;
 	assert_int_equal(delete_blob(f->store, "b"), STORE_BLOB_HELD);
 	ok(protect(f->store, STORE_SET_HOLD, (struct store_protection){ 0 }));
 	assert_int_equal(delete_blob(f->store, "b"), STORE_BLOB_IMMUTABLE);
 	assert_int_equal(put_seed(f->store, "b", 10, 2), STORE_BLOB_IMMUTABLE);
 	assert_int_equal(protect(f->store, STORE_SET_POLICY, (struct store_protection){ 0 }),
 			 STORE_POLICY_LOCKED);
-	now += 1;
+	fixture_now += 1;
 	ok(protect(f->store, STORE_SET_POLICY, (struct store_protection){ 0 }));
 	ok(put_seed(f->store, "b", 10, 2));
 	ok(delete_blob(f->store, "b"));
@@ -268,7 +244,8 @@ static void a_policy_ends_and_a_hold_does_not(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, fixture_setup_clock, fixture_teardown_clock)
 	const struct CMUnitTest tests[] = {
 		TEST(a_lease_with_an_end_expires),
 		TEST(an_infinite_lease_never_ends),

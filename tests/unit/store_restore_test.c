@@ -2,30 +2,7 @@
 /* Deleted containers are kept, restored, and given up when their time is over. */
 #include "store_help.h"
 
-#define SECOND INT64_C(1000000000)
 #define DAY (24 * 3600 * SECOND)
-
-static int64_t now;
-
-static int64_t test_clock(void)
-{
-	return now;
-}
-
-static int setup(void **state)
-{
-	now = INT64_C(1700000000) * SECOND;
-	store_set_clock(test_clock);
-	return fixture_setup(state);
-}
-
-static int teardown(void **state)
-{
-	int result = fixture_teardown(state);
-
-	store_set_clock(NULL);
-	return result;
-}
 
 static void delete_container(struct store *store, int64_t keep)
 {
@@ -58,7 +35,7 @@ static void a_container_is_restored_after_a_restart(void **state)
 	ok(put_seed(f->store, "b", 100000, 1));
 	delete_container(f->store, DAY);
 	fixture_reopen(f);
-	now += DAY - 1;
+	fixture_now += DAY - 1;
 	ok(restore(f->store, version_of(f)));
 	assert_true(has_seed(f->store, "b", 100000, 1));
 	assert_int_equal(query_number(f, "SELECT count(*) FROM garbage"), 0);
@@ -72,7 +49,7 @@ static void after_its_time_it_is_gone(void **state)
 	ok(put_seed(f->store, "b", 100000, 1));
 	delete_container(f->store, DAY);
 	version = version_of(f);
-	now += DAY;
+	fixture_now += DAY;
 	assert_int_equal(restore(f->store, version), STORE_CONTAINER_NOT_FOUND);
 	/* the collector looks when the store opens */
 	fixture_reopen(f);
@@ -82,7 +59,8 @@ static void after_its_time_it_is_gone(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, fixture_setup_clock, fixture_teardown_clock)
 	const struct CMUnitTest tests[] = {
 		TEST(a_container_is_restored_after_a_restart),
 		TEST(after_its_time_it_is_gone),

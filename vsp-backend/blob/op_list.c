@@ -282,6 +282,22 @@ static bool add_container(void *context, const char *name, const struct store_co
 	return keep(page, before);
 }
 
+/* The store is done listing: the answer.  @close ends the element of all entries; frees @next. */
+static struct svc_answer *finish_list(struct rq *rq, struct page *page, enum store_error error,
+				      const char *close, char *next, int64_t next_at)
+{
+	struct svc_answer *answer;
+
+	if (error != STORE_OK) {
+		azb_buf_free(&page->xml);
+		return rq_fail_store(rq, error);
+	}
+	azb_buf_puts(&page->xml, close);
+	answer = end_page(rq, page, next, next_at);
+	free(next);
+	return answer;
+}
+
 struct svc_answer *op_list_containers(struct rq *rq, struct svc_upload **upload)
 {
 	struct page page = { 0 };
@@ -301,14 +317,7 @@ struct svc_answer *op_list_containers(struct rq *rq, struct svc_upload **upload)
 	error = store_container_list(rq->svc->store, rq->target.account, &q.store, add_container,
 				     &page, &next);
 	free(q.marker);
-	if (error != STORE_OK) {
-		azb_buf_free(&page.xml);
-		return rq_fail_store(rq, error);
-	}
-	azb_buf_puts(&page.xml, "</Containers>");
-	answer = end_page(rq, &page, next, next_at);
-	free(next);
-	return answer;
+	return finish_list(rq, &page, error, "</Containers>", next, next_at);
 }
 
 /* -------------------------------------------------------------------- blobs */
@@ -430,14 +439,7 @@ struct svc_answer *op_list_blobs(struct rq *rq, struct svc_upload **upload)
 	azb_buf_puts(&page.xml, "<Blobs>");
 	error = store_blob_list(rq->svc->store, &ref, &q.store, add_blob, &page, &next);
 	free(q.marker);
-	if (error != STORE_OK) {
-		azb_buf_free(&page.xml);
-		return rq_fail_store(rq, error);
-	}
-	azb_buf_puts(&page.xml, "</Blobs>");
-	answer = end_page(rq, &page, next, next_at);
-	free(next);
-	return answer;
+	return finish_list(rq, &page, error, "</Blobs>", next, next_at);
 }
 
 /* ------------------------------------------------------------------- blocks */
