@@ -9,7 +9,7 @@ from daemon import Daemon
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "door: about the daemon's own door, not for a gateway's "
-                            "(AZBLOB_GATEWAY, see daemon.py)")
+                            "(AZBLOB_THROUGH, see daemon.py)")
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def start(command, log, environment=None):
 class Daemon:
     """A running daemon; stop() says whether it ended well.
 
-    With AZBLOB_GATEWAY (a path of azblob-gateway-over-link) there is a gateway in front of it,
+    With AZBLOB_THROUGH (a path of azblob-gateway-over-link) there is a gateway in front of it,
     which is what @port then is of: the same tests, by the other door and one more program.
     """
 
@@ -57,7 +57,7 @@ class Daemon:
         for address in http:
             command += ["--http", address]
         self.link = None
-        if os.environ.get("AZBLOB_GATEWAY") and http:
+        if os.environ.get("AZBLOB_THROUGH") and http:
             # a folder of pytest may be too long for the name of a socket
             self.link = os.path.join(tempfile.mkdtemp(prefix="azblob"), "link")
             command += ["--link", self.link, "--link-address", "127.0.0.1"]
@@ -69,7 +69,7 @@ class Daemon:
             self.start_gateway()
 
     def start_gateway(self):
-        self.gateway, words = start([os.environ["AZBLOB_GATEWAY"], "--device", self.link, "--http",
+        self.gateway, words = start([os.environ["AZBLOB_THROUGH"], "--device", self.link, "--http",
                                      "127.0.0.1:0", "--drain", "1"], str(self.log) + "-gateway")
         self.port = int(words[1].rsplit(":", 1)[1])
 
