@@ -23,6 +23,7 @@
 
 static const char usage[] =
 	"usage: azblob-gateway [--http ADDRESS]... [--https ADDRESS]... [option]...\n"
+	"       azblob-gateway cert [--out DIR] [option]...    make a certificate for --https\n"
 	"\n"
 	"Serve the Blob REST API on this machine, each request through the hv_azure_blob driver.\n"
 	"\n"
@@ -33,6 +34,9 @@ static const char usage[] =
 	"  --https ADDR:PORT        the same with TLS, by --cert and --key\n"
 	"  --cert FILE, --key FILE  certificate chain and key in PEM form\n"
 	"  --device PATH            the driver's node (" DEFAULT_DEVICE ")\n"
+	"  --fallback SPEC          while the device is not there, ask this account by HTTPS:\n"
+	"                           account=NAME[,endpoint=URL][,key-file=FILE][,...] as for the\n"
+	"                           store azure of azblob-vspd; may be repeated\n"
 	"  --memory MIB             memory for large bodies, for all clients together (128)\n"
 	"  --timeout SECONDS        how long the host has for one request (300)\n"
 	"  --max-connections N      connections at once (4096)\n"
@@ -53,6 +57,7 @@ enum {
 	OPT_CERT,
 	OPT_KEY,
 	OPT_DEVICE,
+	OPT_FALLBACK,
 	OPT_MEMORY,
 	OPT_TIMEOUT,
 	OPT_MAX_CONNECTIONS,
@@ -73,6 +78,7 @@ static const struct option longs[] = {
 	{ "cert", required_argument, NULL, OPT_CERT },
 	{ "key", required_argument, NULL, OPT_KEY },
 	{ "device", required_argument, NULL, OPT_DEVICE },
+	{ "fallback", required_argument, NULL, OPT_FALLBACK },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS },
@@ -126,10 +132,10 @@ static enum options_result seconds(const char *name, const char *value, unsigned
 }
 
 static enum options_result add(const char *option, const char **list, unsigned int *count,
-			       const char *value)
+			       unsigned int max, const char *value)
 {
-	if (*count == OPTIONS_MAX_LISTEN)
-		return bad("--%s: at most %u are accepted", option, OPTIONS_MAX_LISTEN);
+	if (*count == max)
+		return bad("--%s: at most %u are accepted", option, max);
 	list[(*count)++] = value;
 	return OPTIONS_RUN;
 }
@@ -153,9 +159,9 @@ static enum options_result take(struct options *o, int option, const char *value
 
 	switch (option) {
 	case OPT_HTTP:
-		return add("http", o->http, &o->http_count, value);
+		return add("http", o->http, &o->http_count, OPTIONS_MAX_LISTEN, value);
 	case OPT_HTTPS:
-		return add("https", o->https, &o->https_count, value);
+		return add("https", o->https, &o->https_count, OPTIONS_MAX_LISTEN, value);
 	case OPT_CERT:
 		o->cert = value;
 		break;
@@ -165,6 +171,9 @@ static enum options_result take(struct options *o, int option, const char *value
 	case OPT_DEVICE:
 		o->device = value;
 		break;
+	case OPT_FALLBACK:
+		return add("fallback", o->fallback, &o->fallback_count, OPTIONS_MAX_FALLBACK,
+			   value);
 	case OPT_MEMORY:
 		if (!number(value, 0, MAX_MEMORY_MIB, &n))
 			return bad("--memory: '%s': 0 to %u MiB are accepted", value,

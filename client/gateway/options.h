@@ -8,10 +8,12 @@
 #include "base/log.h"
 
 #define OPTIONS_MAX_LISTEN 16u
+#define OPTIONS_MAX_FALLBACK 64u
 
 /**
  * struct options - what was asked for
  * @http, @https: addresses, or paths of unix sockets (http only).
+ * @fallback: what gw_fallback_open() takes.
  * @cert, @key: PEM files, for https.
  * @memory: bytes of large buffers.
  * @timeout_ms: that the host has for one request.
@@ -24,6 +26,8 @@ struct options {
 	const char *https[OPTIONS_MAX_LISTEN];
 	unsigned int http_count;
 	unsigned int https_count;
+	const char *fallback[OPTIONS_MAX_FALLBACK];
+	unsigned int fallback_count;
 	const char *cert;
 	const char *key;
 	const char *device;
