@@ -11,8 +11,10 @@
 #include "base/log.h"
 #include "blob/accounts.h"
 #include "blob/service.h"
+#include "cert.h"
 #include "config.h"
 #include "door/http.h"
+#include "fallback.h"
 #include "gateway.h"
 #include "metrics_door.h"
 #include "options.h"
@@ -82,12 +84,33 @@ static bool load_certificate(struct daemon *d)
 	return true;
 }
 
+/* The accounts whose signatures are checked here.  NULL: one line in @error. */
+static struct accounts *make_accounts(struct gw_fallback *fallback, char *error, size_t error_size)
+{
+	struct accounts *accounts = accounts_new();
+
+	if (!accounts) {
+		snprintf(error, error_size, "out of memory");
+	} else if (!gw_fallback_accounts(fallback, accounts, error, error_size)) {
+		accounts_put(accounts);
+		accounts = NULL;
+	}
+	return accounts;
+}
+
 /* SIGHUP: what can't be read stays as it was. */
 static void reload(struct daemon *d)
 {
+	struct accounts *accounts = NULL;
 	char error[500] = "";
-	bool good = d->gw->store.ops->rest->reload(&d->gw->store, error, sizeof(error));
+	bool good = gw_fallback_reload(d->gw->fallback, error, sizeof(error));
 
+	if (good)
+		accounts = make_accounts(d->gw->fallback, error, sizeof(error));
+	if (accounts)
+		svc_set_accounts(d->svc, accounts);
+	accounts_put(accounts);
+	good = good && accounts;
 	if (!good)
 		azb_log(AZB_LOG_ERROR, "the keys stay as they were: %s", error);
 	if (load_certificate(d) && good)
@@ -128,8 +151,27 @@ static bool open_all(struct daemon *d)
 	struct gw_config config = { .device = d->options.device,
 				    .memory = d->options.memory,
 				    .timeout_ms = d->options.timeout_ms };
+	struct gw_fallback *fallback = NULL;
 	char error[400];
 
+	if (d->options.fallback_count) {
+		fallback = gw_fallback_open(d->options.fallback, d->options.fallback_count, error,
+					    sizeof(error));
+		if (!fallback) {
+			azb_log(AZB_LOG_ERROR, "--fallback: %s", error);
+			return false;
+		}
+	}
+	d->gw = gw_new(&config, fallback);
+	if (!d->gw) {
+		azb_log(AZB_LOG_ERROR, "out of memory");
+		return false;
+	}
+	d->accounts = make_accounts(fallback, error, sizeof(error));
+	if (!d->accounts) {
+		azb_log(AZB_LOG_ERROR, "--fallback: %s", error);
+		return false;
+	}
 	if (d->options.metrics) {
 		d->metrics = metrics_door_open(d->options.metrics, error, sizeof(error));
 		if (!d->metrics) {
@@ -137,9 +179,7 @@ static bool open_all(struct daemon *d)
 			return false;
 		}
 	}
-	d->accounts = accounts_new();
-	d->gw = d->accounts ? gw_new(&config, NULL) : NULL;
-	d->svc = d->gw ? svc_new(&d->gw->store, d->accounts) : NULL;
+	d->svc = svc_new(&d->gw->store, d->accounts);
 	if (d->svc)
 		return open_http(d);
 	azb_log(AZB_LOG_ERROR, "out of memory");
@@ -195,6 +235,8 @@ int main(int argc, char **argv)
 	char error[400];
 	int status = 2;
 
+	if (argc > 1 && !strcmp(argv[1], "cert"))
+		return cert_run(argc, argv);
 	if (!config_expand(&config, argc, argv, error, sizeof(error))) {
 		(void)fprintf(stderr, "azblob-gateway: %s\n", error);
 	} else {
