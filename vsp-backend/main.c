@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* azblob-vspd: one Blob service behind two doors. */
+#include <curl/curl.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -187,6 +188,23 @@ static bool open_links(struct daemon *d)
 	return true;
 }
 
+static bool allow_copies(struct daemon *d)
+{
+	if (!d->options.copy_from_count)
+		return true;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		azb_log(AZB_LOG_ERROR, "--copy-from: libcurl can't be set up");
+		return false;
+	}
+	if (d->options.copy_private)
+		azb_log(AZB_LOG_WARNING,
+			"--unsafe-copy-from-private: who may write a blob can make "
+			"this machine ask others of its network");
+	svc_allow_sources(d->svc, d->options.copy_from, d->options.copy_from_count,
+			  d->options.copy_private);
+	return true;
+}
+
 static bool open_all(struct daemon *d)
 {
 	char error[400];
@@ -221,7 +239,7 @@ static bool open_all(struct daemon *d)
 		azb_log(AZB_LOG_ERROR, "out of memory");
 		return false;
 	}
-	if (!load_tokens(d))
+	if (!load_tokens(d) || !allow_copies(d))
 		return false;
 	azb_buf_puts(&d->addresses, "ready");
 	return open_http(d) && open_links(d);

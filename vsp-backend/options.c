@@ -19,6 +19,7 @@
 #define MAX_DRAIN_S 3600u
 #define MAX_CONNECTIONS 1000000u
 /* As for Azure's containers and blobs. */
+#define MAX_COPY_HOST 260u
 #define MAX_RETENTION_DAYS 365u
 #define MAX_TIMEOUT_S 86400u
 
@@ -51,6 +52,8 @@ static const char usage[] =
 	"  --container-retention DAYS\n"
 	"                           deleted containers can be restored for so long (0: not at "
 	"all)\n"
+	"  --copy-from HOST         copies may come from this host; may be repeated\n"
+	"  --unsafe-copy-from-private   also where it has a private address; for tests\n"
 	"  --filter SPEC            a filter in front of the store; may be repeated, the first is\n"
 	"                           the outermost; --filter help lists them\n"
 	"  --max-connections N      HTTP connections at once (4096)\n"
@@ -74,6 +77,8 @@ enum {
 	OPT_ACCOUNT,
 	OPT_ACCOUNTS_FILE,
 	OPT_CONTAINER_RETENTION,
+	OPT_COPY_FROM,
+	OPT_COPY_PRIVATE,
 	OPT_MAX_CONNECTIONS,
 	OPT_DRAIN,
 	OPT_LOG_LEVEL,
@@ -107,6 +112,8 @@ static const struct option longs[] = {
 	{ "account", required_argument, NULL, OPT_ACCOUNT },
 	{ "accounts-file", required_argument, NULL, OPT_ACCOUNTS_FILE },
 	{ "container-retention", required_argument, NULL, OPT_CONTAINER_RETENTION },
+	{ "copy-from", required_argument, NULL, OPT_COPY_FROM },
+	{ "unsafe-copy-from-private", no_argument, NULL, OPT_COPY_PRIVATE },
 	{ "max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS },
 	{ "drain", required_argument, NULL, OPT_DRAIN },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
@@ -389,6 +396,20 @@ static enum options_result take(struct options *o, int option, const char *value
 			return options_bad("--container-retention: '%s': 0 to %u days are accepted",
 					   value, MAX_RETENTION_DAYS);
 		o->container_retention = (unsigned int)n;
+		break;
+	case OPT_COPY_FROM:
+		if (!*value || strpbrk(value, "/@?# ") || strlen(value) > MAX_COPY_HOST)
+			return options_bad(
+				"--copy-from: '%s': a host as in a URL is accepted, with "
+				":PORT where it has one",
+				value);
+		if (o->copy_from_count == OPTIONS_MAX_COPY_FROM)
+			return options_bad("--copy-from: at most %u are accepted",
+					   OPTIONS_MAX_COPY_FROM);
+		o->copy_from[o->copy_from_count++] = value;
+		break;
+	case OPT_COPY_PRIVATE:
+		o->copy_private = true;
 		break;
 	case OPT_FILTER:
 		if (!strcmp(value, "help")) {

@@ -20,6 +20,7 @@ struct options_account {
 };
 
 #define OPTIONS_MAX_ACCOUNTS 256u
+#define OPTIONS_MAX_COPY_FROM 64u
 
 /**
  * struct options - what was asked for
@@ -36,6 +37,7 @@ struct options_account {
  *	@audience: none means Azure's.
  * @head_ms, @idle_ms, @body_ms: as in struct http_door_config; 0 for the default.
  * @filter: around the store, the outermost first.
+ * @copy_from: hosts that copies may come from; @copy_private: also by private addresses, for tests.
  * @metrics: where numbers are shown, or NULL.
  * @azurite, @made: while Azurite's options become ours, and what they became.
  * @development: that account is served.
@@ -52,6 +54,7 @@ struct options {
 	const char *website_tls[OPTIONS_MAX_WEBSITE];
 	const char *link[OPTIONS_MAX_LINK];
 	const char *filter[OPTIONS_MAX_FILTER];
+	const char *copy_from[OPTIONS_MAX_COPY_FROM];
 	const char *cert;
 	const char *key;
 	const char *password;
@@ -75,6 +78,7 @@ struct options {
 	unsigned int website_tls_count;
 	unsigned int link_count;
 	unsigned int filter_count;
+	unsigned int copy_from_count;
 	unsigned int account_count;
 	unsigned int versions_count;
 	unsigned int issuer_count;
@@ -89,6 +93,7 @@ struct options {
 	unsigned int max_connections;
 	bool oauth;
 	bool development;
+	bool copy_private;
 };
 
 enum options_result {

@@ -8,6 +8,7 @@
 
 #include "lease.h"
 #include "protect.h"
+#include "remote.h"
 #include "source.h"
 #include "tags.h"
 #include "tier.h"
@@ -25,6 +26,7 @@ enum kind {
 
 /**
  * struct copying - a request while it is done
+ * @remote: what came from another host, with @is_remote.
  * @id: of the copy.
  */
 struct copying {
@@ -35,6 +37,9 @@ struct copying {
 	struct azb_buf meta;
 	struct azb_buf tags;
 	struct checksums sums;
+	struct remote remote;
+	struct store_copy copy;
+	bool is_remote;
 	char id[LEASE_ID_ROOM];
 };
 
@@ -192,10 +197,15 @@ static struct svc_answer *copied(const struct answer_to *to, const struct store_
 	} else {
 		answer_add(a, "x-ms-request-server-encrypted", "false");
 	}
-	if (c->kind != COPY_ASYNC && result->has_md5)
-		answer_add_md5(a, "Content-MD5", result->md5);
-	if (c->kind != COPY_ASYNC && result->has_crc64)
-		answer_add_crc64(a, "x-ms-content-crc64", result->crc64);
+	if (c->kind != COPY_ASYNC && c->is_remote) {
+		answer_add_md5(a, "Content-MD5", c->remote.digest.md5);
+		answer_add_crc64(a, "x-ms-content-crc64", c->remote.digest.crc64);
+	} else if (c->kind != COPY_ASYNC) {
+		if (result->has_md5)
+			answer_add_md5(a, "Content-MD5", result->md5);
+		if (result->has_crc64)
+			answer_add_crc64(a, "x-ms-content-crc64", result->crc64);
+	}
 	return answer_done(a, to);
 }
 
@@ -264,6 +274,55 @@ static struct svc_answer *with_source(struct rq *rq, struct copying *c, struct s
 	return answer;
 }
 
+/* The same from another host: what comes is a blob that is put, with what its headers say. */
+static struct svc_answer *from_remote(struct rq *rq, struct copying *c, struct store_change *change)
+{
+	const struct head_str *option = head_get(rq->head, "x-ms-copy-source-tag-option");
+	struct store_blob_info *info = &c->remote.info;
+	struct svc_answer *answer;
+	enum store_error error;
+
+	/* the tags of a blob elsewhere are not in its answer */
+	if (option && head_str_is_nocase(option, "COPY"))
+		return bad_header(rq, "x-ms-copy-source-tag-option");
+	c->is_remote = true;
+	c->remote.max = c->kind == PUT_FROM_URL ? PUT_FROM_URL_MAX : COPY_SYNC_MAX;
+	c->remote.md5 = true;
+	answer = remote_fetch(rq, c->source, &c->remote);
+	if (answer)
+		return answer;
+	info->headers.has_md5 = info->has_crc64 = true;
+	memcpy(info->headers.md5, c->remote.digest.md5, sizeof(info->headers.md5));
+	info->crc64 = c->remote.digest.crc64;
+	if (info->type != STORE_BLOCK_BLOB)
+		return rq_fail(rq, ERR_INVALID_BLOB_TYPE);
+	change->kind = STORE_PUT_BLOB;
+	change->headers = &info->headers;
+	answer = check_source(rq, c, info);
+	if (!answer && c->kind == PUT_FROM_URL)
+		answer = read_properties(rq, c, info, change);
+	if (answer)
+		return answer;
+	change->upload = c->remote.store;
+	change->conditions = &c->conditions.store;
+	/* with its own, or where the source's are not wanted */
+	change->meta = c->meta.length || change->set & STORE_SET_META
+			       ? (struct store_meta){ c->meta.data, c->meta.length }
+			       : info->meta;
+	change->tags = (struct store_meta){ c->tags.data, c->tags.length };
+	change->set = 0;
+	c->copy = (struct store_copy){ .id = c->id,
+				       .status = "success",
+				       .source = source_shown(c->source) };
+	if (c->kind != PUT_FROM_URL)
+		change->copy = &c->copy;
+	answer = change_run(rq->svc, &rq->to, rq->caller, change, copied, c, &error);
+	if (!answer)
+		return rq_fail_store(rq, error);
+	c->remote.store = NULL; /* used up */
+	return answer;
+}
+
 struct svc_answer *op_copy_blob(struct rq *rq, struct svc_upload **upload)
 {
 	struct store_change change = { .kind = STORE_COPY_BLOB, .ref = rq_ref(rq) };
@@ -291,7 +350,9 @@ struct svc_answer *op_copy_blob(struct rq *rq, struct svc_upload **upload)
 	if (!answer)
 		answer = source_open(rq, &c.source);
 	if (!answer)
-		answer = with_source(rq, &c, &change);
+		answer = source_is_remote(c.source) ? from_remote(rq, &c, &change)
+						    : with_source(rq, &c, &change);
+	remote_free(&c.remote);
 	source_free(c.source);
 	headers_free(&c.headers);
 	azb_buf_free(&c.meta);

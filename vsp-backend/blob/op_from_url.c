@@ -10,6 +10,7 @@
 #include "../base/crc64.h"
 #include "blocklist.h"
 #include "place.h"
+#include "remote.h"
 #include "source.h"
 
 #define MIB (1024ull * 1024ull)
@@ -76,6 +77,43 @@ static struct svc_answer *read_range(const struct rq *rq, uint64_t length, struc
 	return NULL;
 }
 
+/* What the request says about the bytes is held against what they are. */
+static struct svc_answer *check_sums(const struct rq *rq, const struct fetched *fetched)
+{
+	if (fetched->want.has_md5 &&
+	    memcmp(fetched->want.md5, fetched->have.md5, sizeof(fetched->want.md5)) != 0)
+		return rq_fail(rq, ERR_MD5_MISMATCH);
+	if (fetched->want.has_crc64 && fetched->want.crc64 != fetched->have.crc64)
+		return rq_fail(rq, ERR_CRC64_MISMATCH);
+	return NULL;
+}
+
+/* The same from another host. */
+static struct svc_answer *fetch_remote(struct rq *rq, const struct source *source, uint64_t max,
+				       struct fetched *fetched)
+{
+	struct remote remote = { .max = max,
+				 .length = fetched->length,
+				 .md5 = fetched->want.has_md5 };
+	const struct head_str *text = head_get(rq->head, "x-ms-source-range");
+	struct svc_answer *answer;
+
+	if (text && !range_parse(text->at, text->length, &remote.range))
+		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-source-range");
+	remote.range.given = text;
+	answer = remote_fetch(rq, source, &remote);
+	if (!answer && !remote.info.length)
+		answer = rq_fail(rq, ERR_INVALID_RANGE);
+	if (!answer) {
+		fetched->store = remote.store;
+		fetched->have = remote.digest;
+		remote.store = NULL;
+		answer = check_sums(rq, fetched);
+	}
+	remote_free(&remote);
+	return answer;
+}
+
 static struct svc_answer *too_large(const struct rq *rq)
 {
 	return rq_fail(rq, ERR_REQUEST_BODY_TOO_LARGE);
@@ -98,6 +136,11 @@ static struct svc_answer *fetch(struct rq *rq, uint64_t max, struct fetched *fet
 		answer = source_open(rq, &source);
 	if (answer)
 		return answer;
+	if (source_is_remote(source)) {
+		answer = fetch_remote(rq, source, max, fetched);
+		source_free(source);
+		return answer;
+	}
 	ref = source_ref(source);
 	error = store_read_open(rq->svc->store, &ref, source_conditions(source), NULL, &read);
 	if (error != STORE_OK) {
@@ -117,11 +160,8 @@ static struct svc_answer *fetch(struct rq *rq, uint64_t max, struct fetched *fet
 				   fetched);
 		answer = error == STORE_OK ? NULL : rq_fail_store(rq, error);
 	}
-	if (!answer && fetched->want.has_md5 &&
-	    memcmp(fetched->want.md5, fetched->have.md5, sizeof(fetched->want.md5)) != 0)
-		answer = rq_fail(rq, ERR_MD5_MISMATCH);
-	if (!answer && fetched->want.has_crc64 && fetched->want.crc64 != fetched->have.crc64)
-		answer = rq_fail(rq, ERR_CRC64_MISMATCH);
+	if (!answer)
+		answer = check_sums(rq, fetched);
 	store_read_close(read);
 	source_free(source);
 	return answer;

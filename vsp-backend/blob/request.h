@@ -14,6 +14,7 @@
 #include "cors.h"
 #include "credentials.h"
 #include "error.h"
+#include "fetch.h"
 #include "service.h"
 #include "target.h"
 #include "../store/tagexpr.h"
@@ -29,6 +30,7 @@ struct svc {
 	int64_t retain_containers_ns;
 	struct settings *settings;
 	struct tokens *tokens;
+	struct fetch_rules sources; /* other hosts that copies may come from */
 };
 
 /* The tokens that are accepted, tokens_put() gives them back; or NULL. */

@@ -750,6 +750,11 @@ void svc_retain_containers(struct svc *svc, unsigned int days)
 	svc->retain_containers_ns = (int64_t)days * 24 * 3600 * 1000000000;
 }
 
+void svc_allow_sources(struct svc *svc, const char *const *hosts, size_t count, bool private_too)
+{
+	svc->sources = (struct fetch_rules){ hosts, count, private_too };
+}
+
 void svc_free(struct svc *svc)
 {
 	if (!svc)

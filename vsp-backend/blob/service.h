@@ -211,6 +211,12 @@ struct accounts;
  * NULL when memory is short.
  */
 /*
+ * Copies may come from these hosts, named as in URLs; none at first.  @private_too: unsafe, for
+ * tests: also where they have loopback, link-local or private addresses.  Borrowed.  Before the
+ * doors open; libcurl has been set up.
+ */
+void svc_allow_sources(struct svc *svc, const char *const *hosts, size_t count, bool private_too);
+/*
  * Deleted containers can be restored for so many days; 0, as at first: not at all.  Before the
  * doors open.
  */

@@ -8,12 +8,14 @@
 #include "../base/base64.h"
 #include "auth.h"
 #include "blobid.h"
+#include "fetch.h"
 #include "lease.h"
 #include "permit.h"
 
 /**
  * struct source - a GET that nobody sent, so that the same code checks it
  * @text: what the head's strings are in; zero-terminated pieces.
+ * @remote: on another host; then the text is all there is.
  * @conditions: point into this struct.
  */
 struct source {
@@ -21,6 +23,7 @@ struct source {
 	struct rq rq;
 	char *text;
 	char *shown;
+	bool remote;
 	struct conditions conditions;
 };
 
@@ -121,11 +124,13 @@ static struct svc_answer *make_head(struct rq *rq, struct source *source)
 	path = strchr(host, '/');
 	if (!path || path == host || memchr(host, '@', (size_t)(path - host)))
 		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-copy-source");
-	if (!is_own(rq, host, (size_t)(path - host)))
-		return refuse(
-			rq, 403,
-			"The copy source is on another host, and no other host is allowed as a "
-			"source here.");
+	if (!is_own(rq, host, (size_t)(path - host))) {
+		source->remote = fetch_host_allowed(&rq->svc->sources, host, (size_t)(path - host));
+		return source->remote ? NULL
+				      : refuse(rq, 403,
+					       "The copy source is on another host, which is not "
+					       "allowed as a source here.");
+	}
 	head->method = (struct head_str){ method, 3 };
 	head->target = (struct head_str){ path, strlen(path) };
 	head->minor = 1;
@@ -146,7 +151,8 @@ static char *show(const struct source *source)
 
 	azb_buf_add(&shown, source->text, strcspn(source->text, "?"));
 	for (size_t i = 0; i < 2; i++) {
-		const char *value = target_param(&source->rq.target, kept[i]);
+		const char *value =
+			source->remote ? NULL : target_param(&source->rq.target, kept[i]);
 
 		if (value)
 			azb_buf_printf(&shown, "%c%s=%s", first ? '?' : '&', kept[i], value);
@@ -238,6 +244,23 @@ static struct svc_answer *read_conditions(const struct rq *rq, struct source *so
 	return answer;
 }
 
+/* What only the store knows of a source, another host can't be asked for. */
+static struct svc_answer *check_remote(const struct rq *rq, const struct source *source)
+{
+	static const char *const ours[] = { "x-ms-source-if-tags", "x-ms-source-lease-id" };
+
+	for (size_t i = 0; i < 2; i++) {
+		if (head_get(rq->head, ours[i]))
+			return rq_fail_header(rq, ERR_UNSUPPORTED_HEADER, ours[i]);
+	}
+	/* neither blanks nor control characters belong into a URL */
+	for (const char *at = source->text; *at; at++) {
+		if ((unsigned char)*at <= ' ' || *at == 0x7f)
+			return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-copy-source");
+	}
+	return NULL;
+}
+
 /* ---------------------------------------------------------------------- all */
 
 struct svc_answer *source_open(struct rq *rq, struct source **out)
@@ -259,11 +282,13 @@ struct svc_answer *source_open(struct rq *rq, struct source **out)
 				  .accounts = rq->accounts };
 	source->text = strndup(url->at, url->length);
 	answer = source->text ? make_head(rq, source) : rq_fail(rq, ERR_SERVER_BUSY);
-	if (!answer)
+	if (!answer && !source->remote)
 		answer = parse_target(rq, source);
-	if (!answer)
+	if (!answer && !source->remote)
 		answer = check_rights(rq, source);
-	if (!answer)
+	if (!answer && source->remote)
+		answer = check_remote(rq, source);
+	else if (!answer)
 		answer = read_conditions(rq, source);
 	if (!answer) {
 		source->shown = show(source);
@@ -286,6 +311,16 @@ void source_free(struct source *source)
 	free(source->text);
 	free(source->shown);
 	free(source);
+}
+
+bool source_is_remote(const struct source *source)
+{
+	return source->remote;
+}
+
+const char *source_url(const struct source *source)
+{
+	return source->text;
 }
 
 struct store_ref source_ref(const struct source *source)

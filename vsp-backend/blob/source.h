@@ -4,7 +4,7 @@
  *
  * A source at this service is authorised as a GET of it would be: by the signature in its URL, by
  * x-ms-copy-source-authorization, by public access; or by the key that signed the request, where
- * it is of the same account.
+ * it is of the same account.  What another host has is for that host to give or not.
  */
 #ifndef AZBLOB_BLOB_SOURCE_H
 #define AZBLOB_BLOB_SOURCE_H
@@ -23,6 +23,9 @@ void source_free(struct source *source); /* NULL is allowed */
 struct store_ref source_ref(const struct source *source);
 /* x-ms-source-if-* and x-ms-source-lease-id. */
 const struct store_conditions *source_conditions(const struct source *source);
+/* It is on another host, which is allowed: there is only the URL of it, for remote_fetch(). */
+bool source_is_remote(const struct source *source);
+const char *source_url(const struct source *source);
 /* The URL without what is secret in it, to be shown to whoever may read the copy. */
 const char *source_shown(const struct source *source);
 

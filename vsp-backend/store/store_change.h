@@ -127,7 +127,7 @@ enum store_change_kind {
 	/* uses: conditions, set, meta, public_access and acl */
 	STORE_CONTAINER_UPDATE,
 	/*
-	 * ref.blob; uses: conditions, type, upload, headers, meta, tags, tier, keep.
+	 * ref.blob; uses: conditions, type, upload, headers, meta, tags, tier, keep, copy.
 	 * Replaces the blob and drops its uncommitted blocks.  A page or append blob has no
 	 * upload; it is empty, a page blob of @size bytes and with @sequence.
 	 */

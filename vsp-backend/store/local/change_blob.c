@@ -301,6 +301,8 @@ enum store_error change_put_blob(struct local *local, void *context)
 	}
 	if (!error)
 		error = change_put_row(local, job, &old, &blob);
+	if (!error)
+		error = change_note_copy(local, job, blob.length, 0);
 	return error ? error : change_drop_staged(local, job);
 }
 

@@ -112,9 +112,8 @@ static void pack_copy(struct azb_buf *buf, const struct store_copy *copy, uint64
 	azb_buf_add(buf, "", 1);
 }
 
-/* What Put Blob does not set. */
-static enum store_error set_state(struct local *local, const struct change_job *job,
-				  const struct source *source, int64_t rehydrate)
+enum store_error change_note_copy(struct local *local, const struct change_job *job,
+				  uint64_t length, int64_t rehydrate)
 {
 	const struct store_change *change = job->change;
 	struct db *db = &local->writer.db;
@@ -124,7 +123,7 @@ static enum store_error set_state(struct local *local, const struct change_job *
 	if (!change->copy && !rehydrate)
 		return STORE_OK;
 	if (change->copy)
-		pack_copy(&copy, change->copy, source->info.length);
+		pack_copy(&copy, change->copy, length);
 	if (copy.failed) {
 		azb_buf_free(&copy);
 		return STORE_NO_MEMORY;
@@ -161,7 +160,7 @@ static enum store_error copy_from(struct local *local, struct change_job *job,
 	if (!error)
 		error = change_put_row(local, job, old, &blob);
 	if (!error)
-		error = set_state(local, job, source, rehydrate);
+		error = change_note_copy(local, job, source->info.length, rehydrate);
 	if (!error)
 		error = change_drop_staged(local, job);
 	job->result.has_crc64 = blob.has_crc64;

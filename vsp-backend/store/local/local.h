@@ -516,6 +516,12 @@ enum store_error change_read_state(struct db *db, sqlite3_stmt *statement, struc
 enum store_error change_drop_state(struct local *local, int64_t chunk, int64_t content,
 				   int64_t seen);
 enum store_error change_drop_staged(struct local *local, struct change_job *job);
+/*
+ * What Put Blob alone does not set of the row that was put: that it is a copy of so many bytes, if
+ * the change says so, and on its way to another tier.
+ */
+enum store_error change_note_copy(struct local *local, const struct change_job *job,
+				  uint64_t length, int64_t rehydrate);
 /* The upload as a chunk, or as a content when it has several extents. */
 enum store_error change_add_data(struct local *local, struct change_job *job, int64_t *chunk,
 				 int64_t *content);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* A source on another host becomes bytes in the store. */
+#ifndef AZBLOB_BLOB_REMOTE_H
+#define AZBLOB_BLOB_REMOTE_H
+
+#include "source.h"
+
+/**
+ * struct remote - what is wanted, and what came
+ * @range: of the source; not given: all of it.
+ * @max: bytes that are taken at most.
+ * @length: exactly so many are wanted; 0: any.
+ * @md5: take one of the bytes.
+ * @store: the bytes, for a change; the caller's to end, also after an error.
+ * @digest: of them.
+ * @info: of the source as its headers say, strings in @text: type, length, headers, meta.
+ */
+struct remote {
+	struct range range;
+	uint64_t max;
+	uint64_t length;
+	bool md5;
+
+	struct store_upload *store;
+	struct store_digest digest;
+	struct store_blob_info info;
+	struct azb_buf text;
+	struct azb_buf meta;
+};
+
+/* NULL, and it is there; or the answer that says why not.  remote_free() in both cases. */
+struct svc_answer *remote_fetch(struct rq *rq, const struct source *source, struct remote *remote);
+/* Ends the upload too, if it is still there. */
+void remote_free(struct remote *remote);
+
+#endif /* AZBLOB_BLOB_REMOTE_H */
