@@ -16,6 +16,11 @@
 
 #include "ops.h"
 
+/* So often a download goes on after its host has forgotten it. */
+#define MAX_REOPENED 64u
+/* An answer with a handle needs a buffer that the body does not fit. */
+#define REOPEN_ROOM ((size_t)4096)
+
 /* Where the bytes go: exactly one of the three. */
 struct sink {
 	char *memory;
@@ -43,7 +48,9 @@ struct download {
 	uint64_t wanted; /* bytes asked for, AZBLOB_LENGTH_REST: all there are */
 	uint64_t size;   /* bytes there are, known after the first answer */
 	uint64_t blob_size;
-	char handle[AZC_HANDLE_DIGITS + 1]; /* "" without one */
+	char handle[AZC_HANDLE_DIGITS + 1]; /* "" without one; workers: under handle_lock */
+	pthread_mutex_t handle_lock;        /* held while it is opened again */
+	unsigned int reopened;              /* under handle_lock */
 	char etag[128];
 	char last_modified[64];
 	bool unverified; /* a part came without a checksum; under parts.lock */
@@ -158,6 +165,19 @@ static void note_crc(struct download *download, const struct azc_answer *answer)
 	pthread_mutex_unlock(&download->parts.lock);
 }
 
+/* The request of the operation itself, on the link. */
+static void open_request(struct azc_request *request, const struct download *download,
+			 const char *if_match)
+{
+	get_request(request, download);
+	azc_access_apply(request, &download->access);
+	if (download->base || download->wanted != AZBLOB_LENGTH_REST)
+		add_range(request, download->base, download->wanted);
+	azc_request_field(request, "If-Match", if_match);
+	azc_request_field(request, "Azblob-Body", "open");
+	azc_request_field(request, "Azblob-Crc64", "true");
+}
+
 static int first_by_link(struct download *download, void *buffer, size_t room, size_t *got,
 			 uint64_t *crc, struct azblob_error *error)
 {
@@ -165,13 +185,7 @@ static int first_by_link(struct download *download, void *buffer, size_t room, s
 	struct azc_answer answer;
 	int status;
 
-	get_request(&request, download);
-	azc_access_apply(&request, &download->access);
-	if (download->base || download->wanted != AZBLOB_LENGTH_REST)
-		add_range(&request, download->base, download->wanted);
-	azc_request_field(&request, "If-Match", download->options.if_match);
-	azc_request_field(&request, "Azblob-Body", "open");
-	azc_request_field(&request, "Azblob-Crc64", "true");
+	open_request(&request, download, download->options.if_match);
 	into(&request, download, buffer, room);
 	status = azc_perform(&download->op, &request, &answer, error);
 	if (!status && azc_answer_field(&answer, "Azblob-Handle"))
@@ -301,16 +315,50 @@ static int deliver(struct download *download, const char *data, uint64_t offset,
 	return 0;
 }
 
-static int get_part(struct download *download, void *buffer, uint64_t offset, size_t length,
-		    uint64_t *crc, struct azblob_error *error)
+/*
+ * The host has forgotten the handle (a restart, or nothing was asked for too long): the same
+ * request again, for the same version of the blob.  @buffer has room for @length bytes, the content
+ * of which is of no use.  Another worker may have done so since @handle was taken.
+ */
+static int reopen(struct download *download, const char *handle, void *buffer, size_t length,
+		  struct azblob_error *error)
+{
+	struct azc_request request;
+	struct azc_answer answer;
+	int status = 0;
+
+	pthread_mutex_lock(&download->handle_lock);
+	if (strcmp(handle, download->handle)) {
+		pthread_mutex_unlock(&download->handle_lock);
+		return 0;
+	}
+	/* Without an ETag it may be another blob; and a host that always forgets is not worth more.
+	 */
+	if (!download->conn->retries || !*download->etag || download->reopened++ >= MAX_REOPENED) {
+		pthread_mutex_unlock(&download->handle_lock);
+		return -1;
+	}
+	open_request(&request, download, download->etag);
+	into(&request, download, buffer, length < REOPEN_ROOM ? length : REOPEN_ROOM);
+	status = azc_perform(&download->op, &request, &answer, error);
+	if (!status)
+		status = azc_take_handle(&answer, download->handle, error);
+	azc_answer_reset(&answer);
+	azc_request_free(&request);
+	pthread_mutex_unlock(&download->handle_lock);
+	return status;
+}
+
+static int try_part(struct download *download, const char *handle, void *buffer, uint64_t offset,
+		    size_t length, uint64_t *crc, struct azblob_error *error)
 {
 	struct azc_request request;
 	struct azc_answer answer;
 	char number[24];
 	int status;
 
-	if (*download->handle) {
-		azc_handle_request(&request, "GET", download->handle);
+	if (*handle) {
+		azc_handle_request(&request, "GET", handle);
 		request.checked = true;
 		snprintf(number, sizeof(number), "%llu", (unsigned long long)offset);
 		azc_request_query(&request, "offset", number);
@@ -335,6 +383,22 @@ static int get_part(struct download *download, void *buffer, uint64_t offset, si
 	*crc = answer.crc;
 	azc_answer_reset(&answer);
 	azc_request_free(&request);
+	return status;
+}
+
+static int get_part(struct download *download, void *buffer, uint64_t offset, size_t length,
+		    uint64_t *crc, struct azblob_error *error)
+{
+	char handle[sizeof(download->handle)];
+	int status;
+
+	do {
+		pthread_mutex_lock(&download->handle_lock);
+		memcpy(handle, download->handle, sizeof(handle));
+		pthread_mutex_unlock(&download->handle_lock);
+		status = try_part(download, handle, buffer, offset, length, crc, error);
+	} while (status && *handle && azc_is_handle_lost(error) &&
+		 !reopen(download, handle, buffer, length, error));
 	return status;
 }
 
@@ -485,6 +549,7 @@ static int get(azblob_conn *conn, const char *container, const char *blob, uint6
 				(unsigned long long)length, (unsigned long long)offset);
 	if (!conn->transport->link && part > AZC_MAX_CHECKED_RANGE)
 		part = AZC_MAX_CHECKED_RANGE;
+	pthread_mutex_init(&download.handle_lock, NULL);
 	azc_parts_init(&download.parts, part, 0, UINT64_MAX);
 	azc_op_init(&download.op, conn, download.options.progress,
 		    download.options.progress_context, length);
@@ -495,6 +560,7 @@ static int get(azblob_conn *conn, const char *container, const char *blob, uint6
 	}
 	azc_op_end(&download.op);
 	azc_parts_destroy(&download.parts);
+	pthread_mutex_destroy(&download.handle_lock);
 	return status;
 }
 

@@ -6,6 +6,11 @@
 
 #define DROP_TIMEOUT_MS 2000u
 
+bool azc_is_handle_lost(const struct azblob_error *error)
+{
+	return error->http_status == 404 && !strcmp(error->code, "HandleNotFound");
+}
+
 void azc_handle_request(struct azc_request *request, const char *method, const char *handle)
 {
 	azc_request_init(request, method);

@@ -58,6 +58,14 @@ void azc_op_advance(struct azc_op *op, uint64_t bytes)
 	pthread_mutex_unlock(&op->lock);
 }
 
+void azc_op_restart(struct azc_op *op)
+{
+	pthread_mutex_lock(&op->lock);
+	op->done = 0;
+	op->retries++;
+	pthread_mutex_unlock(&op->lock);
+}
+
 void azc_op_set_total(struct azc_op *op, uint64_t total)
 {
 	pthread_mutex_lock(&op->lock);

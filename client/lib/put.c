@@ -358,28 +358,61 @@ static int put_resumed(struct upload *upload, uint64_t size, struct azblob_put_r
 	return status;
 }
 
+/* One handle from its opening to its end; *@lost when the host forgot it before the commit. */
+static int try_handle(struct upload *upload, uint64_t size, struct azblob_put_result *result,
+		      bool *lost, struct azblob_error *error)
+{
+	struct azblob_error mine;
+	int status = open_handle(upload, size, &mine);
+
+	*lost = false;
+	if (!status) {
+		status = move_parts(upload, &size, &mine);
+		if (!status)
+			status = commit_handle(upload, size, result, &mine);
+		/* Then it has not happened, unless an earlier try of the commit may have. */
+		*lost = status && azc_is_handle_lost(&mine) && !mine.outcome_unknown;
+		if (status && !*lost)
+			azc_drop_handle(upload->conn, upload->handle);
+	}
+	if (status && error)
+		*error = mine;
+	return status;
+}
+
+/*
+ * A lost handle leaves nothing, so the upload begins again, where the source can be read once more.
+ */
+static int put_by_handle(struct upload *upload, uint64_t size, struct azblob_put_result *result,
+			 struct azblob_error *error)
+{
+	bool again = upload->source->memory || upload->source->positioned;
+	bool lost;
+	int status;
+
+	for (unsigned int tries = 0;; tries++) {
+		status = try_handle(upload, size, result, &lost, error);
+		if (!status || !lost || !again || tries >= upload->conn->retries)
+			return status;
+		azc_parts_destroy(&upload->parts);
+		azc_parts_init(&upload->parts, upload->conn->block_size, 0, size);
+		azc_op_restart(&upload->op);
+	}
+}
+
 static int put_large(struct upload *upload, uint64_t size, struct azblob_put_result *result,
 		     struct azblob_error *error)
 {
 	int status;
 
-	if (upload->way == HANDLE) {
-		if (open_handle(upload, size, error))
-			return -1;
-		status = move_parts(upload, &size, error);
-		if (!status)
-			status = commit_handle(upload, size, result, error);
-		if (status)
-			azc_drop_handle(upload->conn, upload->handle);
-		return status;
-	}
+	if (upload->way == HANDLE)
+		return put_by_handle(upload, size, result, error);
 	if (upload->options.resume)
 		return put_resumed(upload, size, result, error);
 	if (getrandom(upload->id, sizeof(upload->id), 0) != sizeof(upload->id))
 		return azc_fail_errno(error, AZBLOB_RESOURCES, errno, "no random bytes");
-	if (move_parts(upload, &size, error))
-		return -1;
-	return commit_blocks(upload, size, result, error);
+	status = move_parts(upload, &size, error);
+	return status ? status : commit_blocks(upload, size, result, error);
 }
 
 /* A part size with which @size takes at most AZC_MAX_BLOCKS blocks; 0: there is none. */

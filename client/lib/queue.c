@@ -74,9 +74,14 @@ static void free_async(struct azc_async *async)
 static struct azc_async *new_async(azblob_queue *queue, enum azc_async_kind kind,
 				   struct azblob_error *error)
 {
-	struct azc_async *async = calloc(1, sizeof(*async));
+	struct azc_async *async;
 	unsigned int i;
 
+	if (kind != AZC_ASYNC_RAW && queue->conn->transport->kind == AZBLOB_TRANSPORT_RAW) {
+		azc_fail(error, AZBLOB_BAD_ARGUMENT, "this connection is for raw requests only");
+		return NULL;
+	}
+	async = calloc(1, sizeof(*async));
 	if (!async) {
 		azc_fail_memory(error);
 		return NULL;

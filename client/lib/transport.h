@@ -131,6 +131,8 @@ void azc_op_end(struct azc_op *op);
 /* More bytes are done: tells the progress function. */
 void azc_op_advance(struct azc_op *op, uint64_t bytes);
 void azc_op_set_total(struct azc_op *op, uint64_t total);
+/* All of it once more: nothing is done any more. */
+void azc_op_restart(struct azc_op *op);
 /* Gives the progress function a chance to cancel; true when it has.  Any thread. */
 bool azc_op_cancelled(struct azc_op *op);
 /* A try was made; @again: not the first one. */
@@ -258,6 +260,8 @@ bool azc_is_unsupported(const struct azblob_error *error);
 
 #define AZC_HANDLE_DIGITS 32
 
+/* The host does not know the handle: it was started anew, or the handle expired. */
+bool azc_is_handle_lost(const struct azblob_error *error);
 /* A request to /.azblob/HANDLE: needs no signature, and is safe to repeat. */
 void azc_handle_request(struct azc_request *request, const char *method, const char *handle);
 /* Copies the digits of Azblob-Handle and a zero. */

@@ -41,10 +41,16 @@ class Daemon:
     """One azblob-vspd with both doors and a directory of its own."""
 
     def __init__(self, directory):
-        read_end, write_end = os.pipe()
+        self.directory = directory
         self.link = str(directory / "link.sock")
         self.log = directory / "vspd.log"
-        with open(self.log, "wb") as log:
+        self.start()
+
+    def start(self):
+        """Again on the same store and link, after a kill(); the HTTP door gets another port."""
+        directory = self.directory
+        read_end, write_end = os.pipe()
+        with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [str(BUILD / "vsp-backend/azblob-vspd"), "--store",
                  f"local,path={directory / 'store'}", "--http", "127.0.0.1:0", "--link", self.link,
@@ -57,6 +63,10 @@ class Daemon:
         assert line.startswith("ready"), self.log.read_text()
         self.url = next(word for word in line.split() if word.startswith("http://")).rstrip("/")
         self.port = int(self.url.rsplit(":", 1)[1])
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(60)
 
     def stop(self):
         self.process.terminate()

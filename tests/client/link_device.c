@@ -3,6 +3,9 @@
  * A device for tests that is no device: it plays driver and emulator over the backend's link
  * socket, with the bytes in the messages.  Linked in place of the ioctl, --device then names the
  * socket; nothing of this is in the programs that are installed.
+ *
+ * With AZBLOB_LINK_RETURNS set it does as the emulator when the daemon dies: connects again and
+ * sends once more what is unanswered.
  */
 #include "transport.h"
 
@@ -31,13 +34,17 @@ struct waiter {
 
 struct link_device {
 	struct azc_device device;
-	int fd;
+	struct sockaddr_un address;
+	uint8_t session[16];
+	bool returns;
+	int fd; /* the reader's; others: under send_lock */
 	pthread_t reader;
-	pthread_mutex_t send_lock; /* messages are sent whole */
+	pthread_mutex_t send_lock; /* messages are sent whole; taken before lock */
 	pthread_mutex_t lock;      /* protects the rest */
 	pthread_cond_t changed;
 	struct waiter *waiters;
 	uint64_t next_id;
+	bool closing;
 	bool gone;
 };
 
@@ -86,20 +93,26 @@ static bool send_bare(struct link_device *link, uint16_t type, uint64_t id)
 	return good;
 }
 
-/* Takes the waiter out of the list. */
 static struct waiter *find_waiter(struct link_device *link, uint64_t id)
 {
-	struct waiter **at;
-	struct waiter *found;
+	struct waiter *at;
 
 	pthread_mutex_lock(&link->lock);
-	for (at = &link->waiters; *at && (*at)->id != id; at = &(*at)->next)
+	for (at = link->waiters; at && at->id != id; at = at->next)
 		;
-	found = *at;
-	if (found)
-		*at = found->next;
 	pthread_mutex_unlock(&link->lock);
-	return found;
+	return at;
+}
+
+/* The lock is held. */
+static void remove_waiter(struct link_device *link, const struct waiter *waiter)
+{
+	struct waiter **at = &link->waiters;
+
+	while (*at && *at != waiter)
+		at = &(*at)->next;
+	if (*at)
+		*at = waiter->next;
 }
 
 static bool take_complete(struct link_device *link, const struct azl_header *header)
@@ -127,6 +140,7 @@ static bool take_complete(struct link_device *link, const struct azl_header *hea
 	request->response.status = complete.status;
 	request->response.response_len = complete.response_length;
 	pthread_mutex_lock(&link->lock);
+	remove_waiter(link, waiter);
 	waiter->ack = header->flags & AZL_COMPLETE_ACK;
 	waiter->done = true;
 	pthread_cond_broadcast(&link->changed);
@@ -134,14 +148,18 @@ static bool take_complete(struct link_device *link, const struct azl_header *hea
 	return true;
 }
 
+static bool come_back(struct link_device *link);
+
 static void *reader_main(void *data)
 {
 	struct link_device *link = data;
 	struct azl_header header;
 
-	while (read_all(link->fd, &header, sizeof(header)) && header.type == AZL_COMPLETE &&
-	       take_complete(link, &header))
-		;
+	do {
+		while (read_all(link->fd, &header, sizeof(header)) && header.type == AZL_COMPLETE &&
+		       take_complete(link, &header))
+			;
+	} while (come_back(link));
 	pthread_mutex_lock(&link->lock);
 	link->gone = true;
 	pthread_cond_broadcast(&link->changed);
@@ -170,13 +188,14 @@ static int check(const struct az_blob_request_sync *request)
 	return 0;
 }
 
+/* The send lock is held. */
 static bool send_request(struct link_device *link, const struct az_blob_request_sync *request,
-			 uint64_t id)
+			 uint64_t id, uint16_t flags)
 {
 	static const char zeros[8];
 	size_t padding = -request->request_len & 7u;
 	struct azl_request message = {
-		.header = { .type = AZL_REQUEST, .flags = AZL_REQUEST_INLINE, .id = id },
+		.header = { .type = AZL_REQUEST, .flags = AZL_REQUEST_INLINE | flags, .id = id },
 		.operation = VSP_WIRE_OP_USER_REQUEST,
 		.timeout_ms = request->timeout,
 		.head_length = request->request_len,
@@ -184,19 +203,15 @@ static bool send_request(struct link_device *link, const struct az_blob_request_
 		.data_length = request->data_len,
 		.data_valid = request->data_valid,
 	};
-	bool good;
 
 	message.header.length =
 		(uint32_t)(sizeof(message) + request->request_len + padding + request->data_valid);
 	memcpy(message.guid, request->guid, sizeof(message.guid));
-	pthread_mutex_lock(&link->send_lock);
-	good = write_all(link->fd, &message, sizeof(message)) &&
+	return write_all(link->fd, &message, sizeof(message)) &&
 	       write_all(link->fd, (void *)(uintptr_t)request->request_buffer,
 			 request->request_len) &&
 	       write_all(link->fd, zeros, padding) &&
 	       write_all(link->fd, (void *)(uintptr_t)request->data_buffer, request->data_valid);
-	pthread_mutex_unlock(&link->send_lock);
-	return good;
 }
 
 static int link_submit(struct azc_device *device, struct az_blob_request_sync *request)
@@ -207,25 +222,22 @@ static int link_submit(struct azc_device *device, struct az_blob_request_sync *r
 
 	if (result)
 		return result;
+	pthread_mutex_lock(&link->send_lock);
 	pthread_mutex_lock(&link->lock);
 	waiter.id = link->next_id++;
 	waiter.next = link->waiters;
 	link->waiters = &waiter;
 	pthread_mutex_unlock(&link->lock);
-	if (!send_request(link, request, waiter.id))
+	/* The reader finds out, and sends it again where it comes back. */
+	if (!send_request(link, request, waiter.id, 0))
 		shutdown(link->fd, SHUT_RDWR);
+	pthread_mutex_unlock(&link->send_lock);
 	pthread_mutex_lock(&link->lock);
 	while (!waiter.done && !link->gone)
 		pthread_cond_wait(&link->changed, &link->lock);
 	result = waiter.done ? 0 : -ENODEV;
-	if (!waiter.done) {
-		struct waiter **at = &link->waiters;
-
-		while (*at && *at != &waiter)
-			at = &(*at)->next;
-		if (*at)
-			*at = waiter.next;
-	}
+	if (!waiter.done)
+		remove_waiter(link, &waiter);
 	pthread_mutex_unlock(&link->lock);
 	/* not by the reader: a backend that waits for it to read takes nothing in */
 	if (waiter.ack)
@@ -237,8 +249,13 @@ static void link_close(struct azc_device *device)
 {
 	struct link_device *link = (struct link_device *)device;
 
+	pthread_mutex_lock(&link->lock);
+	link->closing = true;
+	pthread_mutex_unlock(&link->lock);
 	send_bare(link, AZL_GOODBYE_EMULATOR, 0);
+	pthread_mutex_lock(&link->send_lock);
 	shutdown(link->fd, SHUT_RDWR);
+	pthread_mutex_unlock(&link->send_lock);
 	pthread_join(link->reader, NULL);
 	close(link->fd);
 	free(link);
@@ -271,7 +288,7 @@ static bool read_welcome(int fd)
 	       welcome.version == AZL_VERSION;
 }
 
-static bool say_hello(int fd)
+static bool say_hello(int fd, const uint8_t session[16])
 {
 	struct azl_hello hello = {
 		.header = { .length = sizeof(hello), .type = AZL_HELLO },
@@ -281,27 +298,72 @@ static bool say_hello(int fd)
 		.features = AZL_FEATURE_RESEND,
 	};
 
-	if (getrandom(hello.session, sizeof(hello.session), 0) != sizeof(hello.session))
-		return false;
+	memcpy(hello.session, session, sizeof(hello.session));
 	return write_all(fd, &hello, sizeof(hello)) && read_welcome(fd);
+}
+
+/* A connection that has said HELLO, or -1 with errno. */
+static int dial(const struct link_device *link)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		abort();
+	if (!connect(fd, (const struct sockaddr *)&link->address, sizeof(link->address)) &&
+	    say_hello(fd, link->session))
+		return fd;
+	errno = errno ? errno : ENODEV;
+	close(fd);
+	return -1;
+}
+
+static bool is_closing(struct link_device *link)
+{
+	bool closing;
+
+	pthread_mutex_lock(&link->lock);
+	closing = link->closing;
+	pthread_mutex_unlock(&link->lock);
+	return closing;
+}
+
+/* In the reader, which takes waiters out: so none goes meanwhile. */
+static bool come_back(struct link_device *link)
+{
+	int fd = -1;
+
+	pthread_mutex_lock(&link->send_lock);
+	while (link->returns && !is_closing(link) && fd < 0) {
+		fd = dial(link);
+		if (fd < 0)
+			usleep(10000);
+	}
+	if (fd >= 0) {
+		close(link->fd);
+		link->fd = fd;
+		for (struct waiter *at = link->waiters; at; at = at->next)
+			if (!send_request(link, at->request, at->id, AZL_REQUEST_RESENT))
+				shutdown(fd, SHUT_RDWR);
+	}
+	pthread_mutex_unlock(&link->send_lock);
+	return fd >= 0;
 }
 
 struct azc_device *azc_device_open(const char *path, int *sys_errno)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct link_device *link = calloc(1, sizeof(*link));
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (!link || fd < 0)
+	if (!link || getrandom(link->session, sizeof(link->session), 0) != sizeof(link->session))
 		abort();
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) || !say_hello(fd)) {
-		*sys_errno = errno ? errno : ENODEV;
-		close(fd);
+	link->address.sun_family = AF_UNIX;
+	snprintf(link->address.sun_path, sizeof(link->address.sun_path), "%s", path);
+	link->returns = getenv("AZBLOB_LINK_RETURNS") != NULL;
+	link->fd = dial(link);
+	if (link->fd < 0) {
+		*sys_errno = errno;
 		free(link);
 		return NULL;
 	}
-	link->fd = fd;
 	link->next_id = 1;
 	link->device.submit = link_submit;
 	link->device.close = link_close;

@@ -556,6 +556,96 @@ static void auto_falls_back_and_says_why(void **state)
 	azblob_close(conn);
 }
 
+static const char lost_handle[] =
+	"HTTP/1.1 404 X\r\nx-ms-error-code: HandleNotFound\r\nContent-Length: 0\r\n\r\n";
+
+static void a_download_goes_on_when_its_handle_is_lost(void **state)
+{
+	char *data = random_bytes(9 * BLOCK);
+	char *back = malloc(9 * BLOCK);
+	struct azblob_get_result get;
+
+	assert_int_equal(azblob_put_blob(*state, "box", "x", data, 9 * BLOCK, NULL, NULL, NULL), 0);
+	for (int times = 1; times < 4; times++) {
+		forget();
+		memset(back, 0, 9 * BLOCK);
+		host_set_fault(RAW_ANSWER, "GET /.azblob/", times, 0, lost_handle);
+		assert_int_equal(azblob_get_blob(*state, "box", "x", BLOCK, 8 * BLOCK, back,
+						 8 * BLOCK, NULL, &get, NULL),
+				 0);
+		assert_int_equal(get.verified, 1);
+		assert_memory_equal(back, data + BLOCK, 8 * BLOCK);
+		assert_true(host.opens >= 2);
+		/* The same range, of the version that was read so far. */
+		assert_non_null(strstr(host.last_open, "x-ms-range: bytes=65536-589823\r\n"));
+		assert_non_null(strstr(host.last_open, "If-Match: \"e\"\r\n"));
+	}
+	free(data);
+	free(back);
+}
+
+static void a_download_whose_blob_was_replaced_meanwhile_fails(void **state)
+{
+	static const char replaced[] = "HTTP/1.1 412 X\r\nx-ms-error-code: ConditionNotMet\r\n"
+				       "Content-Length: 0\r\n\r\n";
+	char *data = random_bytes(4 * BLOCK);
+	struct azblob_error error;
+
+	assert_int_equal(azblob_put_blob(*state, "box", "x", data, 4 * BLOCK, NULL, NULL, NULL), 0);
+	host_set_fault(RAW_ANSWER, "GET /.azblob/", 1, 0, lost_handle);
+	host.next_fault = replaced;
+	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, AZBLOB_LENGTH_REST, data, 4 * BLOCK,
+					 NULL, NULL, &error),
+			 -1);
+	assert_int_equal(error.kind, AZBLOB_SERVICE);
+	assert_string_equal(error.code, "ConditionNotMet");
+	free(data);
+}
+
+static void a_download_from_a_host_that_always_forgets_ends(void **state)
+{
+	char *data = random_bytes(4 * BLOCK);
+	struct azblob_error error;
+
+	assert_int_equal(azblob_put_blob(*state, "box", "x", data, 4 * BLOCK, NULL, NULL, NULL), 0);
+	host_set_fault(RAW_ANSWER, "GET /.azblob/", 1 << 30, 0, lost_handle);
+	assert_int_equal(azblob_get_blob(*state, "box", "x", 0, AZBLOB_LENGTH_REST, data, 4 * BLOCK,
+					 NULL, NULL, &error),
+			 -1);
+	assert_string_equal(error.code, "HandleNotFound");
+	free(data);
+}
+
+static void an_upload_begins_again_when_its_handle_is_lost(void **state)
+{
+	char *data = random_bytes(6 * BLOCK + 5);
+	struct azblob_put_result put;
+	struct azblob_error error;
+
+	host_set_fault(RAW_ANSWER, "PUT /.azblob/", 1, 0, lost_handle);
+	assert_int_equal(azblob_put_blob(*state, "box", "x", data, 6 * BLOCK + 5, NULL, &put, NULL),
+			 0);
+	assert_int_equal(host.opens, 2);
+	assert_true(put.retries >= 1);
+	assert_int_equal(host.blob_size, 6 * BLOCK + 5);
+	assert_memory_equal(host.blob, data, 6 * BLOCK + 5);
+	/* At the commit, which has not happened. */
+	forget();
+	host_set_fault(RAW_ANSWER, "POST /.azblob/", 1, 0, lost_handle);
+	assert_int_equal(azblob_put_blob(*state, "box", "x", data, 6 * BLOCK + 5, NULL, &put, NULL),
+			 0);
+	assert_int_equal(host.opens, 2);
+	assert_int_equal(host.commits, 1);
+	/* Again and again, there is an end. */
+	forget();
+	host_set_fault(RAW_ANSWER, "POST /.azblob/", 1 << 30, 0, lost_handle);
+	assert_int_equal(
+		azblob_put_blob(*state, "box", "x", data, 6 * BLOCK + 5, NULL, &put, &error), -1);
+	assert_string_equal(error.code, "HandleNotFound");
+	assert_int_equal(host.opens, 3);
+	free(data);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -578,6 +668,10 @@ int main(void)
 		TEST(buffers_that_the_host_may_still_write_are_given_up),
 		TEST(progress_can_cancel),
 		TEST(auto_falls_back_and_says_why),
+		TEST(a_download_goes_on_when_its_handle_is_lost),
+		TEST(a_download_whose_blob_was_replaced_meanwhile_fails),
+		TEST(a_download_from_a_host_that_always_forgets_ends),
+		TEST(an_upload_begins_again_when_its_handle_is_lost),
 	};
 
 	return cmocka_run_group_tests_name("client_driver", tests, NULL, NULL);

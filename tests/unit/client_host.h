@@ -37,9 +37,11 @@ struct fake_host {
 	uint32_t value;
 	const char *text;
 	int times;
+	const char *next_fault; /* the answer to whatever comes after that, once */
 	/* what was seen */
 	unsigned int requests, opens, parts, commits, drops;
 	char last_head[4096];
+	char last_open[4096];
 	const char *probe; /* NULL: a good answer */
 	size_t max_data;
 };
