@@ -8,8 +8,8 @@ uint8_t head_page[4096] __attribute__((aligned(4096)));
 uint8_t response_page[4096] __attribute__((aligned(4096)));
 uint8_t data_pages[2 * 4096] __attribute__((aligned(4096)));
 
-const struct test_case *const all_cases[] = { packet_cases, bus_cases,  fence_cases,
-					      fault_cases,  fuzz_cases, 0 };
+const struct test_case *const all_cases[] = { packet_cases, buffer_cases, bus_cases, fence_cases,
+					      fault_cases,  fuzz_cases,   0 };
 
 static void clear_ring(struct ring *ring)
 {
@@ -72,7 +72,8 @@ void send_raw(const void *bytes, uint32_t count)
 	__sync_synchronize();
 }
 
-void send_packet(const struct packet *p, uint64_t transaction)
+static void send_bytes(const struct packet *p, const uint8_t *payload, uint32_t size,
+		       uint64_t transaction)
 {
 	static uint8_t bytes[2048];
 	uint32_t desc = p->type == TYPE_GPA_DIRECT ? 8 + 8 * (p->ranges ? 1 : 0) + 8 * p->pages : 0;
@@ -100,12 +101,22 @@ void send_packet(const struct packet *p, uint64_t transaction)
 			PUT(uint64_t, p->pfn[i]);
 	}
 	for (uint32_t i = 0; i < length; i++)
-		PUT(uint8_t, i < p->length && i < 56 ? ((const uint8_t *)p)[i] : 0);
+		PUT(uint8_t, i < p->length && i < size ? payload[i] : 0);
 	PUT(uint64_t, 0); /* trailer */
 #undef PUT
 	CHECK(EVENTUALLY(free_bytes() >= at));
 	send_raw(bytes, at);
 	signal_host();
+}
+
+void send_packet(const struct packet *p, uint64_t transaction)
+{
+	send_bytes(p, (const uint8_t *)p, 56, transaction);
+}
+
+void send_payload(const struct packet *p, const void *payload, uint64_t transaction)
+{
+	send_bytes(p, payload, p->length, transaction);
 }
 
 static uint64_t pfn_of(const void *p)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The VMBus device azure-blob-vsp between a bare guest and a backend made of Python.
 
-The guest's half of each case is in packet_cases.c, bus_cases.c and fence_cases.c; it says "pass" or
-the condition that did not hold.  The other half is here: what the backend does, and with what QEMU.
+The guest's half of each case is in packet_cases.c, buffer_cases.c, bus_cases.c and fence_cases.c; it
+says "pass" or the condition that did not hold.  The other half is here: what the backend does, and
+with what QEMU.
 """
 
 import os
@@ -165,6 +166,41 @@ def start(program, tmp_path):
 def test_packets(start, backend, case):
     backend.serve_in_background()
     start(case).passes()
+
+
+# Those in which the test is the backend
+HELD = {"deregistered-with-a-request", "cancelled-with-the-backend"}
+
+
+@pytest.mark.parametrize("case", [c for c in case_names("buffer_cases.c") if c not in HELD])
+def test_protocol_2(start, backend, case):
+    backend.serve_in_background()
+    start(case, device=",protocol=2").passes()
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["shared", "in-messages"])
+def test_buffer_is_deregistered_with_a_request_in_it(start, backend, shared):
+    machine = start("deregistered-with-a-request", device=",protocol=2", shared=shared)
+    link = backend.accept().greet()
+    request = link.take_request()
+    machine.says("asked")
+    assert machine.get("in-flight") == 1
+    link.answer(request)
+    machine.passes()
+
+
+def test_cancel_waits_for_the_backend(start, backend):
+    machine = start("cancelled-with-the-backend", device=",protocol=2")
+    link = backend.accept().greet()
+    request = link.take_request()
+    cancel = link.take(fb.CANCEL)
+    assert cancel.id == request.id
+    machine.says("asked")
+    machine.goes_on()
+    assert machine.get("in-flight") == 1
+    link.complete(request, fb.STATUS_CANCELLED)
+    link.serve()
+    machine.passes()
 
 
 @pytest.mark.parametrize("case", [c for c in case_names("bus_cases.c")

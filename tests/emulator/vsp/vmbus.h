@@ -108,6 +108,8 @@ struct packet writing_packet(uint32_t bytes);
 
 /* Puts it into the ring as it is, and signals. */
 void send_packet(const struct packet *packet, uint64_t transaction);
+/* The same with another payload, of packet->length bytes */
+void send_payload(const struct packet *packet, const void *payload, uint64_t transaction);
 /* Puts bytes into the ring, a multiple of 8, and moves the index. */
 void send_raw(const void *bytes, uint32_t count);
 void signal_host(void);
@@ -124,6 +126,7 @@ struct completion take_completion(void);
 struct completion expect_completion(uint64_t transaction, uint32_t status);
 
 extern const struct test_case packet_cases[];
+extern const struct test_case buffer_cases[];
 extern const struct test_case bus_cases[];
 extern const struct test_case fence_cases[];
 extern const struct test_case fault_cases[];
