@@ -20,7 +20,7 @@ mkfifo $ready || exit 1
 # What it keeps open of ours would hold up whoever waits for our output's end.
 setsid azblob-gateway --ready-fd 3 "$@" 3>$ready </dev/null >>$log 2>&1 &
 # Ends without a line when the gateway does.
-read -r line <$ready || {
+read -r _ <$ready || {
 	echo "start-gateway: azblob-gateway ended:" >&2
 	tail -n 20 $log >&2
 	exit 1
