@@ -2,12 +2,14 @@
 # The one front door.  Each part has its own build (Meson, Kbuild, QEMU's); this file knows their order.
 #
 # KERNEL=6.12       the guest kernel of demo, vm, driver and e2e (see scripts/kernel --help)
+# IMAGE=sdk         the guest of vm is the one of docs/sdk.md; VMFLAGS=--help for more
 # V=1               show commands
 
 KERNEL ?= 6.12
+IMAGE ?=
 MAKEFLAGS += --no-print-directory
 Q := $(if $(V),,@)
-export KERNEL
+export KERNEL IMAGE
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build build-asan emulator emulator-lint emulator-test driver driver-kernels driver-lint demo vm check \
@@ -79,8 +81,8 @@ driver-lint: ## checkpatch --strict, sparse and W=1 over the driver
 demo: deps build emulator driver ## a blob through the driver of a stock guest, and a table
 	$(Q)scripts/demo
 
-vm: deps build emulator driver ## a guest with a shell, the driver, the CLI and this folder at /host
-	$(Q)scripts/vm
+vm: deps build emulator driver ## a guest with a shell, driver, CLI and this folder at /host; IMAGE=sdk: with SDKs
+	$(Q)$(if $(filter sdk,$(IMAGE)),scripts/install-deps sdk && )scripts/vm $(VMFLAGS)
 
 check: deps ## everything that CI runs
 	$(Q)ci/check
@@ -126,9 +128,11 @@ kunit: ## the driver's KUnit tests in the debug kernel; prints KTAP
 lint: ## style and static analysis of everything but driver and emulator
 	$(Q)ci/lint
 
-conformance: build ## real SDKs and tools, unmodified, against the daemon
+conformance: build emulator driver ## real SDKs and tools, unmodified: against the daemon, and in a guest by the driver
 	$(Q)scripts/install-deps conformance && \
-		AZBLOB_VSPD=$(CURDIR)/build/vsp-backend/azblob-vspd /usr/bin/python3 -m pytest -q tests/conformance
+		export AZBLOB_VSPD=$(CURDIR)/build/vsp-backend/azblob-vspd && \
+		/usr/bin/python3 -m pytest -q tests/conformance && \
+		/usr/bin/python3 -m pytest -q tests/conformance --door gateway
 
 bench: build emulator driver ## measure beside the peers: all, or "make bench P6 P7" (BENCHFLAGS=--help for more)
 	$(Q)scripts/install-deps bench && tests/bench/bench $(BENCHFLAGS) $(filter P%,$(MAKECMDGOALS))

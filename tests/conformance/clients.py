@@ -196,6 +196,8 @@ CLIENTS = [
            quiet={"pages": {"unaligned"}}),  # it refuses that by itself
 ]
 
+WHAT = {client.name: client.what for client in CLIENTS}
+
 
 def environment():
     """Nothing of the caller's that a client could take for its settings."""

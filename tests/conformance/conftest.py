@@ -39,7 +39,8 @@ def pytest_addoption(parser):
 
 def pytest_ignore_collect(collection_path, config):
     """Each test file is for the clients here, for those in a guest, or for both."""
-    doors = {"test_tools.py": ["http"], "test_in_guest.py": ["gateway"]}
+    doors = {"test_tools.py": ["http"], "test_in_guest.py": ["gateway"],
+             "test_sdk_page.py": ["gateway"]}
     return config.getoption("--door") not in doors.get(collection_path.name, DOORS) or None
 
 
