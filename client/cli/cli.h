@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "azblob.h"
 
@@ -53,6 +54,14 @@ struct cli {
 	enum cli_resume resume;
 	enum cli_compare compare;
 	bool delete_others; /* sync --delete */
+	/* of a SAS; NULL: not given */
+	const char *permissions;
+	const char *start;
+	const char *expiry;
+	const char *ip;
+	const char *policy;
+	const char *types;
+	bool https_only;
 	bool no_wait;
 	enum azblob_delete snapshots; /* for ls: not 0: them too */
 	unsigned int list_include;    /* enum azblob_include, for cli_walk() */
@@ -88,6 +97,14 @@ void cli_usage(void);
 bool cli_is_command(const char *name);
 /* "64K", "8M", "1G": false when it is none, or too large. */
 bool cli_parse_size(const char *text, uint64_t *size);
+
+/* Room for a time on the command line, its zero included. */
+#define CLI_TIME_ROOM 40
+/*
+ * "30m", "12h", "7d" from @now on, as "2026-01-02T03:04:05Z"; what looks like a time stays as it
+ * is. False when it is neither.
+ */
+bool cli_parse_when(const char *text, time_t now, char when[CLI_TIME_ROOM]);
 
 /* ---- names (names.c) ---- */
 
@@ -235,5 +252,6 @@ int cli_snapshot(struct cli *cli);
 int cli_tags(struct cli *cli);
 int cli_lease(struct cli *cli);
 int cli_sync(struct cli *cli);
+int cli_sas(struct cli *cli);
 
 #endif /* AZBLOB_CLI_H */

@@ -20,12 +20,13 @@ static const char usage[] =
 	"  snapshot NAME...                keep what is there now; prints the snapshot's time\n"
 	"  tags NAME [TAG=VALUE...|-]      show tags, set them, or remove all (-)\n"
 	"  lease acquire|renew|change|release|break NAME\n"
+	"  sas [NAME] --expiry WHEN        an address with a SAS, made with the key\n"
 	"  container create|rm NAME..., container ls\n"
 	"\n"
 	"NAME and DEST: azblob://ACCOUNT/CONTAINER/BLOB or CONTAINER/BLOB\n"
 	"\n"
 	"  --account NAME, --key BASE64    better: AZURE_STORAGE_ACCOUNT, AZURE_STORAGE_KEY or\n"
-	"                                  AZURE_STORAGE_CONNECTION_STRING\n"
+	"  --sas TOKEN                     AZURE_STORAGE_CONNECTION_STRING, _SAS_TOKEN\n"
 	"  --endpoint URL                  http[s]://HOST[:PORT][/ACCOUNT]\n"
 	"  --transport auto|driver|http    auto: the driver where it answers, else HTTP\n"
 	"  --device PATH                   the driver's node [/dev/azure_blob]\n"
@@ -45,6 +46,8 @@ static const char usage[] =
 	"  --lease ID, --if-match ETAG     what must be so for a change\n"
 	"  --no-wait                       don't wait until it is copied   (cp)\n"
 	"  --compare time|size|hash, --delete, -n, --dry-run               (sync)\n"
+	"  --permissions LETTERS, --expiry WHEN, --start WHEN, --ip RANGE, --https-only,\n"
+	"  --policy ID, --types LETTERS                                    (sas)\n"
 	"  --seconds N, --id ID            (lease)\n"
 	"  -l, --long; --delimiter TEXT                                    (ls)\n"
 	"  --json                          one JSON object a line on standard output\n"
@@ -75,6 +78,7 @@ static const struct {
 	{ "tags", cli_tags },
 	{ "lease", cli_lease },
 	{ "sync", cli_sync },
+	{ "sas", cli_sas },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

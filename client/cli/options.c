@@ -39,6 +39,13 @@ enum {
 	OPT_NO_RESUME,
 	OPT_COMPARE,
 	OPT_DELETE,
+	OPT_PERMISSIONS,
+	OPT_START,
+	OPT_EXPIRY,
+	OPT_IP,
+	OPT_HTTPS_ONLY,
+	OPT_POLICY,
+	OPT_TYPES,
 	OPT_SECONDS,
 	OPT_ID,
 };
@@ -55,6 +62,7 @@ static const struct {
 } known[] = {
 	{ "account", OPT_ACCOUNT, required_argument, NULL },
 	{ "key", OPT_KEY, required_argument, NULL },
+	{ "sas", OPT_SAS, required_argument, NULL },
 	{ "endpoint", OPT_ENDPOINT, required_argument, NULL },
 	{ "transport", OPT_TRANSPORT, required_argument, NULL },
 	{ "device", OPT_DEVICE, required_argument, NULL },
@@ -72,7 +80,7 @@ static const struct {
 	{ "long", 'l', no_argument, "ls" },
 	{ "dry-run", 'n', no_argument, "sync" },
 	{ "delimiter", OPT_DELIMITER, required_argument, "ls" },
-	{ "content-type", OPT_CONTENT_TYPE, required_argument, "put append cp" },
+	{ "content-type", OPT_CONTENT_TYPE, required_argument, "put append cp sas" },
 	{ "metadata", OPT_METADATA, required_argument, "put append cp snapshot" },
 	{ "no-clobber", OPT_NO_CLOBBER, no_argument, "put cp" },
 	{ "offset", OPT_OFFSET, required_argument, "get cat" },
@@ -81,7 +89,7 @@ static const struct {
 	{ "tag", OPT_TAG, required_argument, "put append" },
 	{ "lease", OPT_LEASE, required_argument, "put rm cp append snapshot tags" },
 	{ "if-match", OPT_IF_MATCH, required_argument, "put get cat stat rm append snapshot" },
-	{ "snapshot", OPT_SNAPSHOT, required_argument, "get cat stat rm cp tags" },
+	{ "snapshot", OPT_SNAPSHOT, required_argument, "get cat stat rm cp tags sas" },
 	{ "snapshots", OPT_SNAPSHOTS, no_argument, "ls rm" },
 	{ "snapshots-only", OPT_SNAPSHOTS_ONLY, no_argument, "rm" },
 	{ "no-wait", OPT_NO_WAIT, no_argument, "cp" },
@@ -89,6 +97,13 @@ static const struct {
 	{ "no-resume", OPT_NO_RESUME, no_argument, "put get cp sync" },
 	{ "compare", OPT_COMPARE, required_argument, "sync" },
 	{ "delete", OPT_DELETE, no_argument, "sync" },
+	{ "permissions", OPT_PERMISSIONS, required_argument, "sas" },
+	{ "start", OPT_START, required_argument, "sas" },
+	{ "expiry", OPT_EXPIRY, required_argument, "sas" },
+	{ "ip", OPT_IP, required_argument, "sas" },
+	{ "https-only", OPT_HTTPS_ONLY, no_argument, "sas" },
+	{ "policy", OPT_POLICY, required_argument, "sas" },
+	{ "types", OPT_TYPES, required_argument, "sas" },
 	{ "seconds", OPT_SECONDS, required_argument, "lease" },
 	{ "id", OPT_ID, required_argument, "lease" },
 };
@@ -203,6 +218,10 @@ static void connection_option(struct cli *cli, int option, char *value)
 		/* Others can read our command line for as long as we run. */
 		explicit_bzero(value, strlen(value));
 		break;
+	case OPT_SAS:
+		must(cli, azblob_config_set_sas(config, value, &error), &error);
+		explicit_bzero(value, strlen(value));
+		break;
 	case OPT_ENDPOINT:
 		must(cli, azblob_config_set_endpoint(config, value, &error), &error);
 		break;
@@ -248,6 +267,35 @@ static void set_compare(struct cli *cli, const char *text)
 		return;
 	}
 	bad_value(cli, "--compare", text, "time, size or hash");
+}
+
+/* Those of sas; the library looks whether they make sense. */
+static bool sas_option(struct cli *cli, int option, const char *value)
+{
+	switch (option) {
+	case OPT_PERMISSIONS:
+		cli->permissions = value;
+		return true;
+	case OPT_START:
+		cli->start = value;
+		return true;
+	case OPT_EXPIRY:
+		cli->expiry = value;
+		return true;
+	case OPT_IP:
+		cli->ip = value;
+		return true;
+	case OPT_HTTPS_ONLY:
+		cli->https_only = true;
+		return true;
+	case OPT_POLICY:
+		cli->policy = value;
+		return true;
+	case OPT_TYPES:
+		cli->types = value;
+		return true;
+	}
+	return false;
 }
 
 static void other_option(struct cli *cli, int option, char *value)
@@ -411,7 +459,7 @@ void cli_parse(struct cli *cli, int argc, char **argv)
 			seen[i] |= known[i].code == option;
 		if (option >= OPT_ACCOUNT && option <= OPT_RETRIES)
 			connection_option(cli, option, optarg);
-		else
+		else if (!sas_option(cli, option, optarg))
 			other_option(cli, option, optarg);
 	}
 	if (bad_environment) {
@@ -448,7 +496,8 @@ int cli_connect(struct cli *cli)
 		int code = cli_report(NULL, &error);
 
 		if (error.kind == AZBLOB_BAD_ARGUMENT)
-			cli_error("give --account and --key, or AZURE_STORAGE_CONNECTION_STRING");
+			cli_error("give --account and --key or --sas, or "
+				  "AZURE_STORAGE_CONNECTION_STRING");
 		return code;
 	}
 	/* The note names a missing device only when the driver was not ruled out by choice. */

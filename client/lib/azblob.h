@@ -103,16 +103,16 @@ azblob_config *azblob_config_new(void);
 void azblob_config_free(azblob_config *config);
 
 /*
- * Takes account, key and endpoint from AZURE_STORAGE_CONNECTION_STRING, then from
- * AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY, which win.  Variables that are
- * missing or empty change nothing.
+ * Takes account, key or SAS, and endpoint from AZURE_STORAGE_CONNECTION_STRING, then from
+ * AZURE_STORAGE_ACCOUNT, AZURE_STORAGE_KEY and AZURE_STORAGE_SAS_TOKEN, which win.  Variables that
+ * are missing or empty change nothing.  Where there are a key and a SAS the key is used.
  */
 int azblob_config_from_environment(azblob_config *config, struct azblob_error *error);
 /*
  * "AccountName=...;AccountKey=...;BlobEndpoint=...", as the portal shows it.  Known
- * besides: DefaultEndpointsProtocol, EndpointSuffix, UseDevelopmentStorage=true.
- * Fields for other services are ignored; others, and SharedAccessSignature,
- * are refused.
+ * besides: SharedAccessSignature, DefaultEndpointsProtocol, EndpointSuffix,
+ * UseDevelopmentStorage=true.  Fields for other services are ignored; others are
+ * refused.
  */
 int azblob_config_set_connection_string(azblob_config *config, const char *text,
 					struct azblob_error *error);
@@ -547,6 +547,7 @@ int azblob_put_block_list(azblob_conn *conn, const char *container, const char *
 #endif
 
 #include "azblob_ops.h"
+#include "azblob_sas.h"
 #include "azblob_queue.h"
 
 #endif /* AZBLOB_H */

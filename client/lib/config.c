@@ -49,6 +49,9 @@ void azblob_config_free(azblob_config *config)
 		return;
 	free(config->account);
 	set_key(config, NULL, 0);
+	if (config->sas)
+		explicit_bzero(config->sas, strlen(config->sas));
+	free(config->sas);
 	free(config->endpoint);
 	free(config->device);
 	free(config->ca_file);
@@ -300,16 +303,14 @@ static int endpoint_from_parts(azblob_config *config, const struct fields *field
 static int apply_fields(azblob_config *config, const struct fields *fields,
 			struct azblob_error *error)
 {
-	if (fields->value[F_SAS])
-		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
-				"connection string: SharedAccessSignature is not supported yet; "
-				"give AccountName and AccountKey");
 	if (fields->value[F_DEVELOPMENT] && use_development_storage(config, fields, error))
 		return -1;
 	if (fields->value[F_ACCOUNT] &&
 	    azblob_config_set_account(config, fields->value[F_ACCOUNT], error))
 		return -1;
 	if (fields->value[F_KEY] && azblob_config_set_key(config, fields->value[F_KEY], error))
+		return -1;
+	if (fields->value[F_SAS] && azblob_config_set_sas(config, fields->value[F_SAS], error))
 		return -1;
 	if (fields->value[F_ENDPOINT])
 		return azblob_config_set_endpoint(config, fields->value[F_ENDPOINT], error);
@@ -345,12 +346,15 @@ int azblob_config_from_environment(azblob_config *config, struct azblob_error *e
 	const char *connection = environment("AZURE_STORAGE_CONNECTION_STRING");
 	const char *account = environment("AZURE_STORAGE_ACCOUNT");
 	const char *key = environment("AZURE_STORAGE_KEY");
+	const char *sas = environment("AZURE_STORAGE_SAS_TOKEN");
 
 	if (connection && azblob_config_set_connection_string(config, connection, error))
 		return -1;
 	if (account && azblob_config_set_account(config, account, error))
 		return -1;
 	if (key && azblob_config_set_key(config, key, error))
+		return -1;
+	if (sas && azblob_config_set_sas(config, sas, error))
 		return -1;
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "buffers.h"
+#include "sas.h"
 
 #define DEV_ACCOUNT "devstoreaccount1"
 
@@ -96,13 +97,20 @@ static int fill_credentials(azblob_conn *conn, const azblob_config *config,
 {
 	bool raw = config->transport == AZBLOB_TRANSPORT_RAW;
 
-	if (!raw && !config->account)
+	bool by_endpoint = !config->account && config->sas && config->endpoint;
+
+	if (!raw && !config->account && !by_endpoint)
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "no account is given");
-	if (!raw && !config->key)
-		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "no account key is given");
-	conn->account = strdup(config->account ? config->account : "");
+	if (!raw && !config->key && !config->sas)
+		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "no account key or SAS is given");
+	if (by_endpoint)
+		conn->account = azc_endpoint_account(config->endpoint);
+	else
+		conn->account = strdup(config->account ? config->account : "");
 	conn->key = malloc(config->key_length + 1);
-	if (!conn->account || !conn->key)
+	if (config->sas && !config->key)
+		conn->sas = strdup(config->sas);
+	if (!conn->account || !conn->key || (config->sas && !config->key && !conn->sas))
 		return azc_fail_memory(error);
 	if (config->key)
 		memcpy(conn->key, config->key, config->key_length);
@@ -158,6 +166,9 @@ void azblob_close(azblob_conn *conn)
 	azc_endpoint_free(&conn->endpoint);
 	if (conn->key)
 		explicit_bzero(conn->key, conn->key_length);
+	if (conn->sas)
+		explicit_bzero(conn->sas, strlen(conn->sas));
+	free(conn->sas);
 	free(conn->key);
 	free(conn->account);
 	free(conn);

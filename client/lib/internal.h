@@ -82,6 +82,7 @@ struct azblob_config {
 	char *account;
 	uint8_t *key; /* decoded; NULL: none */
 	size_t key_length;
+	char *sas;      /* NULL: none */
 	char *endpoint; /* NULL: by the account */
 	char *device;
 	char *ca_file; /* NULL: the system's */
@@ -101,6 +102,7 @@ struct azblob_conn {
 	char *account;
 	uint8_t *key;
 	size_t key_length;
+	char *sas; /* the credential where this is not NULL */
 	struct azc_endpoint endpoint;
 	unsigned int timeout_ms;
 	unsigned int retries;

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "sas.h"
+
 /* How often a copy under way is looked at: more and more rarely. */
 #define FIRST_LOOK_MS 100
 #define LAST_LOOK_MS 5000
@@ -97,6 +99,7 @@ int azblob_copy_start(azblob_conn *conn, const char *container, const char *blob
 	struct azblob_access source = { 0 };
 	struct azc_request request;
 	struct azc_answer answer;
+	struct azb_buf url = { 0 };
 	int status;
 
 	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
@@ -104,7 +107,10 @@ int azblob_copy_start(azblob_conn *conn, const char *container, const char *blob
 	    copy_options(given, &options, &access, &source, error))
 		return -1;
 	azc_begin_change(&request, "PUT", conn, container, blob, NULL, &access);
-	azc_request_field(&request, "x-ms-copy-source", source_url);
+	azc_source_url(&url, conn, source_url);
+	request.no_memory |= url.failed;
+	azc_request_field(&request, "x-ms-copy-source", url.data);
+	azb_buf_free(&url);
 	source_conditions(&request, &source);
 	azc_request_metadata(&request, options.metadata, options.metadata_count);
 	azc_request_field(&request, "x-ms-access-tier", options.tier);

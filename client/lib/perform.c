@@ -17,6 +17,7 @@
 
 #include "base/base64.h"
 #include "base/sharedkey.h"
+#include "sas.h"
 #include "xml.h"
 
 #define FIRST_WAIT_MS 100
@@ -155,6 +156,11 @@ static int sign(struct azc_request *request, const azblob_conn *conn, struct azb
 	char date[40];
 	int result;
 
+	if (conn->sas) {
+		azc_request_field(request, "x-ms-version", AZC_SERVICE_VERSION);
+		azc_request_sas(request, conn);
+		return request->no_memory ? azc_fail_memory(error) : 0;
+	}
 	http_date(date, sizeof(date));
 	azc_request_field(request, "x-ms-date", date);
 	azc_request_field(request, "x-ms-version", AZC_SERVICE_VERSION);

@@ -37,7 +37,8 @@ struct azc_fields {
  * @want_text: the body of a good answer goes to the answer's text instead.
  * @repeatable: sent again after a failure with unknown outcome changes nothing.
  * @effect: changes something on the service.
- * @sign: needs Authorization.
+ * @sign: needs the connection's credential: Authorization, or its SAS in the query.
+ * @sas_added: the query has it.
  * @checked: the answer's checksum header must fit the bytes received, where there is one.
  * @no_memory: azc_request_field() and kin failed; azc_perform() reports it.
  */
@@ -57,6 +58,7 @@ struct azc_request {
 	bool repeatable;
 	bool effect;
 	bool sign;
+	bool sas_added;
 	bool checked;
 	bool no_memory;
 };

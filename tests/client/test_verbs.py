@@ -3,6 +3,7 @@
 
 import os
 import random
+import urllib.request
 
 import pytest
 
@@ -183,6 +184,40 @@ def test_tier_and_conditions_of_put_and_rm(azblob, box):
     put(azblob, f"{box}/x", b"2", "--if-match", shown["etag"])
 
 
+def test_a_sas_is_all_that_its_user_needs(azblob, box):
+    put(azblob, f"{box}/a b", b"hello")
+    made = azblob.ok("--json", "sas", "--expiry", "1h", f"{box}/a b").json[0]
+    assert made["url"].endswith(f"/{box}/a%20b?{made['token']}") and "sp=r&" in made["token"]
+    by_name = azblob.ok("sas", "--expiry", "1h", "--permissions", "wr", box).lines[0].partition("?")[2]
+    env = azblob.env.pop("AZURE_STORAGE_CONNECTION_STRING")
+    azblob.env["AZURE_STORAGE_ACCOUNT"] = "devstoreaccount1"
+    assert "no account key or SAS" in azblob.run("cat", f"{box}/a b").err
+    azblob.env["AZURE_STORAGE_SAS_TOKEN"] = made["token"]
+    assert content(azblob, f"{box}/a b") == b"hello"
+    denied = azblob.run("put", "-", f"{box}/a b", stdin=b"x")
+    assert denied.code == 4 and made["token"] not in denied.err
+    put(azblob, f"{box}/other", b"x", "--sas", by_name)
+    assert "made with the account's key" in azblob.run("sas", "--expiry", "1h", box).err
+    # In a connection string, which needs no name of an account.
+    azblob.env.pop("AZURE_STORAGE_ACCOUNT")
+    azblob.env.pop("AZURE_STORAGE_SAS_TOKEN")
+    endpoint = made["url"].partition(f"/{box}")[0]
+    azblob.env["AZURE_STORAGE_CONNECTION_STRING"] = \
+        f"BlobEndpoint={endpoint};SharedAccessSignature={made['token']}"
+    assert content(azblob, f"{box}/a b") == b"hello"
+    azblob.env["AZURE_STORAGE_CONNECTION_STRING"] = env
+
+
+def test_an_address_with_a_sas_is_enough_for_anybody(http, box):
+    put(http, f"{box}/x", b"hello")
+    url = http.ok("sas", "--expiry", "5m", "--content-type", "text/x", f"{box}/x").lines[0]
+    with urllib.request.urlopen(url) as answer:
+        assert (answer.read(), answer.headers["Content-Type"]) == (b"hello", "text/x")
+    # The service can read it as well.
+    http.ok("cp", url, f"{box}/y")
+    assert content(http, f"{box}/y") == b"hello"
+
+
 @pytest.mark.parametrize("arguments, says", [
     (["cat"], "which blob"),
     (["cat", "box"], "must name a blob"),
@@ -214,6 +249,15 @@ def test_tier_and_conditions_of_put_and_rm(azblob, box):
     (["cp", "--tier", "Hot", "box/a", "/tmp/b"], "for making blobs"),
     (["cp", "--content-type", "x/y", "box/a", "box/b"], "content type of its source"),
     (["cp", "https://x/y?sig=z", "box/"], "full name"),
+    (["sas", "box"], "--expiry says how long"),
+    (["sas", "--expiry", "soon", "box"], "must be like 30m"),
+    (["sas", "--expiry", "9x", "box"], "must be like 30m"),
+    (["sas", "--expiry", "2026-99-99", "box"], "must look like"),
+    (["sas", "--expiry", "1h"], "needs permissions"),
+    (["sas", "--expiry", "1h", "--permissions", "q", "box"], "permissions \"q\""),
+    (["sas", "--expiry", "1h", "--types", "s", "box"], "for an account SAS"),
+    (["sas", "--expiry", "1h", "a", "b"], "one name"),
+    (["--sas", "sv=1", "ls"], "percent-encoded and have"),
 ])
 def test_bad_input_of_the_verbs_is_refused_in_one_clear_line(http, arguments, says):
     result = http.run(*arguments)

@@ -156,6 +156,13 @@ static void connection_strings_are_understood(void **state)
 	azblob_config_free(c);
 	assert_int_equal(connection(" accountname=acct1 ;AccountKey=YWI=", &c, &error), -1);
 	azblob_config_free(c);
+	assert_int_equal(connection("BlobEndpoint=https://acct1.blob.x;"
+				    "SharedAccessSignature=?sv=1&sig=a%3D",
+				    &c, &error),
+			 0);
+	assert_string_equal(c->sas, "sv=1&sig=a%3D");
+	assert_null(c->account);
+	azblob_config_free(c);
 	assert_int_equal(connection("accountname=acct1;AccountKey=YWI=;\n"
 				    "BlobEndpoint=http://h:1/acct1;QueueEndpoint=http://q/x",
 				    &c, &error),
@@ -178,7 +185,8 @@ static void bad_connection_strings_say_what_is_wrong(void **state)
 		{ "AccountName=A", "account name" },
 		{ "AccountKey=!!!", "base64" },
 		{ "UseDevelopmentStorage=false", "must be true" },
-		{ "SharedAccessSignature=sv=1&sig=2", "SharedAccessSignature" },
+		{ "SharedAccessSignature=sv=1&sag=2", "sig=" },
+		{ "SharedAccessSignature=sv=1&sig=2 3", "percent-encoded" },
 		{ "EndpointSuffix=x.y", "AccountName is missing" },
 		{ "AccountName=acct1;DefaultEndpointsProtocol=ftp", "endpoint" },
 	};
