@@ -17,6 +17,9 @@ from .initramfs import busybox
 # What its initramfs loads besides.
 MODULES = ["overlay"]
 
+# Programs of its own that this project has in it.
+PLACE = "/usr/local/lib/azblob"
+
 PACKAGES = paths.ROOT / "scripts" / "images" / "debian.packages"
 MAKE = paths.ROOT / "scripts" / "lib" / "debian-tree"
 
@@ -28,7 +31,7 @@ def packages():
 
 def files():
     """What its initramfs has besides, for initramfs.make(files=): process 1 for a person, start-gateway."""
-    here, there = Path(__file__).parent, "/debian/usr/local/lib/azblob"
+    here, there = Path(__file__).parent, f"/debian{PLACE}"
     return {f"{there}/console": (here / "console.sh").read_bytes(),
             f"{there}/start-gateway": (here / "gateway.sh").read_bytes(),
             # The one program of busybox that Debian has nothing for without an init.

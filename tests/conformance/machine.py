@@ -62,7 +62,7 @@ class Machine:
     def _serve(self):
         """Starts the gateway; returns when it serves."""
         self.host, self.port = "127.0.0.1", GATEWAY
-        self.agent.run(["/usr/local/lib/azblob/start-gateway"], timeout=600)
+        self.agent.run([f"{rootimage.PLACE}/start-gateway"], timeout=600)
 
     def counters(self):
         """The driver's."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""P1, P4 and P5: reads in a guest, through the driver and by what else the guest has.
+"""The guest of the measurements in one; P4 and P5: small reads, through the driver and by what else the guest has.
 
 The clients are tests/guest/vspbench.c: the same loop for every way, which neither looks at nor
 checks what it reads, so that what differs is the way of the bytes.
@@ -8,11 +8,12 @@ checks what it reads, so that what differs is the way of the bytes.
 import json
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from azvm import initramfs, paths, sharedkey
+from azvm import initramfs, paths, rootimage, sharedkey
 from azvm.agent import AgentError
 from azvm.backend import Backend, BackendError
 from azvm.guest import CPU_TCG, Guest, GuestError
@@ -29,9 +30,10 @@ BLOB = 32 * MIB
 class Bench:
     """One guest with the driver, virtio-net on a tap and a virtio-blk disk; one backend."""
 
-    def __init__(self, guest, backend):
-        self.guest, self._backend = guest, backend
+    def __init__(self, guest, backend, rundir):
+        self.guest, self.backend, self.rundir = guest, backend, rundir
         self._files = 0
+        self._many = False
 
     def _heads(self, size):
         """Reads of size bytes all over the blobs, signed now: a signature lives 15 minutes."""
@@ -55,7 +57,21 @@ class Bench:
             argv += [f"heads={self._heads(size)}", f"fixed={int(fixed)}"]
         return self._run(argv, seconds)
 
+    def many(self, copies, seconds, rounds, ways):
+        """Runs copies of unmodified programs in the guest by many.py, {way: (argv, environment)}.
+
+        Returns {way: [bytes for each second of a round]}.
+        """
+        if not self._many:
+            self.guest.agent.put("/tmp/many.py", Path(__file__).with_name("many.py").read_bytes())
+            self._many = True
+        given = {name: {"argv": [str(word) for word in argv], "env": env} for name, (argv, env) in ways.items()}
+        found = self._run(["python3", "/tmp/many.py", copies, seconds, rounds, json.dumps(given)],
+                          2000 + len(ways) * rounds * (seconds + 5))
+        return {name: [one["bytes"] / one["seconds"] for one in seen] for name, seen in found.items()}
+
     def _run(self, argv, seconds):
+        argv = [str(word) for word in argv]
         result = self.guest.agent.run(argv, timeout=seconds + 120, check=False)
         if result.status:
             raise Failed(f"{' '.join(argv)}: {result.stderr.decode(errors='replace').strip()}")
@@ -70,13 +86,17 @@ class Bench:
         else:
             argv.append(f"heads={self._heads(size)}")
         if way == "http":
-            argv += [f"host={TAP_HOST}", f"port={self._backend.port}"]
+            argv += [f"host={TAP_HOST}", f"port={self.backend.port}"]
         return self._run(argv, seconds)
 
 
 @contextmanager
-def bench(context, memory="2G"):
-    """Boots it; whatever goes wrong in it becomes a Failed."""
+def bench(context, memory="2G", debian=False, extra=lambda rundir: ()):
+    """Boots it; whatever goes wrong in it becomes a Failed.
+
+    debian: the guest that has other people's programs, with azblob-gateway serving on its loopback.
+    extra: options of QEMU, given the folder for the run's files.
+    """
     if not context.tap:
         raise Failed("it needs a tap in a network namespace: run it as root, or where users may make "
                      "namespaces")
@@ -84,8 +104,12 @@ def bench(context, memory="2G"):
     backend = guest = None
     try:
         kernel = paths.kernel(os.environ.get("KERNEL", "6.12"))
-        initrd = initramfs.make(rundir / "initrd", kernel,
-                                [paths.cli(), *paths.guest_programs().values()], paths.driver(kernel))
+        programs, more = [paths.cli(), *paths.guest_programs().values()], {}
+        if debian:
+            programs.append(paths.gateway())
+            more = {"root": rootimage.get(lambda text: print(f"bench: {text}", file=sys.stderr))}
+        initrd = initramfs.make(rundir / "initrd", kernel, programs, paths.driver(kernel), rootimage.files(),
+                                rootimage.MODULES)
         backend = Backend(rundir, host=TAP_HOST).start()
         backend.create_container("bench")
         content = os.urandom(MIB) * (BLOB // MIB)
@@ -96,10 +120,12 @@ def bench(context, memory="2G"):
                 file.write(content)
         guest = Guest(kernel, initrd, memory=memory, link=backend.link, rundir=rundir, network=TAP,
                       address=TAP_GUEST, gateway=TAP_HOST, disks=[(disk, "bench", True)],
-                      lifetime=3600).start()
+                      lifetime=4 * 3600, extra=extra(rundir), **more).start()
         guest.agent.sh("n=0; until [ -c /dev/azure_blob ] && [ -b /dev/vda ]; do n=$((n+1)); "
-                       "[ $n -lt 1200 ] || exit 1; usleep 50000; done")
-        yield Bench(guest, backend)
+                       "[ $n -lt 1200 ] || exit 1; sleep 0.1; done", timeout=600)
+        if debian:
+            guest.agent.run([f"{rootimage.PLACE}/start-gateway"], timeout=600)
+        yield Bench(guest, backend, rundir)
         trouble = guest.trouble()
         if trouble:
             raise Failed("the guest's kernel complained: " + trouble[0])
@@ -112,33 +138,11 @@ def bench(context, memory="2G"):
         shutil.rmtree(rundir, ignore_errors=True)
 
 
-def _guest_note(it):
+def guest_note(it):
     if it.guest.accel != "tcg":
         return f"guest: {it.guest.kernel.release}, {it.guest.accel.upper()}"
     return (f"guest: {it.guest.kernel.release} under TCG, {CPU_TCG.split(',hv-', maxsplit=1)[0]}: an "
             "emulated, slow CPU flatters whatever saves guest work")
-
-
-def measure_p1(context):
-    report = Report("P1", "many clients reading block blobs", "MB/s",
-                    f"Processes in one guest, each reading ranges of {BLOBS} blobs of {BLOB // MIB} MiB from "
-                    "the same backend: through the driver, and by HTTP over virtio-net on a tap. In turns.",
-                    target=10)
-    with bench(context, memory="4G") as it:
-        report.notes.append(_guest_note(it))
-        for size in context.pick([4 * MIB, MIB, 64 << 10], [4 * MIB]):
-            for clients in context.pick([1, 10, 100], [100]):
-                rates = {"device": [], "http": []}
-                for way in rates:
-                    it.read(way, size, clients, 1)
-                for _ in range(context.rounds):
-                    for way, found in rates.items():
-                        seen = it.read(way, size, clients, context.seconds)
-                        found.append(seen["bytes"] / seen["seconds"] / 1e6)
-                report.rows.append(Row(f"{clients} clients, {size >> 10:,} KiB reads", rates["device"],
-                                       {"HTTP": rates["http"]}))
-                context.progress(report)
-    return report
 
 
 def measure_p4(context):
@@ -146,7 +150,7 @@ def measure_p4(context):
                     "One process in a guest, the ioctl; pread of 4 KiB with O_DIRECT from a virtio-blk disk; a "
                     "GET on one HTTP connection. In turns.", target=1.0, less=True)
     with bench(context) as it:
-        report.notes.append(_guest_note(it))
+        report.notes.append(guest_note(it))
         times = {"device": [], "disk": [], "http": []}
         for way in times:
             it.read(way, 4096, 1, 1)
@@ -165,7 +169,7 @@ def measure_p5(context):
                     "many or less); io_uring reads with O_DIRECT from a virtio-blk disk (wanted: no more); "
                     f"{depth} HTTP connections. In turns.", target=2.0)
     with bench(context) as it:
-        report.notes.append(_guest_note(it))
+        report.notes.append(guest_note(it))
         ways = {
             "commands": lambda seconds: it.read_deep("device", 4096, depth, seconds),
             "commands, registered buffers": lambda seconds: it.read_deep("device", 4096, depth, seconds, True),
