@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "lease.h"
+#include "pending.h"
 #include "protect.h"
 #include "remote.h"
 #include "source.h"
@@ -17,6 +18,9 @@
 /* The reference: sources of the two operations that answer when all is copied. */
 #define COPY_SYNC_MAX (256 * MIB)
 #define PUT_FROM_URL_MAX (5000 * MIB)
+/* Of another host: what is longer goes on after the answer. */
+#define COPY_AT_ONCE_MAX (8 * MIB)
+#define COPY_MAX (4000ull * 50000 * MIB)
 
 enum kind {
 	COPY_ASYNC, /* Copy Blob */
@@ -40,6 +44,7 @@ struct copying {
 	struct remote remote;
 	struct store_copy copy;
 	bool is_remote;
+	bool is_pending;
 	char id[LEASE_ID_ROOM];
 };
 
@@ -193,7 +198,7 @@ static struct svc_answer *copied(const struct answer_to *to, const struct store_
 	answer_add_id(a, "x-ms-version-id", result->version);
 	if (c->kind != PUT_FROM_URL) {
 		answer_add(a, "x-ms-copy-id", c->id);
-		answer_add(a, "x-ms-copy-status", "success");
+		answer_add(a, "x-ms-copy-status", c->is_pending ? "pending" : "success");
 	} else {
 		answer_add(a, "x-ms-request-server-encrypted", "false");
 	}
@@ -274,6 +279,29 @@ static struct svc_answer *with_source(struct rq *rq, struct copying *c, struct s
 	return answer;
 }
 
+/* It takes a while: the request is answered now. */
+static struct svc_answer *begin_remote(struct rq *rq, struct copying *c,
+				       const struct store_change *change)
+{
+	struct pending_copy copy = { .rq = rq,
+				     .source = c->source,
+				     .remote = &c->remote,
+				     .conditions = &c->conditions,
+				     .id = c->id,
+				     .meta = c->remote.info.meta,
+				     .tags = { c->tags.data, c->tags.length },
+				     .tier = change->tier,
+				     .protect = change->protect };
+
+	if (c->remote.info.length > COPY_MAX)
+		return err_answer_text(&rq->to, 409, "CannotVerifyCopySource",
+				       "The source is larger than this operation copies.", NULL);
+	if (c->meta.length)
+		copy.meta = (struct store_meta){ c->meta.data, c->meta.length };
+	c->is_pending = true;
+	return pending_begin(&copy, copied, c);
+}
+
 /* The same from another host: what comes is a blob that is put, with what its headers say. */
 static struct svc_answer *from_remote(struct rq *rq, struct copying *c, struct store_change *change)
 {
@@ -288,14 +316,20 @@ static struct svc_answer *from_remote(struct rq *rq, struct copying *c, struct s
 	c->is_remote = true;
 	c->remote.max = c->kind == PUT_FROM_URL ? PUT_FROM_URL_MAX : COPY_SYNC_MAX;
 	c->remote.md5 = true;
-	answer = remote_fetch(rq, c->source, &c->remote);
+	if (c->kind == COPY_ASYNC) {
+		c->remote.max = COPY_AT_ONCE_MAX;
+		c->remote.head_only = true;
+	}
+	answer = remote_fetch(rq, source_url(c->source), &c->remote);
 	if (answer)
 		return answer;
+	if (c->remote.info.type != STORE_BLOCK_BLOB)
+		return rq_fail(rq, ERR_INVALID_BLOB_TYPE);
+	if (!c->remote.store)
+		return begin_remote(rq, c, change);
 	info->headers.has_md5 = info->has_crc64 = true;
 	memcpy(info->headers.md5, c->remote.digest.md5, sizeof(info->headers.md5));
 	info->crc64 = c->remote.digest.crc64;
-	if (info->type != STORE_BLOCK_BLOB)
-		return rq_fail(rq, ERR_INVALID_BLOB_TYPE);
 	change->kind = STORE_PUT_BLOB;
 	change->headers = &info->headers;
 	answer = check_source(rq, c, info);
@@ -360,7 +394,14 @@ struct svc_answer *op_copy_blob(struct rq *rq, struct svc_upload **upload)
 	return answer;
 }
 
-/* Copies within the store are whole when they are answered, so there is never one to abort. */
+static struct svc_answer *aborted(const struct rq *rq)
+{
+	struct answer *a = answer_new(&rq->to, 204);
+
+	return answer_done(a, &rq->to);
+}
+
+/* Copies within the store are whole when they are answered: there is never one to abort. */
 struct svc_answer *op_abort_copy(struct rq *rq, struct svc_upload **upload)
 {
 	const struct head_str *action = head_get(rq->head, "x-ms-copy-action");
@@ -368,7 +409,9 @@ struct svc_answer *op_abort_copy(struct rq *rq, struct svc_upload **upload)
 	struct store_ref ref = rq_ref(rq);
 	struct conditions conditions = { 0 };
 	struct store_blob_info info;
+	struct store_copy copy;
 	enum store_error error;
+	bool mine;
 
 	(void)upload;
 	if (!action)
@@ -381,6 +424,8 @@ struct svc_answer *op_abort_copy(struct rq *rq, struct svc_upload **upload)
 	error = store_blob_stat(rq->svc->store, &ref, &conditions.store, &info);
 	if (error != STORE_OK)
 		return rq_fail_store(rq, error);
+	mine = store_copy_read(&info.copy, &copy) && !strcmp(copy.id, id) &&
+	       pending_abort(rq->svc, id);
 	store_blob_info_clear(&info);
-	return rq_fail(rq, ERR_NO_PENDING_COPY);
+	return mine ? aborted(rq) : rq_fail(rq, ERR_NO_PENDING_COPY);
 }

@@ -101,7 +101,7 @@ static struct svc_answer *fetch_remote(struct rq *rq, const struct source *sourc
 	if (text && !range_parse(text->at, text->length, &remote.range))
 		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-source-range");
 	remote.range.given = text;
-	answer = remote_fetch(rq, source, &remote);
+	answer = remote_fetch(rq, source_url(source), &remote);
 	if (!answer && !remote.info.length)
 		answer = rq_fail(rq, ERR_INVALID_RANGE);
 	if (!answer) {

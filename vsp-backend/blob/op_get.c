@@ -11,6 +11,7 @@
 
 #include "../base/crc64.h"
 #include "lease.h"
+#include "pending.h"
 #include "protect.h"
 #include "tags.h"
 #include "tier.h"
@@ -61,6 +62,7 @@ static void add_copy(struct answer *a, const struct store_blob_info *info)
 
 	if (!store_copy_read(&info->copy, &copy))
 		return;
+	pending_look(&copy);
 	snprintf(progress, sizeof(progress), "%" PRIu64 "/%" PRIu64, copy.copied, copy.total);
 	answer_add(a, "x-ms-copy-id", copy.id);
 	answer_add(a, "x-ms-copy-source", copy.source);

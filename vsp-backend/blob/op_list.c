@@ -13,6 +13,7 @@
 #include "blobid.h"
 #include "httpdate.h"
 #include "lease.h"
+#include "pending.h"
 #include "list.h"
 #include "marker.h"
 #include "protect.h"
@@ -333,6 +334,7 @@ static void add_copy(struct azb_buf *xml, const struct store_blob_info *info)
 
 	if (!store_copy_read(&info->copy, &copy))
 		return;
+	pending_look(&copy);
 	xml_element_z(xml, "CopyId", copy.id);
 	xml_element_z(xml, "CopyStatus", copy.status);
 	xml_element_z(xml, "CopySource", copy.source);

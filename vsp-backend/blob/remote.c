@@ -13,6 +13,7 @@
 /* Results of the callbacks besides errno's: the answer is already made, or the store failed. */
 #define SAID 1
 #define STORE_FAILED 2
+#define HEAD_ALONE 3
 
 struct taking {
 	struct rq *rq;
@@ -73,7 +74,7 @@ static struct svc_answer *check_length(const struct taking *t, const struct fetc
 	}
 	if (r->length && (uint64_t)head->length != r->length)
 		return rq_fail_header(t->rq, ERR_INVALID_HEADER_VALUE, "x-ms-source-range");
-	if ((uint64_t)head->length > r->max)
+	if ((uint64_t)head->length > r->max && !r->head_only)
 		return refuse(t->rq, 409, "The source is larger than this operation copies.");
 	return NULL;
 }
@@ -117,6 +118,7 @@ static bool read_info(struct remote *r, const struct fetch_head *head)
 								 : STORE_BLOCK_BLOB;
 	r->info.length = (uint64_t)head->length;
 	r->info.meta = (struct store_meta){ r->meta.data, r->meta.length };
+	r->etag = keep(r, head, "etag");
 	h->content_type = keep(r, head, "content-type");
 	h->content_encoding = keep(r, head, "content-encoding");
 	h->content_language = keep(r, head, "content-language");
@@ -135,6 +137,8 @@ static int take_head(void *context, const struct fetch_head *head)
 		t->answer = rq_fail(t->rq, ERR_SERVER_BUSY);
 	if (t->answer)
 		return SAID;
+	if ((uint64_t)head->length > r->max)
+		return HEAD_ALONE;
 	t->expected = (uint64_t)head->length;
 	t->error = store_upload_begin(t->rq->svc->store, t->expected,
 				      STORE_UPLOAD_STREAM | (r->md5 ? STORE_UPLOAD_MD5 : 0),
@@ -155,6 +159,8 @@ static int take_body(void *context, const void *bytes, size_t length)
 	t->error = store_upload_write(t->remote->store, t->done, &iov, 1, STORE_WRITE_PRIVATE, NULL,
 				      NULL);
 	t->done += length;
+	if (t->remote->progress)
+		atomic_store(t->remote->progress, t->done);
 	return t->error == STORE_OK ? 0 : STORE_FAILED;
 }
 
@@ -171,7 +177,7 @@ static bool add_lines(struct fetch *fetch, const struct rq *rq, const struct rem
 		{ "x-ms-source-if-modified-since", "If-Modified-Since" },
 		{ "x-ms-source-if-unmodified-since", "If-Unmodified-Since" },
 	};
-	size_t at[8], count = 0;
+	size_t at[9], count = 0;
 
 	at[count++] = text->length;
 	azb_buf_printf(text, "x-ms-version: %s%c", rq->to.version, 0);
@@ -182,6 +188,10 @@ static bool add_lines(struct fetch *fetch, const struct rq *rq, const struct rem
 			continue;
 		at[count++] = text->length;
 		azb_buf_printf(text, "%s: %.*s%c", names[i][1], (int)value->length, value->at, 0);
+	}
+	if (r->if_match) {
+		at[count++] = text->length;
+		azb_buf_printf(text, "If-Match: %s%c", r->if_match, 0);
 	}
 	if (r->range.given) {
 		at[count++] = text->length;
@@ -197,11 +207,11 @@ static bool add_lines(struct fetch *fetch, const struct rq *rq, const struct rem
 	return true;
 }
 
-struct svc_answer *remote_fetch(struct rq *rq, const struct source *source, struct remote *r)
+struct svc_answer *remote_fetch(struct rq *rq, const char *url, struct remote *r)
 {
 	struct taking t = { .rq = rq, .remote = r };
 	struct fetch fetch = { .rules = &rq->svc->sources,
-			       .url = source_url(source),
+			       .url = url,
 			       .head = take_head,
 			       .body = take_body,
 			       .context = &t };
@@ -222,6 +232,8 @@ struct svc_answer *remote_fetch(struct rq *rq, const struct source *source, stru
 	switch (result) {
 	case SAID:
 		return t.answer;
+	case HEAD_ALONE:
+		return NULL;
 	case STORE_FAILED:
 		return rq_fail_store(rq, t.error);
 	case -EACCES:
@@ -232,6 +244,30 @@ struct svc_answer *remote_fetch(struct rq *rq, const struct source *source, stru
 	default:
 		return refuse(rq, 502, *error ? error : "The copy source broke off.");
 	}
+}
+
+static const char *moved(const char *text, const struct azb_buf *from, const struct azb_buf *to)
+{
+	return text ? to->data + (text - from->data) : NULL;
+}
+
+bool remote_copy_head(struct remote *to, const struct remote *from)
+{
+	struct store_headers *h = &to->info.headers;
+
+	azb_buf_add(&to->text, from->text.data, from->text.length);
+	if (to->text.failed)
+		return false;
+	to->info.type = from->info.type;
+	to->info.length = from->info.length;
+	to->etag = moved(from->etag, &from->text, &to->text);
+	*h = from->info.headers;
+	h->content_type = moved(h->content_type, &from->text, &to->text);
+	h->content_encoding = moved(h->content_encoding, &from->text, &to->text);
+	h->content_language = moved(h->content_language, &from->text, &to->text);
+	h->content_disposition = moved(h->content_disposition, &from->text, &to->text);
+	h->cache_control = moved(h->cache_control, &from->text, &to->text);
+	return true;
 }
 
 void remote_free(struct remote *r)

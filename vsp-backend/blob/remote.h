@@ -3,6 +3,8 @@
 #ifndef AZBLOB_BLOB_REMOTE_H
 #define AZBLOB_BLOB_REMOTE_H
 
+#include <stdatomic.h>
+
 #include "source.h"
 
 /**
@@ -11,8 +13,11 @@
  * @max: bytes that are taken at most.
  * @length: exactly so many are wanted; 0: any.
  * @md5: take one of the bytes.
+ * @head_only: where there are more than @max, take the head alone: @store stays NULL.
+ * @if_match: of the source, or NULL; @progress: bytes so far, or NULL.
  * @store: the bytes, for a change; the caller's to end, also after an error.
  * @digest: of them.
+ * @etag: of the source, or NULL, in @text.
  * @info: of the source as its headers say, strings in @text: type, length, headers, meta.
  */
 struct remote {
@@ -20,16 +25,23 @@ struct remote {
 	uint64_t max;
 	uint64_t length;
 	bool md5;
+	bool head_only;
+	const char *if_match;
+	atomic_ullong *progress;
 
 	struct store_upload *store;
 	struct store_digest digest;
+	const char *etag;
 	struct store_blob_info info;
 	struct azb_buf text;
 	struct azb_buf meta;
 };
 
 /* NULL, and it is there; or the answer that says why not.  remote_free() in both cases. */
-struct svc_answer *remote_fetch(struct rq *rq, const struct source *source, struct remote *remote);
+struct svc_answer *remote_fetch(struct rq *rq, const char *url, struct remote *remote);
+/* What is known of the source, without the bytes, in another one that is all zero.  False: memory.
+ */
+bool remote_copy_head(struct remote *to, const struct remote *from);
 /* Ends the upload too, if it is still there. */
 void remote_free(struct remote *remote);
 

@@ -503,7 +503,7 @@ static size_t record(void *context, const struct store_result *result, void *byt
 }
 
 /* What the account keeps goes along with every change. */
-static enum store_error account_keep(struct svc *svc, struct store_change *change)
+enum store_error account_keep(struct svc *svc, struct store_change *change)
 {
 	struct accounts *accounts = svc_accounts(svc);
 	const struct account *account = accounts_find(accounts, change->ref.account);

@@ -224,6 +224,9 @@ struct svc_answer *change_run(struct svc *svc, const struct answer_to *to,
 			      const struct svc_caller *caller, struct store_change *change,
 			      change_answer *make, void *context, enum store_error *error);
 
+/* Fills @change->keep with what the account keeps, as change_run() does. */
+enum store_error account_keep(struct svc *svc, struct store_change *change);
+
 /* An answer with ETag and Last-Modified; *@context is its status (unsigned int). */
 struct svc_answer *change_answer_state(const struct answer_to *to,
 				       const struct store_result *result, void *context);

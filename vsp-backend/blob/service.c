@@ -17,6 +17,7 @@
 #include "blobid.h"
 #include "lease.h"
 #include "op.h"
+#include "pending.h"
 #include "permit.h"
 #include "relay.h"
 #include "request.h"
@@ -759,6 +760,7 @@ void svc_free(struct svc *svc)
 {
 	if (!svc)
 		return;
+	pending_stop(svc);
 	tokens_put(svc->tokens);
 	settings_free(svc->settings);
 	accounts_put(svc->accounts);

@@ -102,13 +102,17 @@ static void pack_copy(struct azb_buf *buf, const struct store_copy *copy, uint64
 	const char *const texts[] = { copy->id, copy->status, copy->source,
 				      copy->description ? copy->description : "" };
 
+	bool whole = !strcmp(copy->status, "success");
+
 	for (size_t i = 0; i < 4; i++)
 		azb_buf_add(buf, texts[i], strlen(texts[i]) + 1);
-	azb_buf_printf(buf, "%llu", (unsigned long long)length);
+	/* a copy that has not come to its end says itself how far it is */
+	azb_buf_printf(buf, "%llu", (unsigned long long)(whole ? length : copy->copied));
 	azb_buf_add(buf, "", 1);
-	azb_buf_printf(buf, "%llu", (unsigned long long)length);
+	azb_buf_printf(buf, "%llu", (unsigned long long)(whole ? length : copy->total));
 	azb_buf_add(buf, "", 1);
-	azb_buf_printf(buf, "%lld", (long long)store_now_ns());
+	azb_buf_printf(buf, "%lld",
+		       strcmp(copy->status, "pending") ? (long long)store_now_ns() : 0LL);
 	azb_buf_add(buf, "", 1);
 }
 

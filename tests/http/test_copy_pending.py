@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: MIT
+"""Copy Blob from another host, of what takes a while: its states, its end, Abort Copy Blob."""
+
+import http.server
+import random
+import threading
+
+import pytest
+
+from blobclient import Client, connected, md5, new_container
+from daemon import Daemon, wait_for
+
+SIZE = 20 << 20
+CONTENT = random.Random(5).randbytes(SIZE)
+
+
+class SlowSource:
+    """Gives the first half of a file at once, and the other when it is told to."""
+
+    def __init__(self):
+        self.go = threading.Event()
+        self.lose = False
+        self.etag = '"one"'
+        self.requests = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                outer.requests.append(dict(self.headers))
+                self.close_connection = True
+                wanted = self.headers.get("If-Match")
+                if wanted and wanted != outer.etag:
+                    self.send_response(412)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                self.send_response(200)
+                for name, value in [("Content-Length", SIZE), ("ETag", outer.etag),
+                                    ("Content-Type", "text/x-slow"), ("x-ms-meta-from", "slow")]:
+                    self.send_header(name, str(value))
+                self.end_headers()
+                try:
+                    self.wfile.write(CONTENT[:SIZE // 2])
+                    outer.go.wait(120)
+                    if not outer.lose:
+                        self.wfile.write(CONTENT[SIZE // 2:])
+                except OSError:
+                    pass  # it was given up
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        self.url = "http://127.0.0.1:%d/file?sig=secret" % self.port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.go.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def slow():
+    server = SlowSource()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def start(tmp_path, slow):
+    """start() -> a daemon on the same store each time."""
+    running = []
+
+    def begin(*options):
+        running.append(Daemon(tmp_path / "store", tmp_path / "log",
+                              ["--copy-from", "127.0.0.1:%d" % slow.port,
+                               "--unsafe-copy-from-private", *options]))
+        return running[-1]
+
+    yield begin
+    slow.go.set()
+    for daemon in running:
+        if daemon.process.poll() is None:
+            daemon.stop()
+
+
+@pytest.fixture
+def daemon(start):
+    return start()
+
+
+def begin(client, path, url, **headers):
+    answer = client.put(path, headers={"x-ms-copy-source": url, **headers})
+    assert (answer.status, answer["x-ms-copy-status"]) == (202, "pending"), answer
+    return answer
+
+
+def status(client, path):
+    return client.request("HEAD", path)["x-ms-copy-status"]
+
+
+def half_is_there(client, path):
+    seen = client.request("HEAD", path)["x-ms-copy-progress"]
+    return seen == "%d/%d" % (SIZE // 2, SIZE)
+
+
+def abort(client, path, copy_id, **headers):
+    return client.put("%s?comp=copy&copyid=%s" % (path, copy_id),
+                      headers={"x-ms-copy-action": "abort", **headers})
+
+
+def test_a_copy_goes_on_after_its_answer(client, container, slow):
+    path = "/%s/target" % container
+    answer = begin(client, path, slow.url)
+    wait_for(lambda: half_is_there(client, path), 120)
+    seen = client.get(path)
+    assert (seen.status, seen.body) == (200, b"")
+    assert seen["x-ms-copy-status"] == "pending"
+    assert seen["x-ms-copy-id"] == answer["x-ms-copy-id"]
+    assert seen["x-ms-copy-source"] == slow.url.partition("?")[0]
+    assert seen["x-ms-copy-completion-time"] is None
+    assert seen["x-ms-copy-status-description"] is None
+    assert seen["ETag"] == answer["ETag"]
+    listed = client.list_blobs(container, include="copy").xml()
+    assert [item.text for item in listed.iter("CopyStatus")] == ["pending"]
+    assert [item.text for item in listed.iter("CopyProgress")] == ["%d/%d" % (SIZE // 2, SIZE)]
+    slow.go.set()
+    wait_for(lambda: status(client, path) == "success", 120)
+    done = client.get(path)
+    assert done.body == CONTENT
+    assert done["Content-MD5"] == md5(CONTENT)
+    assert (done["Content-Type"], done["x-ms-meta-from"]) == ("text/x-slow", "slow")
+    assert done["x-ms-copy-id"] == answer["x-ms-copy-id"]
+    assert done["x-ms-copy-progress"] == "%d/%d" % (SIZE, SIZE)
+    assert done["x-ms-copy-completion-time"].endswith("GMT")
+    assert done["ETag"] != answer["ETag"]
+    # what was looked at is what was copied
+    assert [sent.get("If-Match") for sent in slow.requests] == [None, '"one"']
+    assert abort(client, path, answer["x-ms-copy-id"]).code == "NoPendingCopyOperation"
+
+
+def test_a_copy_is_aborted(client, container, slow):
+    path = "/%s/target" % container
+    answer = begin(client, path, slow.url, **{"x-ms-meta-own": "yes"})
+    wait_for(lambda: half_is_there(client, path), 120)
+    other = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+    assert abort(client, path, other).code == "NoPendingCopyOperation"
+    assert abort(client, path, answer["x-ms-copy-id"]).status == 204
+    seen = client.get(path)
+    assert (seen.body, seen["x-ms-copy-status"], seen["x-ms-meta-own"]) == (b"", "aborted", "yes")
+    assert abort(client, path, answer["x-ms-copy-id"]).code == "NoPendingCopyOperation"
+    slow.go.set()
+    assert client.put_blob(path, b"free again").status == 201
+    assert client.get(path).body == b"free again"
+
+
+def test_a_source_that_breaks_off(client, container, slow):
+    path = "/%s/target" % container
+    begin(client, path, slow.url)
+    slow.lose = True
+    slow.go.set()
+    wait_for(lambda: status(client, path) == "failed", 120)
+    seen = client.get(path)
+    assert seen.body == b""
+    assert "CannotVerifyCopySource" in seen["x-ms-copy-status-description"]
+
+
+def test_a_source_that_changes_in_between_is_not_taken(client, container, slow):
+    """Between the look at its head and the reading of its bytes."""
+    path = "/%s/target" % container
+    first = slow.server.RequestHandlerClass.do_GET
+
+    def change_afterwards(handler):
+        slow.server.RequestHandlerClass.do_GET = first
+        # the second request comes only after this one was answered
+        slow.etag = '"two"'
+        handler.send_response(200)
+        for name, value in [("Content-Length", SIZE), ("ETag", '"one"')]:
+            handler.send_header(name, str(value))
+        handler.end_headers()
+        handler.wfile.write(CONTENT[:65536])
+        handler.close_connection = True
+
+    slow.server.RequestHandlerClass.do_GET = change_afterwards
+    begin(client, path, slow.url)
+    wait_for(lambda: status(client, path) == "failed", 120)
+    assert "412" in client.get(path)["x-ms-copy-status-description"]
+
+
+def test_who_writes_meanwhile_ends_the_copy(client, container, slow):
+    path = "/%s/target" % container
+    begin(client, path, slow.url)
+    wait_for(lambda: half_is_there(client, path), 120)
+    assert client.put_blob(path, b"mine").status == 201
+    slow.go.set()
+    other = "/%s/other" % container
+    begin(client, other, slow.url)
+    wait_for(lambda: status(client, other) == "success", 120)
+    seen = client.get(path)
+    assert (seen.body, seen["x-ms-copy-status"]) == (b"mine", None)
+
+
+def test_conditions_and_leases_of_the_target(client, container, slow):
+    path = "/%s/target" % container
+    assert client.put_blob(path, b"there").status == 201
+    refused = client.put(path, headers={"x-ms-copy-source": slow.url, "If-None-Match": "*"})
+    assert (refused.status, refused.code) == (409, "BlobAlreadyExists")
+    lease = client.put(path + "?comp=lease", headers={
+        "x-ms-lease-action": "acquire", "x-ms-lease-duration": "-1"})["x-ms-lease-id"]
+    refused = client.put(path, headers={"x-ms-copy-source": slow.url})
+    assert (refused.status, refused.code) == (412, "LeaseIdMissing")
+    slow.go.set()
+    begin(client, path, slow.url, **{"x-ms-lease-id": lease})
+    wait_for(lambda: status(client, path) == "success", 120)
+    assert client.get(path).body == CONTENT
+
+
+def test_no_more_than_some_at_once(client, container, slow):
+    for number in range(16):
+        begin(client, "/%s/%d" % (container, number), slow.url)
+    refused = client.put("/%s/more" % container, headers={"x-ms-copy-source": slow.url})
+    assert (refused.status, refused.code) == (503, "ServerBusy")
+    assert client.get("/%s/more" % container).status == 404
+    slow.go.set()
+    wait_for(lambda: all(status(client, "/%s/%d" % (container, number)) == "success"
+                         for number in range(16)), 120)
+
+
+@pytest.mark.parametrize("how", ["terminate", "kill"])
+def test_a_restart_ends_it_and_says_so(start, slow, how):
+    daemon = start("--drain", "1")
+    with connected(daemon.port) as client:
+        container = new_container(client, "test")
+        path = "/%s/target" % container
+        answer = begin(client, path, slow.url)
+        wait_for(lambda: half_is_there(client, path), 120)
+    if how == "kill":
+        daemon.kill()
+    else:
+        daemon.stop()
+    daemon = start()
+    client = Client(daemon.port)
+    seen = client.get(path)
+    assert (seen.body, seen["x-ms-copy-status"]) == (b"", "failed")
+    assert "restarted" in seen["x-ms-copy-status-description"]
+    assert abort(client, path, answer["x-ms-copy-id"]).code == "NoPendingCopyOperation"
+    slow.go.set()
+    begin(client, path, slow.url)
+    wait_for(lambda: status(client, path) == "success", 120)
+    assert client.get(path).body == CONTENT
+    client.close()
+
+
+def test_the_empty_blob_is_no_version_that_somebody_wants_back(start, slow):
+    """With soft delete: what the finished copy replaces was never anything."""
+    daemon = start()
+    with connected(daemon.port) as client:
+        xml = ("<StorageServiceProperties><DeleteRetentionPolicy><Enabled>true</Enabled><Days>3"
+               "</Days></DeleteRetentionPolicy></StorageServiceProperties>").encode()
+        assert client.put("/?restype=service&comp=properties", xml).status == 202
+        container = new_container(client, "test")
+        slow.go.set()
+        begin(client, "/%s/target" % container, slow.url)
+        wait_for(lambda: status(client, "/%s/target" % container) == "success", 120)
+        listed = client.list_blobs(container, include="deleted,snapshots").xml()
+        assert len(list(listed.iter("Name"))) == 1
