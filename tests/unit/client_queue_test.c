@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Queues by threads, raw requests and registered buffers, with a host of our own behind them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -422,6 +423,47 @@ static void freeing_a_queue_waits_for_its_requests(void **state)
 	munmap(back, 100 * 4096);
 }
 
+/*
+ * A ring of the real kernel's, where it may be used, on files that are no driver: the one knows no
+ * commands, so that each goes on in a thread; the other does nothing and calls it a success, so
+ * that the answer makes no sense and a thread asks again.
+ */
+static void what_a_ring_can_not_do_a_thread_does(void **state)
+{
+	static const char *const nodes[] = { "/dev/zero", "/dev/null" };
+	struct azblob_completion done;
+	char *back = malloc(8 * 4096);
+
+	for (size_t n = 0; n < 2; n++) {
+		azblob_conn *conn;
+		azblob_queue *queue;
+
+		front.device.features = AZ_BLOB_FEATURE_URING | AZ_BLOB_FEATURE_URING_FIXED;
+		front.device.node = open(nodes[n], O_RDWR | O_CLOEXEC);
+		assert_true(front.device.node >= 0);
+		conn = open_with(AZBLOB_TRANSPORT_DRIVER, 2);
+		assert_int_equal(azblob_queue_new(conn, NULL, &queue, NULL), 0);
+		print_message("%s: by %s\n", nodes[n],
+			      azblob_queue_kind(queue) == AZBLOB_QUEUE_URING ? "a ring"
+									     : "threads");
+		memset(back, 0, 8 * 4096);
+		for (size_t i = 0; i < 8; i++)
+			get(queue, i * 4096, 4096, back + i * 4096, NULL);
+		for (int i = 0; i < 8; i++) {
+			take(queue, &done);
+			assert_int_equal(done.result, 0);
+			assert_int_equal(done.verified, 1);
+		}
+		assert_int_equal(azblob_queue_wait(queue, -1, &done), 0);
+		assert_memory_equal(back, host.blob, 8 * 4096);
+		azblob_queue_free(queue);
+		azblob_close(conn);
+		close(front.device.node);
+	}
+	free(back);
+	(void)state;
+}
+
 /* ---- buffers ---- */
 
 static void requests_in_a_registered_buffer_say_so(void **state)
@@ -545,6 +587,7 @@ int main(void)
 		TEST(what_waits_for_a_thread_is_cancelled_at_once_and_never_sent),
 		TEST(a_cancelled_request_is_not_repeated),
 		TEST(freeing_a_queue_waits_for_its_requests),
+		TEST(what_a_ring_can_not_do_a_thread_does),
 		TEST(requests_in_a_registered_buffer_say_so),
 		TEST(a_buffer_that_the_driver_has_forgotten_is_plain_memory),
 		TEST(a_read_only_buffer_is_not_read_into),
