@@ -76,6 +76,10 @@ struct azblob_error {
 	char message[512];
 };
 
+/* What a kind of failure is, in a word or two, and an HRESULT in link_status, in a sentence. */
+const char *azblob_kind_text(int kind);
+const char *azblob_link_status_text(uint32_t status);
+
 /* ---- configuration ---- */
 
 enum azblob_transport {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Filling in struct azblob_error. */
-#include "internal.h"
+#include "driver.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -63,4 +63,29 @@ int azc_copy_options(void *options, size_t size, const void *given, size_t given
 	memset(options, 0, size);
 	memcpy(options, given, given_size < size ? given_size : size);
 	return 0;
+}
+
+const char *azblob_kind_text(int kind)
+{
+	static const char *const texts[] = {
+		[AZBLOB_OK] = "success",
+		[AZBLOB_BAD_ARGUMENT] = "bad argument",
+		[AZBLOB_TRANSPORT] = "transport failure",
+		[AZBLOB_SERVICE] = "error of the service",
+		[AZBLOB_CHECKSUM] = "wrong checksum",
+		[AZBLOB_LOCAL_IO] = "local input or output failure",
+		[AZBLOB_CANCELLED] = "cancelled",
+		[AZBLOB_RESOURCES] = "out of resources",
+	};
+
+	if (kind < 0 || (size_t)kind >= sizeof(texts) / sizeof(texts[0]))
+		return "unknown kind of error";
+	return texts[kind];
+}
+
+const char *azblob_link_status_text(uint32_t status)
+{
+	enum azc_failure failure;
+
+	return status ? azc_link_text(status, &failure) : "success";
 }

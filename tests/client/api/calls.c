@@ -19,6 +19,17 @@ static void configurations_say_what_they_hold(void)
 	azblob_config_free(NULL);
 }
 
+static void numbers_have_words(void)
+{
+	for (int kind = AZBLOB_OK; kind <= AZBLOB_RESOURCES; kind++)
+		for (int other = kind + 1; other <= AZBLOB_RESOURCES + 1; other++)
+			CHECK(strcmp(azblob_kind_text(kind), azblob_kind_text(other)));
+	CHECK(!strcmp(azblob_kind_text(-1), azblob_kind_text(12345)));
+	CHECK(strstr(azblob_link_status_text(0x80070102), "time-out"));
+	CHECK(strstr(azblob_link_status_text(0x8007007a), "larger buffer"));
+	CHECK(*azblob_link_status_text(1) && *azblob_link_status_text(0));
+}
+
 static void a_file_of_authorities_that_is_not_there(void)
 {
 	azblob_config *config = azblob_config_new();
@@ -114,6 +125,7 @@ int main(int argc, char **argv)
 
 	CHECK(argc == 2);
 	configurations_say_what_they_hold();
+	numbers_have_words();
 	a_file_of_authorities_that_is_not_there();
 	conn = api_open();
 	connections_say_what_they_are(conn);

@@ -402,6 +402,7 @@ static void held_requests(azblob_conn *conn, const char *box, int keep)
 	};
 	azblob_queue *queue = new_queue(conn, COUNT);
 	unsigned char *memory = pages(COUNT * PART);
+	struct azblob_submit_options options = AZBLOB_SUBMIT_OPTIONS_INIT;
 	struct azblob_completion completion;
 	uint64_t ids[COUNT];
 	sigset_t go;
@@ -410,12 +411,14 @@ static void held_requests(azblob_conn *conn, const char *box, int keep)
 	sigemptyset(&go);
 	sigaddset(&go, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &go, NULL);
+	/* However slow the machine is: nothing here is about time-outs. */
+	options.timeout_ms = 3600000;
 	printf("ready\n");
 	fflush(stdout);
 	/* Until whoever started this has stopped the host. */
 	sigwait(&go, &number);
 	for (size_t i = 0; i < COUNT; i++)
-		OK(azblob_queue_get(queue, box, "held", i * PART, PART, memory + i * PART, NULL,
+		OK(azblob_queue_get(queue, box, "held", i * PART, PART, memory + i * PART, &options,
 				    &ids[i], &api_error));
 	/* And has seen that it has them. */
 	if (!keep)
