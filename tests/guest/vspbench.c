@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * vspbench - many clients that read, by one way or another, for a while
+ * vspbench - many clients that read or write, by one way or another, for a while
  *
  * usage: vspbench way=device|http|disk [NAME=VALUE]...
  *
  *   clients=N     processes, or with threads=1 threads of one process (1)
  *   seconds=N     how long (3)
  *   size=N        bytes that each read brings (4096)
+ *   write=1       device, http: the heads are of requests that have a body of so many bytes; then
+ *                 "reads" are writes
  *   heads=FILE    device, http: request heads, one after the other; client I begins with head I
  *   dev=PATH      device: the node (/dev/azure_blob); disk: a block device, read with O_DIRECT
  *   host=ADDRESS, port=N   http: the server; a connection for each client is kept
@@ -48,7 +50,7 @@ enum way {
 
 static enum way way;
 static unsigned int clients = 1, seconds = 3;
-static bool threads;
+static bool threads, writing;
 static size_t size = 4096;
 static uint64_t span = 1u << 30;
 static const char *dev, *host, *heads_file;
@@ -110,6 +112,7 @@ static void read_device(struct client *c, unsigned int which)
 	raw_set(raw, NR_F0, RAW_REQUEST_LEN, head_length[which]);
 	raw_set(raw, NR_F0, RAW_RESPONSE_LEN, RESPONSE);
 	raw_set(raw, NR_F0, RAW_DATA_LEN, size);
+	raw_set(raw, NR_F0, RAW_DATA_VALID, writing ? size : 0);
 	raw_set(raw, NR_F0, RAW_REQUEST_BUFFER, (uintptr_t)head[which]);
 	raw_set(raw, NR_F0, RAW_RESPONSE_BUFFER, (uintptr_t)c->response);
 	raw_set(raw, NR_F0, RAW_DATA_BUFFER, (uintptr_t)c->data);
@@ -121,15 +124,29 @@ static void read_device(struct client *c, unsigned int which)
 		fail("answer: %.60s", (char *)c->response);
 }
 
+static void send_all(struct client *c, const void *bytes, size_t length)
+{
+	const unsigned char *from = bytes;
+
+	while (length) {
+		ssize_t n = send(c->fd, from, length, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			fail("send: %s", strerror(errno));
+		from += n;
+		length -= (size_t)n;
+	}
+}
+
 static void read_http(struct client *c, unsigned int which)
 {
 	size_t have = 0, body = 0, length;
 	char *end, *field;
 	ssize_t n;
 
-	if (send(c->fd, head[which], head_length[which], MSG_NOSIGNAL) !=
-	    (ssize_t)head_length[which])
-		fail("send: %s", strerror(errno));
+	send_all(c, head[which], head_length[which]);
+	if (writing)
+		send_all(c, c->data, size);
 	do {
 		n = recv(c->fd, c->response + have, RESPONSE - 1 - have, 0);
 		if (n <= 0)
@@ -142,8 +159,8 @@ static void read_http(struct client *c, unsigned int which)
 		fail("answer: %.60s", (char *)c->response);
 	field = strcasestr((char *)c->response, "\r\ncontent-length:");
 	length = field && field < end ? strtoul(field + 17, NULL, 10) : 0;
-	if (length != size)
-		fail("%zu bytes instead of %zu", length, size);
+	if (length != (writing ? 0 : size))
+		fail("%zu bytes instead of %zu", length, writing ? 0 : size);
 	body = have - (size_t)(end + 4 - (char *)c->response);
 	memcpy(c->data, end + 4, body);
 	while (body < length) {
@@ -218,6 +235,8 @@ static void take_options(int argc, char **argv)
 			clients = (unsigned int)strtoul(value, NULL, 10);
 		else if (!strcmp(argv[i], "threads"))
 			threads = *value == '1';
+		else if (!strcmp(argv[i], "write"))
+			writing = *value == '1';
 		else if (!strcmp(argv[i], "seconds"))
 			seconds = (unsigned int)strtoul(value, NULL, 10);
 		else if (!strcmp(argv[i], "size"))
@@ -286,8 +305,14 @@ int main(int argc, char **argv)
 		usleep(1000);
 	start = now();
 	atomic_store(&shared->go, 1);
-	while (now() - start < (uint64_t)seconds * 1000000000u && !atomic_load(&shared->failed))
-		usleep(10000);
+	/* Seldom: what this executes while it waits would be counted as the clients'. */
+	for (end = start; end - start < (uint64_t)seconds * 1000000000u; end = now()) {
+		uint64_t left = (uint64_t)seconds * 1000000u - (end - start) / 1000u;
+
+		if (atomic_load(&shared->failed))
+			break;
+		usleep(left < 200000u ? (useconds_t)left + 1 : 200000u);
+	}
 	atomic_store(&shared->stop, 1);
 	for (unsigned int i = 0; i < clients; i++) {
 		int status = 0;

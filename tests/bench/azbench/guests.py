@@ -5,6 +5,7 @@ The clients are tests/guest/vspbench.c: the same loop for every way, which neith
 checks what it reads, so that what differs is the way of the bytes.
 """
 
+import base64
 import json
 import os
 import shutil
@@ -47,6 +48,24 @@ class Bench:
         path = f"/tmp/heads{self._files}"
         self.guest.agent.put(path, b"".join(heads), mode=0o644)
         return path
+
+    def _put_heads(self, size):
+        """Put Block of size bytes, some blocks again and again."""
+        heads = []
+        for n in range(BLOBS):
+            block = base64.b64encode(f"{n:04}".encode()).decode().replace("=", "%3D")
+            heads.append(sharedkey.head("PUT", f"/{sharedkey.ACCOUNT}/bench/w?comp=block&blockid={block}",
+                                        body_length=size))
+        self.guest.agent.put("/tmp/put-heads", b"".join(heads), mode=0o644)
+        return "/tmp/put-heads"
+
+    def write(self, way, size, clients, seconds):
+        """Runs vspbench in the guest to write; returns what it printed."""
+        argv = ["vspbench", f"way={way}", f"clients={clients}", f"size={size}", f"seconds={seconds}", "write=1",
+                f"heads={self._put_heads(size)}"]
+        if way == "http":
+            argv += [f"host={TAP_HOST}", f"port={self.backend.port}"]
+        return self._run(argv, seconds)
 
     def read_deep(self, way, size, depth, seconds, fixed=False):
         """Runs vspdepth in the guest: as many reads outstanding from one thread."""
@@ -138,10 +157,11 @@ def bench(context, memory="2G", debian=False, extra=lambda rundir: ()):
         shutil.rmtree(rundir, ignore_errors=True)
 
 
-def guest_note(it):
-    if it.guest.accel != "tcg":
-        return f"guest: {it.guest.kernel.release}, {it.guest.accel.upper()}"
-    return (f"guest: {it.guest.kernel.release} under TCG, {CPU_TCG.split(',hv-', maxsplit=1)[0]}: an "
+def guest_note(guest):
+    """What a reader has to know of the guest."""
+    if guest.accel != "tcg":
+        return f"guest: {guest.kernel.release}, {guest.accel.upper()}"
+    return (f"guest: {guest.kernel.release} under TCG, {CPU_TCG.split(',hv-', maxsplit=1)[0]}: an "
             "emulated, slow CPU flatters whatever saves guest work")
 
 
@@ -150,7 +170,7 @@ def measure_p4(context):
                     "One process in a guest, the ioctl; pread of 4 KiB with O_DIRECT from a virtio-blk disk; a "
                     "GET on one HTTP connection. In turns.", target=1.0, less=True)
     with bench(context) as it:
-        report.notes.append(guest_note(it))
+        report.notes.append(guest_note(it.guest))
         times = {"device": [], "disk": [], "http": []}
         for way in times:
             it.read(way, 4096, 1, 1)
@@ -169,7 +189,7 @@ def measure_p5(context):
                     "many or less); io_uring reads with O_DIRECT from a virtio-blk disk (wanted: no more); "
                     f"{depth} HTTP connections. In turns.", target=2.0)
     with bench(context) as it:
-        report.notes.append(guest_note(it))
+        report.notes.append(guest_note(it.guest))
         ways = {
             "commands": lambda seconds: it.read_deep("device", 4096, depth, seconds),
             "commands, registered buffers": lambda seconds: it.read_deep("device", 4096, depth, seconds, True),

@@ -59,7 +59,7 @@ def measure(context):
                     "backend: a program through the driver, and the same program by HTTP over virtio-net on a tap. "
                     "In turns.", target=10)
     with bench(context, memory="6G", debian=True) as it:
-        report.notes.append(guest_note(it))
+        report.notes.append(guest_note(it.guest))
         for size in context.pick([4 * MIB, 64 << 10], [4 * MIB]):
             for clients in context.pick([1, 10, 100], [10]):
                 for what, program in PROGRAMS.items():
