@@ -46,6 +46,7 @@ struct download {
 	struct gw *gw;
 	struct gw_port *port;
 	char handle[GW_HANDLE_DIGITS + 1];
+	struct gw_held held;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	unsigned int references;
@@ -62,8 +63,10 @@ static void destroy(struct download *d)
 
 		gw_buffer_put(&d->gw->buffers, slot->buffer, slot->size);
 	}
-	if (*d->handle)
+	if (*d->handle) {
+		gw_unhold(d->gw->holder, &d->held);
 		gw_forget(d->gw, d->port, d->handle);
+	}
 	gw_port_put(d->port);
 	azb_buf_free(&d->pub.headers);
 	azb_buf_free(&d->pub.body);
@@ -112,8 +115,10 @@ static void fetch(struct link_job *job)
 						"GET /.azblob/%s?offset=%" PRIu64
 						"&length=%zu HTTP/1.1\r\nHost: localhost\r\n\r\n",
 						d->handle, slot->offset, slot->length);
-	if (!closed)
+	if (!closed) {
+		gw_held_used(&d->held);
 		outcome = gw_exchange_do(&exchange, d->port, d->gw->buffers.pool);
+	}
 	good = outcome == GW_ANSWERED && exchange.status == 206 && exchange.sent == slot->length;
 	if (!good && !closed)
 		azb_log(AZB_LOG_WARNING, "the rest of a body did not come: %s",
@@ -271,8 +276,12 @@ struct rest_answer *gw_download_make(struct gw *gw, struct gw_port *port,
 	d->gw = gw;
 	d->port = port;
 	gw_port_hold(port);
-	if (exchange->more)
+	if (exchange->more) {
 		memcpy(d->handle, exchange->handle, sizeof(d->handle));
+		d->held.port = port;
+		d->held.handle = d->handle;
+		gw_hold(gw->holder, &d->held);
+	}
 	d->references = 1;
 	d->count = 1;
 	d->slot[0] = (struct slot){ .state = SLOT_FULL,

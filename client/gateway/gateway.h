@@ -6,7 +6,7 @@
  *   store.c     where a request goes        device.c    the device, which may come and go
  *   download.c  bodies that come back       exchange.c  one request through it
  *   upload.c    bodies that go              buffers.c   memory for bodies, with a limit
- *   fallback.c  HTTPS, while there is no device
+ *   fallback.c  HTTPS, while there is no device            held.c  handles of slow readers
  *   options.c, main.c, cert.c  the program
  *
  * Threads: workers of the HTTP door call the store and block; a pool of movers does what goes on
@@ -161,6 +161,33 @@ void gw_exchange_reset(struct gw_exchange *exchange);
  */
 void gw_compose(struct azb_buf *out, const struct head *head, bool open);
 
+/* ------------------------------------------------------------------- held.c */
+
+struct gw;
+struct gw_holder;
+
+/**
+ * struct gw_held - a handle that is read from; part of who reads
+ * @used_ms: when it was last used.
+ */
+struct gw_held {
+	struct gw_held *previous, *next;
+	struct gw_port *port;
+	const char *handle;
+	atomic_llong used_ms;
+};
+
+/*
+ * Uses what was not used for @every_ms, in a thread of its own.  It has to be less than half of
+ * what the host allows.  NULL: out of memory.
+ */
+struct gw_holder *gw_holder_new(struct gw *gw, unsigned int every_ms);
+void gw_holder_free(struct gw_holder *holder); /* nothing is held; NULL is allowed */
+/* From now on, until gw_unhold(). */
+void gw_hold(struct gw_holder *holder, struct gw_held *held);
+void gw_unhold(struct gw_holder *holder, struct gw_held *held);
+void gw_held_used(struct gw_held *held);
+
 /* ------------------------------------------------------------------ store.c */
 
 struct gw_fallback;
@@ -170,11 +197,13 @@ struct gw_fallback;
  * @device: path of the node.
  * @memory: budget of large buffers in bytes.
  * @timeout_ms: that the host has for one request.
+ * @touch_ms: how long a handle may rest; see held.c.
  */
 struct gw_config {
 	const char *device;
 	size_t memory;
 	unsigned int timeout_ms;
+	unsigned int touch_ms;
 };
 
 /**
@@ -187,9 +216,10 @@ struct gw {
 	struct gw_device *device;
 	struct gw_buffers buffers;
 	struct link_pool *movers;
+	struct gw_holder *holder;
 	struct gw_fallback *fallback;
 	struct metrics_source numbers;
-	atomic_ullong by_device, by_fallback, unavailable, unknown;
+	atomic_ullong by_device, by_fallback, unavailable, unknown, touched, parts;
 	atomic_int handles; /* open with the host */
 };
 

@@ -150,7 +150,8 @@ static bool open_all(struct daemon *d)
 {
 	struct gw_config config = { .device = d->options.device,
 				    .memory = d->options.memory,
-				    .timeout_ms = d->options.timeout_ms };
+				    .timeout_ms = d->options.timeout_ms,
+				    .touch_ms = d->options.touch_ms };
 	struct gw_fallback *fallback = NULL;
 	char error[400];
 

@@ -17,6 +17,8 @@
 #define MAX_MEMORY_MIB 65536u
 /* Longer than the longest that a relay behind the host tries again. */
 #define DEFAULT_TIMEOUT_S 300u
+/* A third of the time that a host keeps a handle which nobody uses. */
+#define DEFAULT_TOUCH_S 40u
 #define DEFAULT_DRAIN_S 30u
 #define MAX_TIMEOUT_S 86400u
 #define MAX_CONNECTIONS 1000000u
@@ -39,6 +41,9 @@ static const char usage[] =
 	"                           store azure of azblob-vspd; may be repeated\n"
 	"  --memory MIB             memory for large bodies, for all clients together (128)\n"
 	"  --timeout SECONDS        how long the host has for one request (300)\n"
+	"  --touch SECONDS          how long a large body that is moved slowly may rest before "
+	"the\n"
+	"                           host is reminded of it (40)\n"
 	"  --max-connections N      connections at once (4096)\n"
 	"  --head-timeout, --idle-timeout, --body-timeout SECONDS\n"
 	"                           a request's head (30); between requests (120); each 64 KiB\n"
@@ -60,6 +65,7 @@ enum {
 	OPT_FALLBACK,
 	OPT_MEMORY,
 	OPT_TIMEOUT,
+	OPT_TOUCH,
 	OPT_MAX_CONNECTIONS,
 	OPT_HEAD_TIMEOUT,
 	OPT_IDLE_TIMEOUT,
@@ -81,6 +87,7 @@ static const struct option longs[] = {
 	{ "fallback", required_argument, NULL, OPT_FALLBACK },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "touch", required_argument, NULL, OPT_TOUCH },
 	{ "max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS },
 	{ "head-timeout", required_argument, NULL, OPT_HEAD_TIMEOUT },
 	{ "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
@@ -182,6 +189,8 @@ static enum options_result take(struct options *o, int option, const char *value
 		break;
 	case OPT_TIMEOUT:
 		return seconds("timeout", value, 1, &o->timeout_ms);
+	case OPT_TOUCH:
+		return seconds("touch", value, 1, &o->touch_ms);
 	case OPT_MAX_CONNECTIONS:
 		if (!number(value, 1, MAX_CONNECTIONS, &n))
 			return bad("--max-connections: '%s': 1 to %u are accepted", value,
@@ -230,6 +239,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv)
 	*o = (struct options){ .device = DEFAULT_DEVICE,
 			       .memory = (size_t)DEFAULT_MEMORY_MIB << 20,
 			       .timeout_ms = DEFAULT_TIMEOUT_S * 1000,
+			       .touch_ms = DEFAULT_TOUCH_S * 1000,
 			       .drain_ms = DEFAULT_DRAIN_S * 1000,
 			       .ready_fd = -1,
 			       .log_level = AZB_LOG_INFO };

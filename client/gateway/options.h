@@ -17,6 +17,7 @@
  * @cert, @key: PEM files, for https.
  * @memory: bytes of large buffers.
  * @timeout_ms: that the host has for one request.
+ * @touch_ms: how long the handle of a large body rests before it is used just to keep it.
  * @head_ms, @idle_ms, @body_ms, @max_connections: as in struct http_door_config; 0: the default.
  * @ready_fd: -1 for none.
  * @drain_ms: how long requests may go on after SIGTERM.
@@ -34,6 +35,7 @@ struct options {
 	const char *metrics;
 	size_t memory;
 	unsigned int timeout_ms;
+	unsigned int touch_ms;
 	unsigned int head_ms;
 	unsigned int idle_ms;
 	unsigned int body_ms;

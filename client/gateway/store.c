@@ -242,7 +242,9 @@ static void gateway_close(struct store *store)
 	struct gw *gw = (struct gw *)store;
 
 	metrics_remove(&gw->numbers);
+	/* parts that are still on their way let go of what they hold */
 	link_pool_free(gw->movers);
+	gw_holder_free(gw->holder);
 	gw_device_free(gw->device);
 	gw_fallback_free(gw->fallback);
 	gw_buffers_end(&gw->buffers);
@@ -289,6 +291,13 @@ static void show_numbers(struct metrics_source *source, struct azb_buf *out)
 		       (unsigned long long)atomic_load(&gw->unknown));
 	metrics_head(out, "azblob_gateway_handles", "gauge", "bodies that go or come in parts");
 	azb_buf_printf(out, "azblob_gateway_handles %d\n", atomic_load(&gw->handles));
+	metrics_head(out, "azblob_gateway_parts_total", "counter", "parts that were sent");
+	azb_buf_printf(out, "azblob_gateway_parts_total %llu\n",
+		       (unsigned long long)atomic_load(&gw->parts));
+	metrics_head(out, "azblob_gateway_touched_total", "counter",
+		     "handles that were used only to keep them");
+	azb_buf_printf(out, "azblob_gateway_touched_total %llu\n",
+		       (unsigned long long)atomic_load(&gw->touched));
 	metrics_head(out, "azblob_gateway_buffer_bytes", "gauge", "of large buffers, of --memory");
 	azb_buf_printf(out, "azblob_gateway_buffer_bytes %zu\n", atomic_load(&gw->buffers.used));
 }
@@ -307,12 +316,15 @@ struct gw *gw_new(const struct gw_config *config, struct gw_fallback *fallback)
 	gw->movers = link_pool_new(MOVERS);
 	gw->numbers.show = show_numbers;
 	if (gw_buffers_init(&gw->buffers, config->memory) && gw->movers) {
+		gw->holder = gw_holder_new(gw, config->touch_ms);
 		gw->device = gw_device_new(config->device);
-		if (gw->device) {
+		if (gw->device && gw->holder) {
 			metrics_add(&gw->numbers);
 			return gw;
 		}
 	}
+	gw_device_free(gw->device);
+	gw_holder_free(gw->holder);
 	if (gw->movers)
 		link_pool_free(gw->movers);
 	gw_fallback_free(fallback);

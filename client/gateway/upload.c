@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "fallback.h"
 
@@ -24,6 +25,7 @@
  * @head: as it goes to the device.
  * @whole: it goes in one request.
  * @buffer, @size, @have: of the bytes that come in now; @at: the body's offset of what is next.
+ * @used_ms: when the handle was last used.
  * @lock: protects what follows it.
  * @flying: parts under way.
  * @failure: the first that went wrong; GW_ANSWERED together with @answer: the host said so.
@@ -39,6 +41,7 @@ struct upload {
 	void *buffer;
 	size_t size, have;
 	uint64_t at;
+	long long used_ms;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -57,6 +60,14 @@ struct part {
 	size_t size, length;
 	uint64_t offset;
 };
+
+static long long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 static void destroy(struct upload *u)
 {
@@ -120,6 +131,7 @@ static void part_run(struct link_job *job)
 	struct upload *u = part->upload;
 
 	send_part(part);
+	atomic_fetch_add(&u->gw->parts, 1);
 	gw_buffer_put(&u->gw->buffers, part->buffer, part->size);
 	free(part);
 	pthread_mutex_lock(&u->lock);
@@ -159,6 +171,7 @@ static int launch(struct upload *u)
 			       .offset = u->at - u->have };
 	u->buffer = NULL;
 	u->have = 0;
+	u->used_ms = now_ms();
 	pthread_mutex_lock(&u->lock);
 	u->flying++;
 	pthread_mutex_unlock(&u->lock);
@@ -202,7 +215,10 @@ static int upload_write(struct rest_upload *pub, uint64_t offset, const struct i
 			left -= n;
 			u->have += n;
 			u->at += n;
-			if (u->whole || (u->have < u->size && u->at < u->pub.length))
+			/* what a slow client has sent goes early: the host keeps no handle for ever
+			 */
+			if (u->whole || (u->have < u->size && u->at < u->pub.length &&
+					 now_ms() - u->used_ms < u->gw->config.touch_ms))
 				continue;
 			error = launch(u);
 			if (error)
@@ -360,6 +376,7 @@ static struct rest_answer *open_handle(struct upload *u, struct rest_error *erro
 	if (*outcome == GW_ANSWERED && exchange.status == 202 && *exchange.handle) {
 		memcpy(u->handle, exchange.handle, sizeof(u->handle));
 		atomic_fetch_add(&u->gw->handles, 1);
+		u->used_ms = now_ms();
 		gw_exchange_reset(&exchange);
 		return NULL;
 	}

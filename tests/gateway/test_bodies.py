@@ -4,6 +4,7 @@
 import random
 import socket
 import threading
+import time
 
 import pytest
 
@@ -173,6 +174,42 @@ def test_a_slow_reader_gets_it_all(gateway, direct, box):
         read_head(connection)
         got = b"".join(iter(lambda: connection.recv(1 << 16), b""))
     assert got == data
+
+
+def test_the_host_is_reminded_of_what_is_read_slowly(start, own):
+    metrics = own.sockets + "/metrics"
+    gateway = start(own.link, ["--metrics", metrics, "--touch", "1"])
+    direct = Client(own.port)
+    direct.create_container("box")
+    data = content(10 * LARGE)
+    direct.put_blob("/box/b", data)
+    with raw(gateway.port) as connection:
+        connection.sendall(head_of(direct, "GET", "/box/b", {"Connection": "close"}))
+        read_head(connection)
+        wait_for(lambda: numbers(metrics)["azblob_gateway_touched_total"] >= 2, 120)
+        got = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert got == data
+
+
+def test_what_is_sent_slowly_goes_in_smaller_parts(start, own):
+    metrics = own.sockets + "/metrics"
+    gateway = start(own.link, ["--metrics", metrics, "--touch", "1"])
+    direct = Client(own.port)
+    direct.create_container("box")
+    data = content(LARGE + SMALL)
+
+    with raw(gateway.port) as connection:
+        connection.sendall(head_of(direct, "PUT", "/box/b", {
+            "x-ms-blob-type": "BlockBlob", "Content-Length": len(data)}))
+        connection.sendall(data[:SMALL])
+        wait_for(lambda: numbers(metrics)["azblob_gateway_handles"] == 1)
+        # the next bytes come after the time, and take what was there along
+        time.sleep(1.5)
+        connection.sendall(data[SMALL:2 * SMALL])
+        wait_for(lambda: numbers(metrics)["azblob_gateway_parts_total"] >= 1, 60)
+        connection.sendall(data[2 * SMALL:])
+        assert read_head(connection).startswith(b"HTTP/1.1 201 ")
+    assert direct.get("/box/b").body == data
 
 
 def test_a_body_in_small_pieces(gateway, direct, box):

@@ -124,7 +124,8 @@ def test_many_connections_that_wait(start, own):
     count = min(3000, hard - 200 if hard != resource.RLIM_INFINITY else 3000)
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + 200, hard))
     path = os.path.join(own.sockets, "metrics")
-    gateway = start(own.link, ["--metrics", path])
+    # however long it takes to make them
+    gateway = start(own.link, ["--metrics", path, "--head-timeout", "3600", "--idle-timeout", "3600"])
     waiting = []
     try:
         for _ in range(count):
