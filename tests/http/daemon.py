@@ -69,7 +69,7 @@ class Daemon:
             self.start_gateway()
 
     def start_gateway(self):
-        self.gateway, words = start([os.environ["AZBLOB_THROUGH"], "--device", self.link, "--http",
+        self.gateway, words = start([os.path.abspath(os.environ["AZBLOB_THROUGH"]), "--device", self.link, "--http",
                                      "127.0.0.1:0", "--drain", "1"], str(self.log) + "-gateway")
         self.port = int(words[1].rsplit(":", 1)[1])
 
