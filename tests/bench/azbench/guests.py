@@ -96,8 +96,10 @@ class Bench:
             raise Failed(f"{' '.join(argv)}: {result.stderr.decode(errors='replace').strip()}")
         return json.loads(result.stdout)
 
-    def read(self, way, size, clients, seconds, threads=False):
-        """Runs vspbench in the guest; returns what it printed."""
+    def read(self, way, size, clients, seconds, threads=False, port=None):
+        """Runs vspbench in the guest; returns what it printed.
+
+        port: http from a server on the guest's loopback, in place of the backend over the tap."""
         argv = ["vspbench", f"way={way}", f"clients={clients}", f"size={size}", f"seconds={seconds}",
                 f"threads={int(threads)}"]
         if way == "disk":
@@ -105,15 +107,21 @@ class Bench:
         else:
             argv.append(f"heads={self._heads(size)}")
         if way == "http":
-            argv += [f"host={TAP_HOST}", f"port={self.backend.port}"]
+            host, where = (TAP_HOST, self.backend.port) if port is None else ("127.0.0.1", port)
+            argv += [f"host={host}", f"port={where}"]
         return self._run(argv, seconds)
+
+    def start(self, argv):
+        """A program that goes on until the guest ends, and says when it is ready."""
+        self.guest.agent.start(argv, timeout=3600).wait_output("ready")
 
 
 @contextmanager
-def bench(context, memory="2G", debian=False, extra=lambda rundir: ()):
+def bench(context, memory="2G", debian=False, gateway=False, extra=lambda rundir: ()):
     """Boots it; whatever goes wrong in it becomes a Failed.
 
     debian: the guest that has other people's programs, with azblob-gateway serving on its loopback.
+    gateway: azblob-gateway is among the programs.
     extra: options of QEMU, given the folder for the run's files.
     """
     if not context.tap:
@@ -124,8 +132,9 @@ def bench(context, memory="2G", debian=False, extra=lambda rundir: ()):
     try:
         kernel = paths.kernel(os.environ.get("KERNEL", "6.12"))
         programs, more = [paths.cli(), *paths.guest_programs().values()], {}
-        if debian:
+        if debian or gateway:
             programs.append(paths.gateway())
+        if debian:
             more = {"root": rootimage.get(lambda text: print(f"bench: {text}", file=sys.stderr))}
         initrd = initramfs.make(rundir / "initrd", kernel, programs, paths.driver(kernel), rootimage.files(),
                                 rootimage.MODULES)
