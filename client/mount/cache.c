@@ -9,12 +9,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "jobs.h"
+#include "memory.h"
 
 #define PAGE ((size_t)4096)
-#define HUGE_PAGE ((size_t)2 << 20)
 #define BUCKETS 4096u
 
 /**
@@ -55,21 +54,14 @@ struct fetch {
 	size_t length;
 };
 
-/* A free buffer of one block lives on in a list of them. */
-struct idle {
-	struct idle *next;
-};
-
 struct mnt_cache {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a fetch has ended, memory came free, or mnt_cache_wake() */
 	struct mnt_cache_options options;
 	size_t chunk;
-	size_t mapped; /* blocks, buffers and idle ones */
-	size_t idle_bytes;
+	struct mnt_memory memory;
 	size_t buffer_bytes;
 	size_t ahead_bytes;
-	struct idle *idle;
 	struct mnt_block *oldest;
 	struct mnt_block *newest;
 	struct mnt_cache_stats stats;
@@ -79,92 +71,37 @@ struct mnt_cache {
 
 /* ---- memory ---- */
 
-static char *map(size_t size)
-{
-	size_t slack = size >= HUGE_PAGE ? HUGE_PAGE : 0;
-	char *base = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			  -1, 0);
-	size_t before;
-
-	if (base == MAP_FAILED)
-		return NULL;
-	if (!slack)
-		return base;
-	/* On a huge page: fewer faults, and long runs of neighbouring pages for the host. */
-	before = (HUGE_PAGE - (uintptr_t)base % HUGE_PAGE) % HUGE_PAGE;
-	if (before)
-		munmap(base, before);
-	if (slack - before)
-		munmap(base + before + size, slack - before);
-	madvise(base + before, size, MADV_HUGEPAGE);
-	return base + before;
-}
-
-static void unmap(struct mnt_cache *cache, void *data, size_t size)
-{
-	munmap(data, size);
-	cache->mapped -= size;
-}
-
-static void drop_idle(struct mnt_cache *cache)
-{
-	struct idle *idle = cache->idle;
-
-	cache->idle = idle->next;
-	cache->idle_bytes -= cache->options.block;
-	unmap(cache, idle, cache->options.block);
-}
-
-/* @late: others may write to it even now, so its pages are not used again. */
 static void give_back(struct mnt_cache *cache, void *data, size_t size, bool late)
 {
-	struct idle *idle = data;
-
-	if (late || size != cache->options.block) {
-		unmap(cache, data, size);
-	} else {
-		idle->next = cache->idle;
-		cache->idle = idle;
-		cache->idle_bytes += size;
-	}
+	mnt_memory_give(&cache->memory, data, size, late);
 	pthread_cond_broadcast(&cache->changed);
+}
+
+/* Memory that was late. */
+static void memory_freed(void *owner)
+{
+	mnt_cache_wake(owner);
 }
 
 static bool evict_one(struct mnt_cache *cache);
 
 static void count_memory(struct mnt_cache *cache)
 {
-	cache->stats.used = cache->mapped - cache->idle_bytes;
+	cache->stats.used = mnt_memory_used(&cache->memory);
 	if (cache->stats.used > cache->stats.most)
 		cache->stats.most = cache->stats.used;
 }
 
-/* NULL when the budget is held by others or the system has no memory. */
-static char *take_memory(struct mnt_cache *cache, size_t size)
+/* NULL with *full set when the budget is held by others, without when the system has no memory. */
+static char *take_memory(struct mnt_cache *cache, size_t size, bool *full)
 {
-	struct idle *idle;
 	char *data;
 
-	while (true) {
-		idle = cache->idle;
-		if (idle && size == cache->options.block) {
-			cache->idle = idle->next;
-			cache->idle_bytes -= size;
-			count_memory(cache);
-			return (char *)idle;
-		}
-		if (cache->mapped + size <= cache->options.budget)
-			break;
-		if (idle)
-			drop_idle(cache);
-		else if (!evict_one(cache))
-			return NULL;
-	}
-	data = map(size);
-	if (data) {
-		cache->mapped += size;
+	do
+		data = mnt_memory_take(&cache->memory, size, full);
+	while (!data && *full && evict_one(cache));
+	if (data)
 		count_memory(cache);
-	}
 	return data;
 }
 
@@ -369,13 +306,14 @@ static size_t length_of(const struct mnt_cache *cache, const struct mnt_version 
 	return rest < cache->options.block ? (size_t)rest : cache->options.block;
 }
 
-/* With one reference; NULL when there is no memory for it now. */
+/* With one reference; NULL when there is no memory for it, *full: but later perhaps. */
 static struct mnt_block *new_block(struct mnt_cache *cache, struct mnt_version *version,
-				   uint64_t index)
+				   uint64_t index, bool *full)
 {
 	struct mnt_block **bucket = block_bucket(cache, version, index);
 	struct mnt_block *block = calloc(1, sizeof(*block));
 
+	*full = false;
 	if (!block)
 		return NULL;
 	block->version = version;
@@ -385,7 +323,7 @@ static struct mnt_block *new_block(struct mnt_cache *cache, struct mnt_version *
 	block->refs = 1;
 	/* Before memory is taken: that may evict the version's last other block. */
 	version->refs++;
-	block->data = take_memory(cache, block->room);
+	block->data = take_memory(cache, block->room, full);
 	if (!block->data) {
 		put_version(cache, version);
 		free(block);
@@ -512,6 +450,8 @@ static bool given_up(const struct mnt_wait *wait)
 static int find_or_make(struct mnt_cache *cache, struct mnt_version *version, uint64_t index,
 			const struct mnt_wait *wait, struct mnt_block **result)
 {
+	bool full;
+
 	while (true) {
 		struct mnt_block *block = find_block(cache, version, index);
 
@@ -520,13 +460,12 @@ static int find_or_make(struct mnt_cache *cache, struct mnt_version *version, ui
 			*result = block;
 			return 0;
 		}
-		*result = new_block(cache, version, index);
+		*result = new_block(cache, version, index, &full);
 		if (*result)
 			return 0;
-		/* All is held: the fetches under way and the holds of others end. */
-		if (cache->mapped + room_for(length_of(cache, version, index)) <=
-		    cache->options.budget)
+		if (!full)
 			return -ENOMEM;
+		/* All is held: the fetches under way and the holds of others end. */
 		if (given_up(wait))
 			return -EINTR;
 		pthread_cond_wait(&cache->changed, &cache->lock);
@@ -630,6 +569,7 @@ static struct mnt_block *block_ahead(struct mnt_cache *cache, struct mnt_version
 {
 	struct mnt_block *block = find_block(cache, version, index);
 	size_t room = room_for(length_of(cache, version, index));
+	bool full;
 
 	if (block) {
 		get_block(cache, block);
@@ -637,7 +577,7 @@ static struct mnt_block *block_ahead(struct mnt_cache *cache, struct mnt_version
 	}
 	if (cache->ahead_bytes + room > cache->options.budget / 2)
 		return NULL;
-	block = new_block(cache, version, index);
+	block = new_block(cache, version, index, &full);
 	if (!block)
 		return NULL;
 	block->ahead = true;
@@ -691,10 +631,11 @@ void *mnt_cache_buffer(struct mnt_cache *cache)
 {
 	size_t size = cache->options.block;
 	char *data = NULL;
+	bool full;
 
 	pthread_mutex_lock(&cache->lock);
 	if (cache->buffer_bytes + size <= cache->options.budget / 2)
-		data = take_memory(cache, size);
+		data = take_memory(cache, size, &full);
 	if (data)
 		cache->buffer_bytes += size;
 	pthread_mutex_unlock(&cache->lock);
@@ -742,6 +683,15 @@ struct mnt_cache *mnt_cache_new(const struct mnt_cache_options *options)
 	cache->chunk = options->block / MNT_CHUNKS;
 	pthread_mutex_init(&cache->lock, NULL);
 	pthread_cond_init(&cache->changed, NULL);
+	cache->memory.budget = options->budget;
+	cache->memory.block = options->block;
+	cache->memory.jobs = options->jobs;
+	cache->memory.pin = options->pin;
+	cache->memory.unpin = options->unpin;
+	cache->memory.context = options->context;
+	cache->memory.freed = memory_freed;
+	cache->memory.owner = cache;
+	mnt_memory_init(&cache->memory);
 	return cache;
 }
 
@@ -751,8 +701,7 @@ void mnt_cache_free(struct mnt_cache *cache)
 		return;
 	while (evict_one(cache))
 		;
-	while (cache->idle)
-		drop_idle(cache);
+	mnt_memory_end(&cache->memory);
 	pthread_cond_destroy(&cache->changed);
 	pthread_mutex_destroy(&cache->lock);
 	free(cache);

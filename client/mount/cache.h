@@ -43,11 +43,14 @@ typedef int (*mnt_fetch_fn)(void *context, const struct mnt_version *version, ui
  * struct mnt_cache_options - what a cache is made of
  * @budget: bytes that blocks and buffers may take, at least 4 blocks.
  * @block: bytes of a block, a power of two from 256 KiB to 32 MiB.
+ * @pin, @unpin: as struct mnt_memory has them; may be NULL.
  */
 struct mnt_cache_options {
 	size_t budget;
 	size_t block;
 	mnt_fetch_fn fetch;
+	void *(*pin)(void *context, void *data, size_t size);
+	void (*unpin)(void *context, void *handle);
 	void *context;
 	struct mnt_jobs *jobs;
 };

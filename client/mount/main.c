@@ -113,6 +113,20 @@ static int fetch(void *context, const struct mnt_version *version, uint64_t offs
 					 length, buffer, late);
 }
 
+static void *pin(void *context, void *data, size_t size)
+{
+	struct mnt_mount *mount = context;
+
+	return mount->service->ops->pin(mount->service, data, size);
+}
+
+static void unpin(void *context, void *handle)
+{
+	struct mnt_mount *mount = context;
+
+	mount->service->ops->unpin(mount->service, handle);
+}
+
 static void version_freed(void *context, struct mnt_version *version)
 {
 	struct mnt_mount *mount = context;
@@ -174,6 +188,8 @@ static int make_parts(struct mnt_mount *mount)
 		.budget = options->cache_size,
 		.block = options->block_size,
 		.fetch = fetch,
+		.pin = pin,
+		.unpin = unpin,
 		.context = mount,
 	};
 

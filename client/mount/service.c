@@ -412,6 +412,32 @@ static int do_touch(struct mnt_service *service, const char *blob, const char *e
 	return do_head(service, blob, attr, NULL);
 }
 
+static void *do_pin(struct mnt_service *service, void *data, size_t size)
+{
+	struct azblob_error error;
+	azblob_buffer *buffer;
+
+	if (azblob_conn_transport(of(service)->conn) != AZBLOB_TRANSPORT_DRIVER)
+		return NULL;
+	if (azblob_buffer_register(of(service)->conn, data, size, 0, &buffer, &error)) {
+		mnt_log(MNT_LOG_DEBUG, "buffers are not registered: %s", error.message);
+		return NULL;
+	}
+	/* Rings are not what our requests go by. */
+	if (azblob_buffer_kind(buffer) == AZBLOB_BUFFER_HOST) {
+		mnt_log(MNT_LOG_DEBUG, "%zu bytes are registered with the host", size);
+		return buffer;
+	}
+	azblob_buffer_deregister(buffer);
+	return NULL;
+}
+
+static void do_unpin(struct mnt_service *service, void *handle)
+{
+	(void)service;
+	azblob_buffer_deregister(handle);
+}
+
 static void do_close(struct mnt_service *service)
 {
 	azblob_close(of(service)->conn);
@@ -433,6 +459,8 @@ static const struct mnt_service_ops ops = {
 	.copy = do_copy,
 	.remove = do_remove,
 	.touch = do_touch,
+	.pin = do_pin,
+	.unpin = do_unpin,
 	.close = do_close,
 };
 

@@ -75,6 +75,8 @@ struct mnt_service;
  * @append_new: an empty append blob; otherwise as @put.
  * @copy: to another name, and waits for it.  @from_etag: what is copied.
  * @touch: gives the blob a new time and ETag and changes nothing else.
+ * @pin: makes memory known that requests will often be about, if that is of use: what @unpin
+ *	takes, else NULL.  @unpin may wait for requests that are in it.  Both may be NULL.
  */
 struct mnt_service_ops {
 	int (*head)(struct mnt_service *service, const char *blob, struct mnt_attr *attr,
@@ -104,6 +106,8 @@ struct mnt_service_ops {
 	int (*remove)(struct mnt_service *service, const char *blob, const char *etag);
 	int (*touch)(struct mnt_service *service, const char *blob, const char *etag,
 		     struct mnt_attr *attr);
+	void *(*pin)(struct mnt_service *service, void *data, size_t size);
+	void (*unpin)(struct mnt_service *service, void *handle);
 	void (*close)(struct mnt_service *service);
 };
 

@@ -2,6 +2,7 @@
 """azblob-mount in a guest, through the real driver; tests/mount has the rest."""
 
 import signal
+import subprocess
 
 import pytest
 from azvm import initramfs, paths
@@ -18,6 +19,10 @@ OPTIONS = "transport=driver,cache_size=64M"
 def program(guest):
     """The program and its libraries, which the guest does not have from the start."""
     if guest.sh("ls /usr/bin/azblob-mount", check=False).status:
+        # The last one is what glibc loads by itself to end a thread, as libfuse does.
+        libgcc = subprocess.run(["gcc", "-print-file-name=libgcc_s.so.1"], check=True,
+                                capture_output=True, text=True).stdout.strip()
+        guest.agent.put("/lib/x86_64-linux-gnu/libgcc_s.so.1", paths.Path(libgcc).read_bytes())
         for library in initramfs.libraries(PROGRAM):
             if guest.sh(f"ls {library}", check=False).status:
                 guest.agent.put(library, paths.Path(library).read_bytes())
@@ -70,6 +75,18 @@ def test_a_reader_does_not_notice_that_the_backend_was_killed(guest, container, 
     assert guest.backend.kill() == -signal.SIGKILL
     guest.backend.start()
     assert reader.wait().check().text == f"ok {size}\n"
+
+
+def test_blocks_of_the_cache_are_registered_with_the_host(guest, container, program):
+    guest.backend.put_blob(f"{container}/file", pattern(12 * MIB, 96))
+    guest.sh(f"mkdir -p {MOUNTED}")
+    mount = guest.start(["sh", "-c", f"exec {program} -d -o {OPTIONS} {container} {MOUNTED} 2>&1"],
+                        timeout=600)
+    guest.until(lambda: MOUNTED in guest.sh("cat /proc/mounts").text, "the mount")
+    assert guest.run(["pattern", "check", f"{MOUNTED}/file", "96"]).text == f"ok {12 * MIB}\n"
+    guest.sh(f"umount {MOUNTED}")
+    log = mount.wait().check().stdout.decode(errors="replace")
+    assert "4194304 bytes are registered with the host" in log
 
 
 def test_a_killed_mount_leaves_nothing_behind(guest, container, program):
