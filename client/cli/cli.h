@@ -53,7 +53,15 @@ struct cli {
 	bool dry_run;
 	enum cli_resume resume;
 	enum cli_compare compare;
-	bool delete_others; /* sync --delete */
+	bool delete_others;              /* sync --delete */
+	enum azblob_transport transport; /* as it was asked for */
+	/* of bench */
+	unsigned int processes;
+	unsigned int threads;
+	unsigned int requests;
+	unsigned int rounds;
+	uint64_t size;
+	const char *test; /* "read", "write" or "both" */
 	/* of a SAS; NULL: not given */
 	const char *permissions;
 	const char *start;
@@ -95,6 +103,8 @@ int cli_run(struct cli *cli);
 /* The text of --help. */
 void cli_usage(void);
 bool cli_is_command(const char *name);
+/* One a line. */
+void cli_print_commands(void);
 /* "64K", "8M", "1G": false when it is none, or too large. */
 bool cli_parse_size(const char *text, uint64_t *size);
 
@@ -213,6 +223,8 @@ bool cli_interrupted(void);
 int cli_interrupt_fd(void);
 /* The exit code for it: 130 for SIGINT. */
 int cli_interrupted_code(void);
+/* What follows a signal may take so long. */
+void cli_signals_grace(int seconds);
 /* The program is about to return from main(): nothing ends it early any more. */
 void cli_signals_done(void);
 /*
@@ -253,5 +265,6 @@ int cli_tags(struct cli *cli);
 int cli_lease(struct cli *cli);
 int cli_sync(struct cli *cli);
 int cli_sas(struct cli *cli);
+int cli_bench(struct cli *cli);
 
 #endif /* AZBLOB_CLI_H */

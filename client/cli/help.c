@@ -21,6 +21,7 @@ static const char usage[] =
 	"  tags NAME [TAG=VALUE...|-]      show tags, set them, or remove all (-)\n"
 	"  lease acquire|renew|change|release|break NAME\n"
 	"  sas [NAME] --expiry WHEN        an address with a SAS, made with the key\n"
+	"  bench                           what this machine reads and writes, driver and HTTP\n"
 	"  container create|rm NAME..., container ls\n"
 	"\n"
 	"NAME and DEST: azblob://ACCOUNT/CONTAINER/BLOB or CONTAINER/BLOB\n"
@@ -48,6 +49,8 @@ static const char usage[] =
 	"  --compare time|size|hash, --delete, -n, --dry-run               (sync)\n"
 	"  --permissions LETTERS, --expiry WHEN, --start WHEN, --ip RANGE, --https-only,\n"
 	"  --policy ID, --types LETTERS                                    (sas)\n"
+	"  --size SIZE, --test read|write|both, --processes N, --threads N, --requests N,\n"
+	"  --rounds N                                                      (bench)\n"
 	"  --seconds N, --id ID            (lease)\n"
 	"  -l, --long; --delimiter TEXT                                    (ls)\n"
 	"  --json                          one JSON object a line on standard output\n"
@@ -79,6 +82,7 @@ static const struct {
 	{ "lease", cli_lease },
 	{ "sync", cli_sync },
 	{ "sas", cli_sas },
+	{ "bench", cli_bench },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -88,6 +92,12 @@ bool cli_is_command(const char *name)
 		if (!strcmp(name, commands[i].name))
 			return true;
 	return false;
+}
+
+void cli_print_commands(void)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		puts(commands[i].name);
 }
 
 int cli_run(struct cli *cli)

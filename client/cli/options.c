@@ -20,6 +20,7 @@ enum {
 	OPT_TIMEOUT,
 	OPT_RETRIES,
 	/* from here on: not about the connection */
+	OPT_COMPLETE,
 	OPT_JSON,
 	OPT_DELIMITER,
 	OPT_CONTENT_TYPE,
@@ -39,6 +40,12 @@ enum {
 	OPT_NO_RESUME,
 	OPT_COMPARE,
 	OPT_DELETE,
+	OPT_PROCESSES,
+	OPT_THREADS,
+	OPT_REQUESTS,
+	OPT_ROUNDS,
+	OPT_SIZE,
+	OPT_TEST,
 	OPT_PERMISSIONS,
 	OPT_START,
 	OPT_EXPIRY,
@@ -76,6 +83,7 @@ static const struct {
 	{ "verbose", 'v', no_argument, NULL },
 	{ "help", 'h', no_argument, NULL },
 	{ "version", 'V', no_argument, NULL },
+	{ "complete", OPT_COMPLETE, required_argument, NULL },
 	{ "recursive", 'r', no_argument, "put get rm cp" },
 	{ "long", 'l', no_argument, "ls" },
 	{ "dry-run", 'n', no_argument, "sync" },
@@ -97,6 +105,12 @@ static const struct {
 	{ "no-resume", OPT_NO_RESUME, no_argument, "put get cp sync" },
 	{ "compare", OPT_COMPARE, required_argument, "sync" },
 	{ "delete", OPT_DELETE, no_argument, "sync" },
+	{ "processes", OPT_PROCESSES, required_argument, "bench" },
+	{ "threads", OPT_THREADS, required_argument, "bench" },
+	{ "requests", OPT_REQUESTS, required_argument, "bench" },
+	{ "rounds", OPT_ROUNDS, required_argument, "bench" },
+	{ "size", OPT_SIZE, required_argument, "bench" },
+	{ "test", OPT_TEST, required_argument, "bench" },
 	{ "permissions", OPT_PERMISSIONS, required_argument, "sas" },
 	{ "start", OPT_START, required_argument, "sas" },
 	{ "expiry", OPT_EXPIRY, required_argument, "sas" },
@@ -195,9 +209,8 @@ static void set_transport(struct cli *cli, const char *text)
 	for (size_t i = 0; i < 3; i++) {
 		if (strcmp(text, names[i]))
 			continue;
-		must(cli,
-		     azblob_config_set_transport(cli->config, (enum azblob_transport)i, &error),
-		     &error);
+		cli->transport = (enum azblob_transport)i;
+		must(cli, azblob_config_set_transport(cli->config, cli->transport, &error), &error);
 		return;
 	}
 	bad_value(cli, "--transport", text, "auto, driver or http");
@@ -298,6 +311,63 @@ static bool sas_option(struct cli *cli, int option, const char *value)
 	return false;
 }
 
+static unsigned int small_number(struct cli *cli, const char *option, const char *text,
+				 unsigned int most, const char *accepted)
+{
+	return (unsigned int)number(cli, option, text, 1, most, false, accepted);
+}
+
+static bool bench_option(struct cli *cli, int option, const char *value)
+{
+	switch (option) {
+	case OPT_PROCESSES:
+		cli->processes = small_number(cli, "--processes", value, 1000, "1 to 1000");
+		return true;
+	case OPT_THREADS:
+		cli->threads = small_number(cli, "--threads", value, 256, "1 to 256");
+		return true;
+	case OPT_REQUESTS:
+		cli->requests = small_number(cli, "--requests", value, 1000000, "1 to 1000000");
+		return true;
+	case OPT_ROUNDS:
+		cli->rounds = small_number(cli, "--rounds", value, 100, "1 to 100");
+		return true;
+	case OPT_SIZE:
+		cli->size = number(cli, "--size", value, 1, 1 << 30, true,
+				   "a size from 1 to 1G, such as 4K");
+		return true;
+	case OPT_TEST:
+		if (strcmp(value, "read") && strcmp(value, "write") && strcmp(value, "both"))
+			bad_value(cli, "--test", value, "read, write or both");
+		cli->test = value;
+		return true;
+	}
+	return false;
+}
+
+static bool is_for(const char *commands, const char *command)
+{
+	size_t length = strlen(command);
+
+	for (const char *at = commands; at; at = strchr(at, ' ')) {
+		at += *at == ' ';
+		if (!strncmp(at, command, length) && (at[length] == ' ' || !at[length]))
+			return true;
+	}
+	return false;
+}
+
+/* For the shells: the options of a command, or ("") all commands; one a line. */
+static void complete(const char *command)
+{
+	if (!*command)
+		cli_print_commands();
+	for (size_t i = 0; *command && i < KNOWN; i++)
+		if (known[i].code != OPT_COMPLETE &&
+		    (!known[i].commands || is_for(known[i].commands, command)))
+			printf("--%s\n", known[i].name);
+}
+
 static void other_option(struct cli *cli, int option, char *value)
 {
 	switch (option) {
@@ -383,6 +453,9 @@ static void other_option(struct cli *cli, int option, char *value)
 	case 'n':
 		cli->dry_run = true;
 		break;
+	case OPT_COMPLETE:
+		complete(value);
+		exit(cli_close_output());
 	case 'h':
 		cli_usage();
 		exit(cli_close_output());
@@ -393,18 +466,6 @@ static void other_option(struct cli *cli, int option, char *value)
 		/* getopt has printed what was wrong. */
 		usage_error(cli);
 	}
-}
-
-static bool is_for(const char *commands, const char *command)
-{
-	size_t length = strlen(command);
-
-	for (const char *at = commands; at; at = strchr(at, ' ')) {
-		at += *at == ' ';
-		if (!strncmp(at, command, length) && (at[length] == ' ' || !at[length]))
-			return true;
-	}
-	return false;
 }
 
 /* What unknown commands get is main()'s. */
@@ -444,6 +505,12 @@ void cli_parse(struct cli *cli, int argc, char **argv)
 	cli->length = AZBLOB_LENGTH_REST;
 	cli->access = (struct azblob_access)AZBLOB_ACCESS_INIT;
 	cli->seconds = -1;
+	cli->processes = 1;
+	cli->threads = 4;
+	cli->requests = 50;
+	cli->rounds = 5;
+	cli->size = 1 << 20;
+	cli->test = "both";
 	cli->parallel = 4;
 	cli->block_size = (size_t)8 << 20;
 	cli->config = azblob_config_new();
@@ -459,7 +526,7 @@ void cli_parse(struct cli *cli, int argc, char **argv)
 			seen[i] |= known[i].code == option;
 		if (option >= OPT_ACCOUNT && option <= OPT_RETRIES)
 			connection_option(cli, option, optarg);
-		else if (!sas_option(cli, option, optarg))
+		else if (!sas_option(cli, option, optarg) && !bench_option(cli, option, optarg))
 			other_option(cli, option, optarg);
 	}
 	if (bad_environment) {

@@ -23,6 +23,7 @@
 static atomic_int caught;
 static int caught_event = -1; /* an eventfd, readable once something was caught */
 static atomic_bool done;
+static atomic_int grace_seconds = GRACE_SECONDS;
 
 static pthread_mutex_t temp_lock = PTHREAD_MUTEX_INITIALIZER; /* protects temps */
 static char *temps[MAX_TEMPS];
@@ -96,7 +97,7 @@ static void choose_signals(void)
 
 static void *signal_main(void *data)
 {
-	struct timespec grace = { GRACE_SECONDS, 0 };
+	struct timespec grace = { 0 };
 	int number;
 
 	(void)data;
@@ -105,6 +106,7 @@ static void *signal_main(void *data)
 	atomic_store(&caught, number);
 	eventfd_write(caught_event, 1);
 	/* A second signal, or the end of the grace. */
+	grace.tv_sec = atomic_load(&grace_seconds);
 	sigtimedwait(&handled, NULL, &grace);
 	if (!atomic_load(&done))
 		end_now();
@@ -125,6 +127,11 @@ void cli_signals_start(void)
 		pthread_detach(thread);
 	else
 		pthread_sigmask(SIG_UNBLOCK, &handled, NULL);
+}
+
+void cli_signals_grace(int seconds)
+{
+	atomic_store(&grace_seconds, seconds);
 }
 
 void cli_signals_done(void)
