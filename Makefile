@@ -71,6 +71,10 @@ fuzz: fuzz-parsers ## random bytes for all that parses, then a hostile guest aga
 	$(Q)QEMU=$$(emulator/build --asan) && export QEMU && \
 		/usr/bin/python3 tests/emulator/vsp/fuzz.py --seconds $(FUZZ_SECONDS)
 
+.PHONY: container-test
+container-test: ## the image by vsp-backend/Containerfile, built by buildah without a registry, and run (as root)
+	$(Q)scripts/container-test
+
 .PHONY: fuzz-parsers
 fuzz-parsers: ## random bytes for all of the backend that parses, FUZZ_SECONDS (600) in all
 	$(Q)tests/fuzz/run --seconds $$(( $(FUZZ_SECONDS) / 10 + 1 ))
