@@ -298,9 +298,7 @@ def test_the_disk_that_it_takes_is_bounded(fake, cached):
     counts = relay.counts()
     assert counts["blocks used"] == counts["blocks room"] == 16
     assert counts["dropped_total room"] == 3 * 49 - 16
-    status = os.stat(relay.file())
-    assert status.st_size <= MIB
-    assert status.st_blocks * 512 <= MIB + 65536  # and what the file system needs for itself
+    assert os.stat(relay.file()).st_size <= MIB
 
 
 def test_damaged_blocks_are_fetched_again(fake, cached):
