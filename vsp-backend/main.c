@@ -52,20 +52,22 @@ static void tell_ready(struct daemon *d)
 
 static bool is_loopback(const char *bound)
 {
-	return !strncmp(bound, "127.", 4) || !strncmp(bound, "[::1]", 5);
+	return !strncmp(bound, "127.", 4) || !strncmp(bound, "[::1]", 5) || strchr(bound, '/');
 }
 
 static bool listen_on(struct daemon *d, const char *option, const char *address, unsigned int flags)
 {
-	const char *scheme = flags & HTTP_LISTEN_TLS ? "https" : "http";
+	const char *scheme = flags & HTTP_LISTEN_TLS ? "https://" : "http://";
 	char bound[HTTP_ADDRESS_ROOM], error[400];
 
 	if (http_door_listen(d->http, address, flags, bound, error, sizeof(error))) {
 		azb_log(AZB_LOG_ERROR, "--%s: %s", option, error);
 		return false;
 	}
-	azb_buf_printf(&d->addresses, " %s://%s", scheme, bound);
-	azb_log(AZB_LOG_INFO, "listening on %s://%s", scheme, bound);
+	if (strchr(bound, '/'))
+		scheme = "unix:";
+	azb_buf_printf(&d->addresses, " %s%s", scheme, bound);
+	azb_log(AZB_LOG_INFO, "listening on %s%s", scheme, bound);
 	if (d->options.development && !is_loopback(bound))
 		azb_log(AZB_LOG_WARNING,
 			"%s is reachable from other machines, and the key of %s is public: use "

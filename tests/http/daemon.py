@@ -62,7 +62,7 @@ class Daemon:
             self.link = os.path.join(tempfile.mkdtemp(prefix="azblob"), "link")
             command += ["--link", self.link, "--link-address", "127.0.0.1"]
         self.process, self.ready = start(command + list(options), log, environment)
-        self.addresses = [url.split("://")[1] for url in self.ready[1:]]
+        self.addresses = [url.split(":", 1)[1].removeprefix("//") for url in self.ready[1:]]
         self.port = int(self.addresses[0].rsplit(":", 1)[1]) if self.addresses else None
         self.direct_port = self.port
         if self.link:

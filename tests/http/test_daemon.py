@@ -7,6 +7,7 @@ import resource
 import socket
 import stat
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -86,6 +87,26 @@ def test_a_store_in_use(tmp_path):
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
     daemon.stop()
+
+
+@pytest.mark.door
+def test_a_path_for_an_address(tmp_path):
+    folder = tempfile.mkdtemp(prefix="azblob")  # a socket's name has to be short
+    path = os.path.join(folder, "http")
+    # what a daemon that was killed has left
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(path)
+    stale.close()
+    daemon = Daemon(tmp_path / "store", tmp_path / "log", http=["127.0.0.1:0", path])
+    assert daemon.addresses[1] == path
+    assert "reachable from other machines" not in daemon.logged()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(60)
+        connection.connect(path)
+        connection.sendall(b"GET /devstoreaccount1/none/b HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 401"
+    daemon.stop()
+    os.rmdir(folder)
 
 
 def test_several_addresses(tmp_path):
