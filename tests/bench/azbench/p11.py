@@ -15,7 +15,7 @@ def measure(context):
                     "on loopback that sends nothing but memory (tests/guest/nullhttp.c; wanted: 0.8 of it); to the "
                     "backend over virtio-net on a tap (wanted: twice that). In turns.", target=0.8)
     with guests.bench(context, memory="4G", gateway=True) as it:
-        report.notes.append(guests.guest_note(it))
+        report.notes.append(guests.guest_note(it.guest))
         it.start(["azblob-gateway", "--http", f"127.0.0.1:{GATEWAY_PORT}", "--memory", "1024",
                   "--ready-fd", "1"])
         it.start(["nullhttp", str(NULL_PORT)])
