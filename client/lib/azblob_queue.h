@@ -6,8 +6,8 @@
  *
  * - The calls named azblob_queue_* don't block, but azblob_queue_wait() and azblob_queue_free().
  * - An azblob_queue may be used by any number of threads at once.  With io_uring a thread that has
- *   submitted requests must not end before their completions have been taken: the kernel ends a
- *   thread's commands with the thread.
+ *   submitted requests should not end before their completions have been taken: the kernel may end
+ *   a thread's commands with it, and then their outcome is unknown (sys_errno ECANCELED).
  * - Memory that was handed to a submission is the library's until the completion has been
  *   taken, whatever happens in between; the caller's strings and structs are copied.
  */

@@ -28,7 +28,7 @@ void azc_ring_free(struct azc_ring *ring);
 int azc_ring_fd(const struct azc_ring *ring);
 /*
  * Sends a request; @wire is copied, @token is aligned to 8.  0, or -errno when nothing was sent.
- * Any thread; one that ends takes its commands with it.
+ * Any thread; one that ends may take its commands with it.
  */
 int azc_ring_submit(struct azc_ring *ring, const struct az_blob_request *wire, void *token);
 /* An event of the program's own.  Any thread. */

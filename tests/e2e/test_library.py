@@ -62,6 +62,17 @@ def test_a_cancelled_request_ends_when_the_host_is_done_with_it(guest, container
         held.wait().check()
 
 
+def test_a_request_whose_thread_has_ended_still_has_its_completion(guest, container, queue):
+    guest.backend.put_blob(f"{container}/held", pattern(4096, 7))
+    left = queue(container, "left")
+    left.wait_output("ready")
+    guest.backend.pause()
+    left.signal(signal.SIGUSR1)
+    guest.wait_in_flight(1)
+    guest.backend.resume()
+    left.wait().check()
+
+
 def test_a_killed_daemon_costs_a_queue_only_time(guest, container, queue):
     guest.backend.put_blob(f"{container}/held", pattern(1 << 20, 6))
     held = queue(container, "held", best(guest)[0], "keep")

@@ -6,6 +6,7 @@
  * usage: queue CONTAINER [uring|threads [plain|uring|host]]   what the queue and the buffers must
  * be
  */
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -439,6 +440,42 @@ static void held_requests(azblob_conn *conn, const char *box, int keep)
 	munmap(memory, COUNT * PART);
 }
 
+static void *submit_and_leave(void *data)
+{
+	static unsigned char memory[4096];
+	struct shared *shared = data;
+
+	OK(azblob_queue_get(shared->queue, shared->box, "held", 0, sizeof(memory), memory, NULL,
+			    NULL, &api_error));
+	return NULL;
+}
+
+/* The kernel may end a thread's commands with it; then the host may still write to their memory. */
+static void a_thread_ends_before_its_requests(azblob_conn *conn, const char *box)
+{
+	azblob_queue *queue = new_queue(conn, 1);
+	struct shared shared = { .queue = queue, .box = box };
+	struct azblob_completion completion;
+	pthread_t thread;
+	sigset_t go;
+	int number;
+
+	sigemptyset(&go);
+	sigaddset(&go, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &go, NULL);
+	printf("ready\n");
+	fflush(stdout);
+	sigwait(&go, &number);
+	CHECK(!pthread_create(&thread, NULL, submit_and_leave, &shared));
+	CHECK(!pthread_join(thread, NULL));
+	CHECK(azblob_queue_wait(queue, -1, &completion) == 1);
+	if (completion.result)
+		CHECK(completion.error.sys_errno == ECANCELED && !completion.retries);
+	else
+		CHECK(completion.verified && completion.length == 4096);
+	azblob_queue_free(queue);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned char *memory = pages((PARTS + 1) * PART);
@@ -449,6 +486,12 @@ int main(int argc, char **argv)
 		want_queue = argv[3];
 		conn = api_open();
 		held_requests(conn, argv[1], argc > 4);
+		azblob_close(conn);
+		return 0;
+	}
+	if (argc > 2 && !strcmp(argv[2], "left")) {
+		conn = api_open();
+		a_thread_ends_before_its_requests(conn, argv[1]);
 		azblob_close(conn);
 		return 0;
 	}
