@@ -198,6 +198,18 @@ void mnt_forget_pages(struct mnt_mount *mount, struct mnt_node *node)
 	mnt_jobs_add(mount->notifier, &notice->job, false);
 }
 
+void mnt_forget_pages_now(struct mnt_mount *mount, struct mnt_node *node)
+{
+	bool none;
+
+	pthread_mutex_lock(&mount->nodes.lock);
+	/* Nobody has opened it for reading yet. */
+	none = !*node->pages;
+	pthread_mutex_unlock(&mount->nodes.lock);
+	if (!none)
+		fuse_lowlevel_notify_inval_inode(mount->session, (uintptr_t)node, 0, 0);
+}
+
 /* ---- requests ---- */
 
 void mnt_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)

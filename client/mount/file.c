@@ -334,6 +334,27 @@ static int reply_written(fuse_req_t req, struct mnt_file *file, size_t size, uin
 	return result;
 }
 
+static bool is_dirty(struct mnt_mount *mount, struct mnt_node *node)
+{
+	uint64_t size;
+	bool dirty;
+
+	pthread_mutex_lock(&mount->nodes.lock);
+	dirty = node->writer && mnt_writer_size(node->writer, &size);
+	pthread_mutex_unlock(&mount->nodes.lock);
+	return dirty;
+}
+
+/* What others on this machine have written to the file is read too: it has to be in the blob. */
+static void settle(struct mnt_mount *mount, struct mnt_node *node)
+{
+	struct mnt_writer *writer =
+		is_dirty(mount, node) ? mnt_writer_find(&mount->writers, node) : NULL;
+
+	/* A failure is the writer's to hear of, at its close. */
+	mnt_writer_close(&mount->writers, writer);
+}
+
 void mnt_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		 struct fuse_file_info *info)
 {
@@ -345,6 +366,8 @@ void mnt_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	(void)ino;
 	if (file->writer)
 		result = reply_written(req, file, size, (uint64_t)offset);
+	else
+		settle(mount, file->node);
 	if (result == -EAGAIN) {
 		result = get_version(mount, file, &version);
 		if (!result)
@@ -364,12 +387,17 @@ void mnt_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 void mnt_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
 		  struct fuse_file_info *info)
 {
+	struct mnt_mount *mount = mnt_of(req);
 	struct mnt_file *file = mnt_file_of(info);
+	bool dirty = is_dirty(mount, file->node);
 	int result = -EBADF;
 
 	(void)ino;
 	if (file->writer)
 		result = mnt_writer_write(file->writer, data, size, (uint64_t)offset, file->append);
+	/* Who has the file open reads it anew, and does not see zeros behind its old end. */
+	if (!result && !dirty)
+		mnt_forget_pages_now(mount, file->node);
 	if (result)
 		fuse_reply_err(req, -result);
 	else
@@ -378,8 +406,12 @@ void mnt_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
 
 static void reply_commit(fuse_req_t req, struct mnt_file *file)
 {
+	struct mnt_mount *mount = mnt_of(req);
+	bool dirty = file->writer && is_dirty(mount, file->node);
 	int result = file->writer ? mnt_writer_commit(file->writer) : 0;
 
+	if (dirty)
+		mnt_forget_pages_now(mount, file->node);
 	fuse_reply_err(req, -result);
 }
 

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -275,21 +273,69 @@ static void add_option(struct mnt_options *options, const char *name, const char
 		mnt_log(MNT_LOG_ERROR, "out of memory");
 }
 
+/* "\\040" and its kin back to what they stand for, as /proc has them. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	while (*text) {
+		if (*text == '\\' && strspn(text + 1, "01234567") >= 3) {
+			*to++ = (char)((text[1] - '0') << 6 | (text[2] - '0') << 3 |
+				       (text[3] - '0'));
+			text += 4;
+		} else {
+			*to++ = *text++;
+		}
+	}
+	*to = '\0';
+}
+
+/*
+ * The number of the mount's device, "MAJOR:MINOR"; false when it is not found.  Not by stat(): the
+ * answer would have to come from us, and the mount would be in use meanwhile.
+ */
+static bool find_device(const char *mount_point, char *device, size_t room)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL;
+	size_t length = 0;
+	bool found = false;
+
+	while (file && getline(&line, &length, file) >= 0) {
+		char *rest = line;
+		char *field[5];
+		unsigned int count = 0;
+
+		while (count < 5 && (field[count] = strsep(&rest, " ")))
+			count++;
+		if (count < 5)
+			continue;
+		unescape(field[4]);
+		/* The last one is on top. */
+		if (strcmp(field[4], mount_point) != 0)
+			continue;
+		found = true;
+		snprintf(device, room, "%s", field[2]);
+	}
+	free(line);
+	if (file)
+		fclose(file);
+	return found;
+}
+
 /*
  * The kernel reads 128 KiB ahead of a program, so it would ask for that much at a time.  Whoever
  * may tell it otherwise does; it is faster, and works without.
  */
 static void widen_read_ahead(const struct mnt_mount *mount)
 {
-	struct stat stat;
+	char device[24];
 	char path[64];
 	int fd;
 
-	/* The root's attributes come from ourselves: not before the loop runs. */
-	if (lstat(mount->options.mount_point, &stat))
+	if (!find_device(mount->options.mount_point, device, sizeof(device)))
 		return;
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(stat.st_dev),
-		 minor(stat.st_dev));
+	snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", device);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
@@ -298,30 +344,18 @@ static void widen_read_ahead(const struct mnt_mount *mount)
 	close(fd);
 }
 
-static void *widen_main(void *data)
-{
-	widen_read_ahead(data);
-	return NULL;
-}
-
 static int run_loop(struct mnt_mount *mount)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	pthread_t thread;
-	bool started;
 	int result;
 
 	if (!config)
 		return MNT_EXIT_SYSTEM;
 	fuse_loop_cfg_set_clone_fd(config, 1);
 	fuse_loop_cfg_set_max_threads(config, FUSE_THREADS);
-	started = !pthread_create(&thread, NULL, widen_main, mount);
 	result = fuse_session_loop_mt(mount->session, config);
 	fuse_loop_cfg_destroy(config);
-	/* It may be waiting for us; the unmount wakes it. */
 	fuse_session_unmount(mount->session);
-	if (started)
-		pthread_join(thread, NULL);
 	/* A signal has ended it, which is how it is meant to end. */
 	return result < 0 ? MNT_EXIT_SYSTEM : MNT_EXIT_OK;
 }
@@ -397,6 +431,7 @@ static int run(struct mnt_mount *mount)
 	if (!code)
 		code = open_session(mount);
 	if (!code) {
+		widen_read_ahead(mount);
 		if (pipe >= 0)
 			leave_terminal(pipe);
 		code = run_loop(mount);

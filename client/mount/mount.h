@@ -148,6 +148,12 @@ int mnt_child_path(struct mnt_mount *mount, struct mnt_node *parent, const char 
 /* What the kernel keeps of the file's pages is out of date.  Any thread; does not wait. */
 void mnt_forget_pages(struct mnt_mount *mount, struct mnt_node *node);
 
+/*
+ * The same, and waits until they are gone.  Not from a request for which the kernel may hold pages
+ * of the file locked (a read through the page cache), nor with a lock that such a read takes.
+ */
+void mnt_forget_pages_now(struct mnt_mount *mount, struct mnt_node *node);
+
 void mnt_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void mnt_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups);
 void mnt_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);

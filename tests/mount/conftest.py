@@ -105,7 +105,9 @@ class Mount:
 
     def stop(self):
         """Unmounts; whatever a sanitizer has to say fails the test."""
-        subprocess.run(["fusermount3", "-u", str(self.path)], check=True)
+        # Something may still be letting go of it.
+        until(lambda: subprocess.run(["fusermount3", "-u", str(self.path)], check=False,
+                                     stderr=subprocess.DEVNULL).returncode == 0, "the unmount")
         code = self.process.wait(DEADLINE)
         Mount.alive.discard(self)
         assert code == 0 and "Sanitizer" not in self.log, self.log

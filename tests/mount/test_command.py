@@ -2,6 +2,7 @@
 """The command: what it refuses and how it says so, the background, the end."""
 
 import os
+import shutil
 import signal
 import subprocess
 
@@ -140,7 +141,8 @@ def test_mount_by_its_type(tmp_path, daemon, blobs, box):
     where = tmp_path / "m"
     where.mkdir()
     env = {**client.clean_environment(), "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}"}
-    subprocess.run(["mount.fuse3", box, where, "-t", "fuse.azblob-mount", "-o",
+    helper = shutil.which("mount.fuse3", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    subprocess.run([helper, box, where, "-t", "fuse.azblob-mount", "-o",
                     f"rw,transport=http,endpoint={daemon.url}/{ACCOUNT}"], check=True, env=env)
     try:
         assert (where / "f").read_bytes() == b"there"

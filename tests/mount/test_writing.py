@@ -171,6 +171,18 @@ def test_an_open_reader_sees_what_this_mount_writes(mount, blobs):
         assert reader.read() == b"two\n"
 
 
+def test_a_reader_sees_what_is_being_written_here(mount, blobs):
+    """As on any file system; the reading commits what was written so far."""
+    blobs.put("log", b"one\n")
+    with open(mount / "log", "rb", buffering=0) as reader, \
+            open(mount / "log", "ab", buffering=0) as file:
+        assert reader.read() == b"one\n"
+        for number in range(20):
+            file.write(b"line %02d\n" % number)
+            assert reader.read() == b"line %02d\n" % number
+    assert (mount / "log").read_bytes() == b"one\n" + b"".join(b"line %02d\n" % n for n in range(20))
+
+
 def test_two_writers_of_one_file_share_it(mount, blobs):
     with open(mount / "log", "ab", buffering=0) as first, \
             open(mount / "log", "ab", buffering=0) as second:
