@@ -333,7 +333,8 @@ static void bad_options_get_one_clear_line(void **state)
 	static const struct {
 		const char *spec, *says;
 	} cases[] = {
-		{ "speed", "unknown filter 'speed'; there are: delay, error, fault, log, stats" },
+		{ "speed",
+		  "unknown filter 'speed'; there are: cache, delay, error, fault, log, stats" },
 		{ "", "unknown filter ''" },
 		{ "delay", "what?" },
 		{ "delay,read", "a time is accepted" },
