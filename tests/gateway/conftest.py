@@ -52,7 +52,7 @@ def start(tmp_path):
 
 @pytest.fixture
 def client(gateway):
-    connected = Client(gateway.port, timeout=120)
+    connected = Client(gateway.port, timeout=300)
     yield connected
     connected.close()
 
@@ -60,7 +60,7 @@ def client(gateway):
 @pytest.fixture
 def direct(backend):
     """The daemon's own HTTP door."""
-    connected = Client(backend.port, timeout=120)
+    connected = Client(backend.port, timeout=300)
     yield connected
     connected.close()
 

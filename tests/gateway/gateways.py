@@ -15,6 +15,11 @@ import daemon as programs
 
 
 
+def wait_for(condition, seconds=300):
+    """Asks again until it is so; however busy the machine is."""
+    programs.wait_for(condition, seconds)
+
+
 def program(name):
     """What was built, with sanitizers where that was."""
     found = Path(programs.binary()).parents[1] / "client/gateway" / name

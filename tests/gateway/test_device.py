@@ -4,12 +4,12 @@
 import socket
 
 from blobclient import Client
-from daemon import wait_for
+from gateways import wait_for
 from test_bodies import LARGE, content, head_of, raw, read_head
 
 
 def ask(gateway, path="/box/b"):
-    client = Client(gateway.port, timeout=120)
+    client = Client(gateway.port, timeout=300)
     answer = client.get(path)
     client.close()
     return answer
@@ -22,13 +22,13 @@ def test_a_device_that_comes_late_is_found(start, own):
     assert (answer.status, answer.code) == (503, "ServerBusy")
     assert own.link in answer.body.decode()
     own.start()
-    Client(own.port).create_container("box")
-    wait_for(lambda: ask(gateway).status == 404, 120)
+    Client(own.port, timeout=300).create_container("box")
+    wait_for(lambda: ask(gateway).status == 404)
 
 
 def test_a_backend_that_was_killed_comes_back(start, own):
     gateway = start(own.link)
-    direct = Client(own.port)
+    direct = Client(own.port, timeout=300)
     direct.create_container("box")
     direct.put_blob("/box/b", b"kept")
     assert ask(gateway).body == b"kept"
@@ -36,15 +36,15 @@ def test_a_backend_that_was_killed_comes_back(start, own):
     # safe to repeat, so the client is told that it may
     assert ask(gateway).status == 503
     own.start()
-    wait_for(lambda: ask(gateway).status == 200, 120)
+    wait_for(lambda: ask(gateway).status == 200)
     assert ask(gateway).body == b"kept"
 
 
 def test_nobody_is_told_that_a_lost_write_did_not_happen(start, own):
     gateway = start(own.link)
-    Client(own.port).create_container("box")
+    Client(own.port, timeout=300).create_container("box")
     own.kill()
-    client = Client(gateway.port)
+    client = Client(gateway.port, timeout=300)
     # the first request after the end finds it out on its way
     answer = client.put("/box?restype=container&comp=metadata", None, {"x-ms-meta-a": "1"})
     assert (answer.status, answer.code) == (424, "OutcomeUnknown")
@@ -54,7 +54,7 @@ def test_nobody_is_told_that_a_lost_write_did_not_happen(start, own):
 
 def test_an_upload_whose_device_goes_has_not_happened(start, own):
     gateway = start(own.link)
-    direct = Client(own.port)
+    direct = Client(own.port, timeout=300)
     direct.create_container("box")
     with raw(gateway.port) as connection:
         connection.sendall(head_of(direct, "PUT", "/box/b", {
@@ -65,15 +65,15 @@ def test_an_upload_whose_device_goes_has_not_happened(start, own):
         connection.sendall(data[LARGE + 5:])
         assert read_head(connection).startswith(b"HTTP/1.1 503 ")
     own.start()
-    assert Client(own.port).get("/box/b").status == 404
-    wait_for(lambda: ask(gateway).status == 404, 120)
+    assert Client(own.port, timeout=300).get("/box/b").status == 404
+    wait_for(lambda: ask(gateway).status == 404)
 
 
 def test_a_body_whose_device_goes_is_cut_off(start, own):
     gateway = start(own.link)
-    direct = Client(own.port)
+    direct = Client(own.port, timeout=300)
     direct.create_container("box")
-    data = content(40 * LARGE)
+    data = content(16 * LARGE)
     direct.put_blob("/box/b", data)
     with raw(gateway.port) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
@@ -89,4 +89,4 @@ def test_a_body_whose_device_goes_is_cut_off(start, own):
     assert len(got) < len(data)
     assert data.startswith(got)
     own.start()
-    wait_for(lambda: ask(gateway).body == data, 120)
+    wait_for(lambda: ask(gateway).body == data)

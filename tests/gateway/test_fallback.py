@@ -9,8 +9,7 @@ import urllib.parse
 import pytest
 
 from blobclient import ACCOUNT, KEY, Client, http_date
-from daemon import wait_for
-from gateways import Backend
+from gateways import Backend, wait_for
 from test_bodies import LARGE, content
 
 PATH_STYLE = "http://127.0.0.1:%d/" + ACCOUNT
@@ -55,56 +54,56 @@ def account_sas():
 def test_without_a_device_the_account_is_asked(start, own, upstream, size):
     own.stop()
     gateway = start(own.link, spec(upstream, PATH_STYLE))
-    client = Client(gateway.port, timeout=120)
+    client = Client(gateway.port, timeout=300)
     data = content(size)
     assert client.put_blob("/box/b", data).status == 201
-    assert Client(upstream.port).get("/box/b").body == data
+    assert Client(upstream.port, timeout=300).get("/box/b").body == data
     assert client.get("/box/b").body == data
     assert client.get("/box/none").code == "BlobNotFound"
 
 
 def test_the_device_is_used_again_when_it_is_back(start, own, upstream):
     gateway = start(own.link, spec(upstream, PATH_STYLE))
-    client = Client(gateway.port, timeout=120)
-    direct = Client(own.port)
+    client = Client(gateway.port, timeout=300)
+    direct = Client(own.port, timeout=300)
     direct.create_container("box")
     direct.put_blob("/box/b", b"by the device")
-    Client(upstream.port).put_blob("/box/b", b"by the network")
+    Client(upstream.port, timeout=300).put_blob("/box/b", b"by the network")
     assert client.get("/box/b").body == b"by the device"
     own.kill()
     # the very request that finds it gone is safe to repeat, so nobody notices
     assert client.get("/box/b").body == b"by the network"
     own.start()
-    wait_for(lambda: client.get("/box/b").body == b"by the device", 120)
+    wait_for(lambda: client.get("/box/b").body == b"by the device")
 
 
 def test_what_may_have_happened_is_not_done_by_another_way(start, own, upstream):
     gateway = start(own.link, spec(upstream, PATH_STYLE))
-    client = Client(gateway.port, timeout=120)
-    Client(own.port).create_container("box")
+    client = Client(gateway.port, timeout=300)
+    Client(own.port, timeout=300).create_container("box")
     own.kill()
     answer = client.put_blob("/box/b", b"once")
     assert (answer.status, answer.code) == (424, "OutcomeUnknown")
-    assert Client(upstream.port).get("/box/b").status == 404
+    assert Client(upstream.port, timeout=300).get("/box/b").status == 404
     # now it is known that there is no device
     assert client.put_blob("/box/b", b"once").status == 201
-    assert Client(upstream.port).get("/box/b").body == b"once"
+    assert Client(upstream.port, timeout=300).get("/box/b").body == b"once"
 
 
 def test_a_body_that_is_safe_to_repeat_goes_on(start, own, upstream):
     gateway = start(own.link, spec(upstream, PATH_STYLE))
-    client = Client(gateway.port, timeout=120)
-    Client(own.port).create_container("box")
+    client = Client(gateway.port, timeout=300)
+    Client(own.port, timeout=300).create_container("box")
     own.kill()
     assert client.put_block("/box/b", "0001", b"a block").status == 201
     assert client.put_block_list("/box/b", ["0001"]).status == 201
-    assert Client(upstream.port).get("/box/b").body == b"a block"
+    assert Client(upstream.port, timeout=300).get("/box/b").body == b"a block"
 
 
 def test_a_signature_that_can_not_stay_is_refused_and_said(start, own, upstream):
     own.stop()
     gateway = start(own.link, spec(upstream, HOST_STYLE))
-    client = Client(gateway.port, timeout=120)
+    client = Client(gateway.port, timeout=300)
     answer = client.get("/box/b")
     assert (answer.status, answer.code) == (403, "FallbackNeedsKey")
     assert "host-style" in answer.body.decode() and "key-file" in answer.body.decode()
@@ -112,13 +111,13 @@ def test_a_signature_that_can_not_stay_is_refused_and_said(start, own, upstream)
     sas = account_sas()
     bare = {"x-ms-date": None, "x-ms-blob-type": "BlockBlob"}
     assert client.put("/box/b?" + sas, b"by a SAS", bare, sign=False).status == 201
-    assert Client(upstream.port).get("/box/b").body == b"by a SAS"
+    assert Client(upstream.port, timeout=300).get("/box/b").body == b"by a SAS"
 
 
 def test_with_the_key_it_is_signed_anew_for_who_knows_it(start, own, upstream, key_file):
     own.stop()
     gateway = start(own.link, spec(upstream, HOST_STYLE, f",key-file={key_file}"))
-    client = Client(gateway.port, timeout=120)
+    client = Client(gateway.port, timeout=300)
     data = content(LARGE + 77)
     assert client.put_blob("/box/b", data).status == 201
     assert client.get("/box/b").body == data
@@ -129,15 +128,15 @@ def test_with_the_key_it_is_signed_anew_for_who_knows_it(start, own, upstream, k
     assert old.status == 403
     # and nobody gets in by saying nothing
     assert client.get("/box/b", sign=False).status in (401, 404, 409)
-    assert Client(upstream.port).get("/box/c").status == 404
+    assert Client(upstream.port, timeout=300).get("/box/c").status == 404
 
 
 def test_a_host_style_signature_passes_as_it_is(start, own, upstream):
     own.stop()
     gateway = start(own.link, spec(upstream, HOST_STYLE))
-    client = Client(gateway.port, host_style=True, timeout=120)
+    client = Client(gateway.port, host_style=True, timeout=300)
     assert client.put_blob("/box/b", b"as it was").status == 201
-    assert Client(upstream.port).get("/box/b").body == b"as it was"
+    assert Client(upstream.port, timeout=300).get("/box/b").body == b"as it was"
 
 
 def test_other_accounts_have_no_fallback(start, own, upstream):

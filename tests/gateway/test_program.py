@@ -14,8 +14,8 @@ import subprocess
 import pytest
 
 from blobclient import ACCOUNT, Client
-from daemon import ROOT, wait_for
-from gateways import program
+from daemon import ROOT
+from gateways import program, wait_for
 from test_bodies import LARGE, content, head_of, numbers, raw, read_head
 
 UNIT = os.path.join(ROOT, "client", "gateway", "azblob-gateway.service")
@@ -74,16 +74,16 @@ def test_help_and_version():
 def test_the_end_waits_for_what_has_begun(start, own):
     metrics = os.path.join(own.sockets, "metrics")
     gateway = start(own.link, ["--metrics", metrics, "--drain", "60"])
-    direct = Client(own.port)
+    direct = Client(own.port, timeout=300)
     direct.create_container("box")
     data = content(2 * LARGE)
     with raw(gateway.port) as connection:
         connection.sendall(head_of(direct, "PUT", "/box/b", {
             "x-ms-blob-type": "BlockBlob", "Content-Length": len(data)}))
         connection.sendall(data[:LARGE])
-        wait_for(lambda: numbers(metrics)["azblob_gateway_handles"] == 1, 60)
+        wait_for(lambda: numbers(metrics)["azblob_gateway_handles"] == 1)
         gateway.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: "finishing what has begun" in gateway.logged(), 60)
+        wait_for(lambda: "finishing what has begun" in gateway.logged())
         connection.sendall(data[LARGE:])
         head = read_head(connection)
     assert head.startswith(b"HTTP/1.1 201 ") and b"Connection: close" in head
@@ -95,7 +95,7 @@ def test_a_unix_socket(start, own):
     path = os.path.join(own.sockets, "http")
     gateway = start(own.link, http=[path])
     assert gateway.urls == ["unix:" + path]
-    direct = Client(own.port)
+    direct = Client(own.port, timeout=300)
     direct.create_container("box")
     direct.put_blob("/box/b", b"by a path")
     with socket.socket(socket.AF_UNIX) as connection:
@@ -113,7 +113,7 @@ def test_the_metrics(start, own):
     gateway = start(own.link, ["--metrics", path])
     before = numbers(path)
     assert before["azblob_gateway_device"] == 1
-    assert Client(gateway.port).get("/?comp=list").status == 200
+    assert Client(gateway.port, timeout=300).get("/?comp=list").status == 200
     assert numbers(path)['azblob_gateway_requests_total{way="device"}'] == \
         before['azblob_gateway_requests_total{way="device"}'] + 1
 
@@ -130,8 +130,8 @@ def test_many_connections_that_wait(start, own):
     try:
         for _ in range(count):
             waiting.append(raw(gateway.port))
-        wait_for(lambda: numbers(path)["azblob_http_connections"] == count, 120)
-        client = Client(gateway.port, timeout=120)
+        wait_for(lambda: numbers(path)["azblob_http_connections"] == count)
+        client = Client(gateway.port, timeout=300)
         assert client.create_container("box").status == 201
         data = content(LARGE + 1)
         assert client.put_blob("/box/b", data).status == 201
@@ -141,7 +141,7 @@ def test_many_connections_that_wait(start, own):
             threads = int(re.search(r"Threads:\s+(\d+)", status.read()).group(1))
         assert threads < 64
         # and each is as good as another one
-        direct = Client(own.port)
+        direct = Client(own.port, timeout=300)
         waiting[-1].sendall(head_of(direct, "HEAD", "/box/b", {}))
         assert read_head(waiting[-1]).startswith(b"HTTP/1.1 200 ")
     finally:
@@ -169,7 +169,7 @@ def test_https_with_a_certificate_of_its_own(start, own, tmp_path):
                                folder / "gateway.key"], http=[])
     assert gateway.urls[0].startswith("https://")
     trusting = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-    client = Client(gateway.port, tls=trusting, timeout=120)
+    client = Client(gateway.port, tls=trusting, timeout=300)
     assert client.create_container("box").status == 201
     data = content(3 * LARGE + 5)
     assert client.put_blob("/box/b", data).status == 201
@@ -191,7 +191,7 @@ def test_https_with_a_certificate_of_its_own(start, own, tmp_path):
     before = serial("localhost")
     assert "The authority is that in" in make_certificate(folder)
     gateway.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: serial("localhost") != before, 60)
+    wait_for(lambda: serial("localhost") != before)
     assert client.get("/box/b").body == data
 
 
@@ -270,7 +270,7 @@ def test_the_example_configuration_works(start, own):
         out.write(lines)
     gateway = start(own.link, ["--config", path], http=[])
     assert len(gateway.urls) == 2
-    assert Client(gateway.port).get("/?comp=list").status == 200
+    assert Client(gateway.port, timeout=300).get("/?comp=list").status == 200
     assert numbers(os.path.join(own.sockets, "metrics"))["azblob_gateway_device"] == 1
     os.unlink(path)
 

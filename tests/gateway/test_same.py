@@ -14,7 +14,7 @@ KEY_OF = {"right": KEY, "wrong": "bm9uZSBvZiBpdHMga2V5cw=="}
 def exchange(port, method, target, headers, body=b""):
     """Sends bytes, and everything that comes until the other side closes."""
     lines = [f"{method} {target} HTTP/1.1"] + [f"{n}: {v}" for n, v in headers.items()]
-    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=300) as connection:
         connection.sendall("\r\n".join(lines + ["Connection: close", "", ""]).encode() + body)
         answer = b""
         while piece := connection.recv(65536):
