@@ -249,6 +249,12 @@ void cli_for_each(size_t count, unsigned int threads, void (*each)(void *context
 int cli_walk(struct cli *cli, const char *container, const char *prefix, const char *delimiter,
 	     int (*each)(void *context, const struct azblob_entry *entry), void *context);
 
+/*
+ * An empty blob that stands for a directory, as azblob-mount and other Blob file systems make them.
+ * The walk must ask for AZBLOB_INCLUDE_METADATA.
+ */
+bool cli_is_directory_mark(const struct azblob_entry *entry);
+
 /* ---- commands: an exit code ---- */
 
 int cli_container(struct cli *cli);

@@ -261,6 +261,9 @@ static int collect_entry(void *context, const struct azblob_entry *entry)
 	char *path;
 	int code;
 
+	/* Its file would be in the way of the directory. */
+	if (cli_is_directory_mark(entry))
+		return EXIT_OK;
 	if (!cli_safe_path(relative)) {
 		cli_error("%s: can't be a file below %s, skipped", entry->name, collect->directory);
 		collect->code = cli_worse(collect->code, EXIT_LOCAL);
@@ -308,6 +311,7 @@ static int collect_tree(struct transfer *transfer, const struct cli_name *name, 
 		code = EXIT_LOCAL;
 	if (!code && mkdir(below, 0777) && errno != EEXIST)
 		code = EXIT_LOCAL;
+	transfer->cli->list_include = AZBLOB_INCLUDE_METADATA;
 	if (code)
 		cli_error("%s: %s", below, strerrordesc_np(errno));
 	else

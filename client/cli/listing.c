@@ -52,6 +52,17 @@ int cli_walk(struct cli *cli, const char *container, const char *prefix, const c
 	return code;
 }
 
+bool cli_is_directory_mark(const struct azblob_entry *entry)
+{
+	if (entry->size)
+		return false;
+	for (size_t i = 0; i < entry->metadata_count; i++)
+		if (!strcasecmp(entry->metadata[i].name, "hdi_isfolder") &&
+		    !strcasecmp(entry->metadata[i].value, "true"))
+			return true;
+	return false;
+}
+
 /* ---- ls ---- */
 
 /* Ends a walk, and is no exit code. */

@@ -184,7 +184,7 @@ static int walk_entry(void *context, const struct azblob_entry *blob)
 	struct sync_entry *entry;
 
 	/* What some tools leave to stand for a directory is no file. */
-	if (!blob->name[walk->prefix_length])
+	if (!blob->name[walk->prefix_length] || cli_is_directory_mark(blob))
 		return EXIT_OK;
 	entry = add_entry(walk->tree, blob->name + walk->prefix_length);
 	entry->size = blob->size;

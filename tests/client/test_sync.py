@@ -119,6 +119,18 @@ def test_nothing_is_deleted_when_the_source_cannot_be_read(azblob, box, tmp_path
     assert failed.code == 7 and (source / "mine").exists()
 
 
+def test_what_stands_for_a_directory_is_not_a_file(azblob, box, tmp_path):
+    azblob.ok("put", "--metadata", "hdi_isfolder=true", "/dev/null", f"{box}/t/d")
+    azblob.ok("put", "-", f"{box}/t/d/x", stdin=b"x")
+    sync(azblob, f"{box}/t", tmp_path / "down")
+    assert tree(tmp_path / "down") == {"d/x": b"x"}
+    azblob.ok("get", "-r", f"{box}/t/", tmp_path / "got")
+    assert tree(tmp_path / "got") == {"d/x": b"x"}
+    # Nor is it deleted for not being one.
+    assert sync(azblob, "--delete", tmp_path / "down", f"{box}/t")[1]["deleted"] == 0
+    azblob.ok("stat", f"{box}/t/d")
+
+
 def test_interrupted_downloads_are_no_files_of_the_tree(azblob, box, tmp_path):
     source = make(tmp_path / "source", {"a": b"1", ".azblob-0123.part": b"half", "b/.hidden": b"2"})
     sync(azblob, source, box)

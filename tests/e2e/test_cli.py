@@ -167,3 +167,48 @@ def test_interrupted_upload_leaves_no_blob(guest, container):
     status, _, _ = guest.backend.request("GET", f"/{sharedkey.ACCOUNT}/{container}/never")
     assert status == 404
     guest.sh("rm /tmp/in")
+
+
+def test_all_other_verbs_through_the_driver(guest, container):
+    name = f"{container}/v"
+    guest.sh(f"echo one | azblob --transport driver append - {name}; "
+             f"echo two | azblob --transport driver append - {name}")
+    assert azblob(guest, "cat", name).text == "one\ntwo\n"
+    time = azblob(guest, "snapshot", name).text.strip()
+    guest.sh(f"echo three | azblob --transport driver append - {name}")
+    assert azblob(guest, "cat", "--snapshot", time, name).text == "one\ntwo\n"
+    azblob(guest, "cp", "--snapshot", time, name, f"{container}/copy")
+    assert guest.backend.get_blob(f"{container}/copy") == b"one\ntwo\n"
+    azblob(guest, "tags", name, "color=blue")
+    assert azblob(guest, "tags", name).text == "color=blue\n"
+    lease = azblob(guest, "lease", "acquire", name).text.strip()
+    assert azblob(guest, "rm", "--snapshots", name, check=False).status == 6
+    azblob(guest, "rm", "--snapshots", "--lease", lease, name)
+    # With nothing but a SAS, made in the guest.
+    token = json_lines(azblob(guest, "--json", "sas", "--expiry", "7d", f"{container}/copy"))[0]
+    shown = guest.sh("unset AZURE_STORAGE_CONNECTION_STRING AZURE_STORAGE_KEY; "
+                     "export AZURE_STORAGE_ACCOUNT=devstoreaccount1; azblob --transport driver "
+                     f"--sas '{token['token']}' cat {container}/copy")
+    assert shown.text == "one\ntwo\n"
+
+
+def test_a_tree_is_kept_in_step_and_a_large_file_goes_on(guest, container):
+    guest.sh("mkdir -p /tmp/sync/a; for i in 1 2 3; do echo $i >/tmp/sync/a/f$i; done; "
+             f"pattern write {3 * MIB} 85 >/tmp/sync/large")
+    first = json_lines(azblob(guest, "--json", "sync", "/tmp/sync", f"{container}/s"))[-1]
+    assert (first["files"], first["failed"]) == (4, 0)
+    guest.sh("rm /tmp/sync/a/f2; echo new >/tmp/sync/a/f3")
+    second = json_lines(azblob(guest, "--json", "--block-size", "64K", "sync", "--delete", "/tmp/sync",
+                               f"{container}/s"))[-1]
+    assert (second["files"], second["deleted"], second["unchanged"]) == (1, 1, 2)
+    azblob(guest, "sync", f"{container}/s/", "/tmp/back")
+    assert guest.run(["same", "/tmp/sync", "/tmp/back"]).text.startswith("same: 3 files")
+    # Forty-eight blocks, of which one has changed since.
+    put = ("--json", "--block-size", "64K", "put", "/tmp/sync/large", f"{container}/big")
+    azblob(guest, *put)
+    guest.sh("printf x | dd of=/tmp/sync/large bs=1 seek=100000 conv=notrunc 2>/dev/null")
+    again = json_lines(azblob(guest, *put))[0]
+    assert again["resumed"] == 47 * 65536
+    azblob(guest, "get", f"{container}/big", "/tmp/big")
+    assert guest.run(["same", "/tmp/sync/large", "/tmp/big"]).text.startswith("same: 1 files")
+    guest.sh("rm -r /tmp/sync /tmp/back /tmp/big")
