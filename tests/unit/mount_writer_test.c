@@ -1,0 +1,527 @@
+// SPDX-License-Identifier: MIT
+/* azblob-mount: what the writer asks of the service, and what becomes of failures. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "writer.h"
+
+#define BLOCK ((size_t)256 << 10)
+#define MAX_STAGED 256
+
+struct staged {
+	char id[128];
+	char *data;
+	size_t size;
+	bool committed;
+};
+
+/**
+ * struct world - a service of one blob, and a writer's surroundings
+ * @lock: protects what uploads change.
+ * @fail_block, @fail_commit: -errno of the next such call.
+ */
+struct world {
+	struct mnt_service service; /* first */
+	struct mnt_jobs *jobs;
+	struct mnt_cache *cache;
+	struct mnt_nodes nodes;
+	struct mnt_writers writers;
+	struct mnt_node *node;
+	pthread_mutex_t lock;
+	char *data;
+	size_t size;
+	char etag[16];
+	unsigned int version;
+	struct staged staged[MAX_STAGED];
+	size_t staged_count;
+	unsigned int puts;
+	unsigned int blocks;
+	unsigned int commits;
+	unsigned int told;
+	int fail_block;
+	int fail_commit;
+};
+
+static struct world *of(struct mnt_service *service)
+{
+	return (struct world *)service;
+}
+
+static void new_version(struct world *world, struct mnt_attr *attr)
+{
+	snprintf(world->etag, sizeof(world->etag), "\"%u\"", ++world->version);
+	if (!attr)
+		return;
+	memset(attr, 0, sizeof(*attr));
+	attr->size = world->size;
+	snprintf(attr->etag, sizeof(attr->etag), "%s", world->etag);
+}
+
+static void set_data(struct world *world, const char *data, size_t size)
+{
+	char *copy = malloc(size + 1);
+
+	assert_non_null(copy);
+	if (size)
+		memcpy(copy, data, size);
+	free(world->data);
+	world->data = copy;
+	world->size = size;
+}
+
+static int fake_read(struct mnt_service *service, const char *blob, const char *etag,
+		     uint64_t offset, size_t length, void *buffer, bool *late)
+{
+	struct world *world = of(service);
+
+	(void)late;
+	assert_string_equal(blob, "file");
+	if (strcmp(etag, world->etag) != 0)
+		return -ESTALE;
+	assert_true(offset + length <= world->size);
+	memcpy(buffer, world->data + offset, length);
+	return 0;
+}
+
+static int fake_put(struct mnt_service *service, const char *blob, const void *data, size_t size,
+		    const struct azblob_properties *keep, const struct mnt_condition *condition,
+		    struct mnt_attr *attr)
+{
+	struct world *world = of(service);
+	int result = world->fail_commit;
+
+	(void)keep;
+	assert_string_equal(blob, "file");
+	world->puts++;
+	world->fail_commit = 0;
+	if (!result && strcmp(condition->match, world->etag) != 0)
+		result = -ESTALE;
+	if (result)
+		return result;
+	set_data(world, data, size);
+	for (size_t i = 0; i < world->staged_count; i++)
+		world->staged[i].committed = false;
+	new_version(world, attr);
+	return 0;
+}
+
+static int fake_put_block(struct mnt_service *service, const char *blob, const char *id,
+			  const void *data, size_t size, bool *late)
+{
+	struct world *world = of(service);
+	struct staged *staged;
+	int result;
+
+	(void)blob;
+	(void)late;
+	pthread_mutex_lock(&world->lock);
+	world->blocks++;
+	result = world->fail_block;
+	world->fail_block = 0;
+	if (!result) {
+		assert_true(world->staged_count < MAX_STAGED);
+		staged = &world->staged[world->staged_count++];
+		snprintf(staged->id, sizeof(staged->id), "%s", id);
+		staged->data = malloc(size);
+		assert_non_null(staged->data);
+		memcpy(staged->data, data, size);
+		staged->size = size;
+	}
+	pthread_mutex_unlock(&world->lock);
+	return result;
+}
+
+static struct staged *find_staged(struct world *world, const char *id)
+{
+	/* The newest of a name. */
+	for (size_t i = world->staged_count; i-- > 0;)
+		if (!strcmp(world->staged[i].id, id))
+			return &world->staged[i];
+	fail_msg("no block %s", id);
+	return NULL;
+}
+
+static int fake_commit(struct mnt_service *service, const char *blob, const char *const *ids,
+		       size_t count, const struct azblob_properties *keep,
+		       const struct mnt_condition *condition, struct mnt_attr *attr)
+{
+	struct world *world = of(service);
+	int result = world->fail_commit;
+	size_t size = 0;
+	char *data;
+
+	(void)blob;
+	(void)keep;
+	world->commits++;
+	world->fail_commit = 0;
+	if (!result && strcmp(condition->match, world->etag) != 0)
+		result = -ESTALE;
+	if (result)
+		return result;
+	for (size_t i = 0; i < count; i++)
+		size += find_staged(world, ids[i])->size;
+	data = malloc(size + 1);
+	assert_non_null(data);
+	size = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct staged *staged = find_staged(world, ids[i]);
+
+		/* All ids of a blob are of one length. */
+		assert_int_equal(strlen(ids[i]), strlen(ids[0]));
+		memcpy(data + size, staged->data, staged->size);
+		size += staged->size;
+		staged->committed = true;
+	}
+	set_data(world, data, size);
+	free(data);
+	new_version(world, attr);
+	return 0;
+}
+
+static int fake_blocks(struct mnt_service *service, const char *blob, const char *etag,
+		       struct mnt_block_id **list, size_t *count)
+{
+	struct world *world = of(service);
+
+	(void)blob;
+	(void)etag;
+	*list = calloc(world->staged_count + 1, sizeof(**list));
+	assert_non_null(*list);
+	*count = 0;
+	for (size_t i = 0; i < world->staged_count; i++) {
+		if (!world->staged[i].committed)
+			continue;
+		(*list)[*count].size = world->staged[i].size;
+		(*list)[(*count)++].text = strdup(world->staged[i].id);
+	}
+	return 0;
+}
+
+static const struct mnt_service_ops ops = {
+	.read = fake_read,
+	.put = fake_put,
+	.put_block = fake_put_block,
+	.commit = fake_commit,
+	.blocks = fake_blocks,
+};
+
+static int no_fetch(void *context, const struct mnt_version *version, uint64_t offset,
+		    size_t length, void *buffer, bool *late)
+{
+	(void)context;
+	(void)version;
+	(void)offset;
+	(void)length;
+	(void)buffer;
+	(void)late;
+	return -EIO;
+}
+
+static void told(void *context, struct mnt_node *node)
+{
+	(void)node;
+	((struct world *)context)->told++;
+}
+
+static void no_version(void *context, struct mnt_version *version)
+{
+	(void)context;
+	(void)version;
+}
+
+/* A blob of @size bytes that came in one Put Blob. */
+static void make_world(struct world *world, size_t size)
+{
+	struct mnt_cache_options options = {
+		.budget = 8 * BLOCK,
+		.block = BLOCK,
+		.fetch = no_fetch,
+	};
+	struct mnt_attr attr;
+	bool changed;
+	char *data = malloc(size + 1);
+
+	assert_non_null(data);
+	memset(world, 0, sizeof(*world));
+	pthread_mutex_init(&world->lock, NULL);
+	for (size_t i = 0; i < size; i++)
+		data[i] = (char)(i * 7 + i / 1000);
+	set_data(world, data, size);
+	free(data);
+	world->service.ops = &ops;
+	world->jobs = mnt_jobs_new(3);
+	options.jobs = world->jobs;
+	world->cache = mnt_cache_new(&options);
+	assert_int_equal(mnt_nodes_init(&world->nodes, ""), 0);
+	world->nodes.freed = no_version;
+	new_version(world, &attr);
+	world->node = mnt_nodes_lookup(&world->nodes, &world->nodes.root, "file", &attr, &changed);
+	mnt_writers_init(&world->writers);
+	world->writers.service = &world->service;
+	world->writers.cache = world->cache;
+	world->writers.jobs = world->jobs;
+	world->writers.nodes = &world->nodes;
+	world->writers.parallel = 2;
+	world->writers.committed = told;
+	world->writers.context = world;
+}
+
+static struct mnt_writer *open_writer(struct world *world)
+{
+	struct mnt_attr attr = { .size = world->size };
+	struct mnt_writer *writer;
+
+	snprintf(attr.etag, sizeof(attr.etag), "%s", world->etag);
+	writer = mnt_writer_open(&world->writers, world->node, &attr, NULL);
+	assert_non_null(writer);
+	return writer;
+}
+
+static void end_world(struct world *world)
+{
+	mnt_writers_end(&world->writers);
+	mnt_nodes_forget(&world->nodes, world->node, 1);
+	mnt_nodes_destroy(&world->nodes);
+	mnt_jobs_free(world->jobs);
+	mnt_cache_free(world->cache);
+	for (size_t i = 0; i < world->staged_count; i++)
+		free(world->staged[i].data);
+	free(world->data);
+	pthread_mutex_destroy(&world->lock);
+}
+
+static void a_small_file_is_one_put(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+
+	(void)state;
+	make_world(&world, 0);
+	writer = open_writer(&world);
+	for (unsigned int i = 0; i < 100; i++)
+		assert_int_equal(mnt_writer_write(writer, "0123456789", 10, 10 * i, false), 0);
+	assert_int_equal(world.puts, 0);
+	assert_int_equal(mnt_writer_commit(writer), 0);
+	assert_int_equal(mnt_writer_commit(writer), 0);
+	mnt_writer_close(&world.writers, writer);
+	assert_int_equal(world.puts, 1);
+	assert_int_equal(world.blocks, 0);
+	assert_int_equal(world.told, 1);
+	assert_int_equal(world.size, 1000);
+	end_world(&world);
+}
+
+static void a_large_file_is_staged_while_it_is_written(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+	size_t size = 10 * BLOCK + 17;
+	char *data = malloc(size);
+
+	(void)state;
+	assert_non_null(data);
+	for (size_t i = 0; i < size; i++)
+		data[i] = (char)(i ^ i >> 9);
+	make_world(&world, 0);
+	writer = open_writer(&world);
+	for (size_t at = 0; at < size; at += 100000) {
+		size_t piece = size - at < 100000 ? size - at : 100000;
+
+		assert_int_equal(mnt_writer_write(writer, data + at, piece, at, false), 0);
+	}
+	mnt_writer_close(&world.writers, writer);
+	assert_int_equal(world.blocks, 11);
+	assert_int_equal(world.commits, 1);
+	assert_int_equal(world.puts, 0);
+	assert_int_equal(world.size, size);
+	assert_memory_equal(world.data, data, size);
+	free(data);
+	end_world(&world);
+}
+
+static void an_upload_that_failed_is_told_at_the_end(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+	char *data = calloc(1, BLOCK);
+
+	(void)state;
+	assert_non_null(data);
+	make_world(&world, 100);
+	writer = open_writer(&world);
+	assert_int_equal(mnt_writer_truncate(writer, 0), 0);
+	world.fail_block = -EIO;
+	for (unsigned int i = 0; i < 3; i++)
+		mnt_writer_write(writer, data, BLOCK, i * BLOCK, false);
+	assert_int_equal(mnt_writer_commit(writer), -EIO);
+	/* Each close hears of it. */
+	assert_int_equal(mnt_writer_commit(writer), -EIO);
+	mnt_writer_close(&world.writers, writer);
+	assert_int_equal(world.commits + world.puts, 0);
+	assert_int_equal(world.size, 100);
+	free(data);
+	end_world(&world);
+}
+
+static void a_commit_that_failed_can_be_repeated(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+
+	(void)state;
+	make_world(&world, 0);
+	writer = open_writer(&world);
+	assert_int_equal(mnt_writer_write(writer, "abc", 3, 0, false), 0);
+	world.fail_commit = -EIO;
+	assert_int_equal(mnt_writer_commit(writer), -EIO);
+	assert_int_equal(world.size, 0);
+	assert_int_equal(mnt_writer_commit(writer), 0);
+	assert_memory_equal(world.data, "abc", 3);
+	mnt_writer_close(&world.writers, writer);
+	end_world(&world);
+}
+
+static void what_others_wrote_stays(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+
+	(void)state;
+	make_world(&world, 0);
+	writer = open_writer(&world);
+	assert_int_equal(mnt_writer_write(writer, "mine", 4, 0, false), 0);
+	set_data(&world, "theirs", 6);
+	new_version(&world, NULL);
+	assert_int_equal(mnt_writer_commit(writer), -ESTALE);
+	/* And it stays so: the next close must not say that all is well. */
+	assert_int_equal(mnt_writer_commit(writer), -ESTALE);
+	assert_int_equal(mnt_writer_write(writer, "more", 4, 4, false), -ESTALE);
+	mnt_writer_close(&world.writers, writer);
+	assert_memory_equal(world.data, "theirs", 6);
+	end_world(&world);
+}
+
+static void an_append_keeps_the_blocks_that_are_there(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+	size_t size = 3 * BLOCK + 5;
+
+	(void)state;
+	make_world(&world, size);
+	/* Of one Put Blob: read and staged once. */
+	writer = open_writer(&world);
+	assert_int_equal(mnt_writer_write(writer, "one", 3, 0, true), 0);
+	mnt_writer_close(&world.writers, writer);
+	assert_int_equal(world.size, size + 3);
+	assert_int_equal(world.blocks, 4);
+	/* Of blocks: only what is new. */
+	writer = open_writer(&world);
+	assert_int_equal(mnt_writer_write(writer, "two", 3, 0, true), 0);
+	mnt_writer_close(&world.writers, writer);
+	assert_int_equal(world.blocks, 5);
+	assert_int_equal(world.size, size + 6);
+	assert_memory_equal(world.data + size, "onetwo", 6);
+	end_world(&world);
+}
+
+static void an_fsync_in_between_replaces_the_last_block(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+	char *data = calloc(1, BLOCK);
+
+	(void)state;
+	assert_non_null(data);
+	make_world(&world, 0);
+	writer = open_writer(&world);
+	assert_int_equal(mnt_writer_write(writer, data, BLOCK, 0, false), 0);
+	for (unsigned int i = 0; i < 5; i++) {
+		assert_int_equal(mnt_writer_write(writer, "tail", 4, BLOCK + 4 * i, false), 0);
+		assert_int_equal(mnt_writer_commit(writer), 0);
+		assert_int_equal(world.size, BLOCK + 4 * i + 4);
+	}
+	assert_int_equal(mnt_writer_write(writer, data, BLOCK, BLOCK + 20, false), 0);
+	mnt_writer_close(&world.writers, writer);
+	assert_int_equal(world.size, 2 * BLOCK + 20);
+	assert_memory_equal(world.data + BLOCK, "tailtailtailtailtail", 20);
+	free(data);
+	end_world(&world);
+}
+
+static void only_what_is_in_memory_can_be_changed(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+
+	(void)state;
+	make_world(&world, 3 * BLOCK);
+	writer = open_writer(&world);
+	assert_int_equal(mnt_writer_write(writer, "x", 1, 5, false), -EOPNOTSUPP);
+	assert_int_equal(mnt_writer_write(writer, "x", 1, 30 * BLOCK, false), -EOPNOTSUPP);
+	assert_int_equal(mnt_writer_truncate(writer, 5), -EOPNOTSUPP);
+	assert_int_equal(mnt_writer_truncate(writer, 30 * BLOCK), -EPERM);
+	assert_int_equal(mnt_writer_truncate(writer, 3 * BLOCK), 0);
+	assert_int_equal(mnt_writer_write(writer, "end", 3, 3 * BLOCK, false), 0);
+	assert_int_equal(mnt_writer_write(writer, "E", 1, 3 * BLOCK, false), 0);
+	mnt_writer_close(&world.writers, writer);
+	assert_int_equal(world.size, 3 * BLOCK + 3);
+	assert_memory_equal(world.data + 3 * BLOCK, "End", 3);
+	end_world(&world);
+}
+
+static void an_abandoned_writer_sends_nothing(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+
+	(void)state;
+	make_world(&world, 0);
+	writer = open_writer(&world);
+	assert_int_equal(mnt_writer_write(writer, "abc", 3, 0, false), 0);
+	mnt_writer_abandon(writer);
+	assert_int_equal(mnt_writer_write(writer, "def", 3, 3, false), 0);
+	assert_int_equal(mnt_writer_commit(writer), 0);
+	mnt_writer_close(&world.writers, writer);
+	assert_int_equal(world.puts + world.commits, 0);
+	end_world(&world);
+}
+
+static void the_end_commits_what_is_open(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+
+	(void)state;
+	make_world(&world, 0);
+	writer = open_writer(&world);
+	assert_int_equal(mnt_writer_write(writer, "abc", 3, 0, false), 0);
+	end_world(&world);
+	assert_int_equal(world.puts, 1);
+	assert_int_equal(world.told, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_small_file_is_one_put),
+		cmocka_unit_test(a_large_file_is_staged_while_it_is_written),
+		cmocka_unit_test(an_upload_that_failed_is_told_at_the_end),
+		cmocka_unit_test(a_commit_that_failed_can_be_repeated),
+		cmocka_unit_test(what_others_wrote_stays),
+		cmocka_unit_test(an_append_keeps_the_blocks_that_are_there),
+		cmocka_unit_test(an_fsync_in_between_replaces_the_last_block),
+		cmocka_unit_test(only_what_is_in_memory_can_be_changed),
+		cmocka_unit_test(an_abandoned_writer_sends_nothing),
+		cmocka_unit_test(the_end_commits_what_is_open),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
