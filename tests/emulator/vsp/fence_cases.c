@@ -56,6 +56,64 @@ static void times_out(void)
 	CHECK(KEPT_RESPONSE[0] == MARK);
 }
 
+/* Long enough to be asked for, saved and loaded meanwhile */
+static void times_out_later(void)
+{
+	request(20000);
+	expect_completion(1, TIMEOUT);
+}
+
+/* --- protocol 2: two pages of data have a name --- */
+
+#define BUFFER 5
+#define BUFFER_BYTES 8192
+
+static void register_data_pages(void)
+{
+	/* struct vsp_wire_control */
+	uint32_t control[8] = { 1, BUFFER, 0, BUFFER_BYTES / 4096, 0, 0x101 };
+	struct packet p = reading_packet(0);
+
+	p.length = sizeof(control);
+	p.pages = BUFFER_BYTES / 4096;
+	p.range_bytes = BUFFER_BYTES;
+	send_payload(&p, control, 77);
+	expect_completion(77, OK);
+}
+
+/* Its pages are named before the pause, and used after it. */
+static void buffer_outlives_a_pause(void)
+{
+	struct packet p = good_packet();
+	uint32_t request_2[22] = { 0 };
+	const uint32_t bytes = 5000;
+
+	set_up_channel();
+	register_data_pages();
+	p.pfn[1] = (uint32_t)KEPT_RESPONSE >> 12;
+	send_packet(&p, 1);
+	CHECK(EVENTUALLY(to_host.read == to_host.write));
+	tell("sent");
+	expect_completion(1, OK);
+
+	/* struct vsp_wire_request_2: the data is in the buffer, at byte 16 of it */
+	request_2[0] = 1;
+	request_2[3] = bytes;
+	request_2[5] = p.operation;
+	request_2[6] = p.request_offset;
+	request_2[7] = p.request_length;
+	request_2[8] = p.response_offset;
+	request_2[9] = p.response_length;
+	request_2[14] = 1;
+	request_2[15] = BUFFER;
+	request_2[16] = 16;
+	p.length = sizeof(request_2);
+	send_payload(&p, request_2, 2);
+	expect_completion(2, OK);
+	for (uint32_t i = 0; i < bytes; i++)
+		CHECK(data_pages[16 + i] == (uint8_t)(i * 7 + 3));
+}
+
 static void times_out_unseen(void)
 {
 	request(50);
@@ -235,6 +293,8 @@ static void idle(void)
 const struct test_case fence_cases[] = {
 	{ "ends-well", ends_well },
 	{ "times-out", times_out },
+	{ "times-out-later", times_out_later },
+	{ "buffer-outlives-a-pause", buffer_outlives_a_pause },
 	{ "times-out-unseen", times_out_unseen },
 	{ "ends-in-failure", ends_in_failure },
 	{ "large-body", large_body },

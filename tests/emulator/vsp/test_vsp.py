@@ -6,7 +6,6 @@ says "pass" or the condition that did not hold.  The other half is here: what th
 with what QEMU.
 """
 
-import os
 import re
 import struct
 import subprocess
@@ -746,10 +745,3 @@ def test_bad_options(tmp_path, options, error):
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert run.returncode == 1
     assert error in run.stderr
-
-
-def test_it_can_not_be_migrated(start, backend):
-    machine = start("ends-well")
-    machine.says("sent")
-    with pytest.raises(QmpError, match="azure-blob-vsp can't be migrated"):
-        machine.qmp.command("migrate", uri=f"file:{os.devnull}")

@@ -34,6 +34,19 @@ static void free_buffer(AzureBlobVSP *s, VspBuffer *buf)
     g_free(buf);
 }
 
+static VspBuffer *new_buffer(AzureBlobVSP *s, uint32_t id, uint32_t count,
+                             bool read_only)
+{
+    VspBuffer *buf = g_malloc0(sizeof(*buf) + count * sizeof(buf->pfn[0]));
+
+    buf->id = id;
+    buf->page_count = count;
+    buf->read_only = read_only;
+    s->buffers.pages += count;
+    g_hash_table_insert(s->buffers.by_id, &buf->id, buf);
+    return buf;
+}
+
 static VspBuffer *find(AzureBlobVSP *s, uint32_t id)
 {
     return g_hash_table_lookup(s->buffers.by_id, &id);
@@ -121,12 +134,7 @@ static uint32_t register_pages(AzureBlobVSP *s, const VMBusChanReq *cr,
         if (count > MAX_TOTAL_PAGES - s->buffers.pages) {
             return VSP_WIRE_STATUS_NO_RESOURCES;
         }
-        buf = g_malloc0(sizeof(*buf) + count * sizeof(buf->pfn[0]));
-        buf->id = id;
-        buf->page_count = count;
-        buf->read_only = flags & VSP_WIRE_BUFFER_READ_ONLY;
-        s->buffers.pages += count;
-        g_hash_table_insert(s->buffers.by_id, &buf->id, buf);
+        buf = new_buffer(s, id, count, flags & VSP_WIRE_BUFFER_READ_ONLY);
     } else if (!buf || first != buf->named || count != buf->page_count ||
                buf->read_only != !!(flags & VSP_WIRE_BUFFER_READ_ONLY)) {
         return VSP_WIRE_STATUS_BAD_PACKET;
@@ -190,6 +198,55 @@ void vsp_buffers_clear(AzureBlobVSP *s)
         g_free(buf);
     }
     s->buffers.pages = 0;
+}
+
+/* ---- saving and loading ---- */
+
+void vsp_buffers_put(AzureBlobVSP *s, QEMUFile *f)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, s->buffers.by_id);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        VspBuffer *buf = value;
+        uint32_t i;
+
+        qemu_put_be32(f, buf->id);
+        qemu_put_be32(f, buf->page_count);
+        qemu_put_be32(f, buf->named);
+        qemu_put_byte(f, buf->read_only);
+        for (i = 0; i < buf->named; i++) {
+            qemu_put_be64(f, buf->pfn[i]);
+        }
+    }
+    qemu_put_be32(f, 0);
+}
+
+/* False if they can't be. */
+bool vsp_buffers_get(AzureBlobVSP *s, QEMUFile *f)
+{
+    uint32_t id;
+
+    while ((id = qemu_get_be32(f))) {
+        uint32_t count = qemu_get_be32(f);
+        uint32_t named = qemu_get_be32(f);
+        bool read_only = qemu_get_byte(f);
+        VspBuffer *buf;
+        uint32_t i;
+
+        if (id > VSP_MAX_BUFFERS || find(s, id) || !count || named > count ||
+            count > VSP_MAX_BUFFER_BYTES / VSP_WIRE_PAGE_SIZE ||
+            count > MAX_TOTAL_PAGES - s->buffers.pages) {
+            return false;
+        }
+        buf = new_buffer(s, id, count, read_only);
+        for (i = 0; i < named; i++) {
+            buf->pfn[i] = qemu_get_be64(f);
+        }
+        buf->named = named;
+    }
+    return true;
 }
 
 void vsp_buffers_init(AzureBlobVSP *s)

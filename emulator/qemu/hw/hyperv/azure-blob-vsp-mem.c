@@ -166,6 +166,41 @@ bool vsp_maps_add_pages(VspMaps *maps, AddressSpace *as, const uint64_t *pfn,
     return true;
 }
 
+/*
+ * Map a piece of a RAM block, of a request that was checked when it came.
+ * @maps->is_write is set.  False if there is no such memory.
+ */
+bool vsp_maps_add_block(VspMaps *maps, const char *idstr, uint64_t off,
+                        uint64_t len)
+{
+    RAMBlock *block = qemu_ram_block_by_name(idstr);
+    VspMap *map;
+    uint64_t size;
+
+    if (!block) {
+        return false;
+    }
+    size = qemu_ram_get_used_length(block);
+    if (!len || off > size || len > size - off || !block->mr->ram ||
+        memory_region_is_ram_device(block->mr) ||
+        (maps->is_write && block->mr->readonly)) {
+        return false;
+    }
+    if (maps->num == maps->alloc) {
+        maps->alloc = MAX(4, maps->alloc * 2);
+        maps->map = g_renew(VspMap, maps->map, maps->alloc);
+    }
+    /* as dma_memory_map() does, which wants an address that the guest has */
+    memory_region_ref(block->mr);
+    map = &maps->map[maps->num++];
+    map->host = block->host + off;
+    map->len = len;
+    map->block = block;
+    map->offset = off;
+    maps->len += len;
+    return true;
+}
+
 /* Copy all of what is mapped. */
 void vsp_maps_copy(const VspMaps *maps, void *buf)
 {

@@ -186,6 +186,8 @@ static void cancel_owned(VspRequest *req, uint16_t flags)
     AzureBlobVSP *s = req->vsp;
 
     if (req->cancelled) {
+        /* the same word, but now it is to end */
+        req->hold = false;
         return;
     }
     req->cancelled = true;
@@ -415,10 +417,36 @@ VspRequest *vsp_request_find_sent(AzureBlobVSP *s, uint64_t id)
     return req && req->state == VSP_REQUEST_SENT ? req : NULL;
 }
 
+/* No backend has it, and somebody waits for it: it will be sent again. */
+static void wait_again(VspRequest *req)
+{
+    AzureBlobVSP *s = req->vsp;
+    VspRequest *other;
+
+    req->cancelled = false;
+    req->hold = false;
+    req->stuck = false;
+    set_state(req, VSP_REQUEST_WAITING);
+    arm_deadline(s, req->deadline);
+    /* in the order in which they came */
+    QTAILQ_FOREACH(other, &s->requests.waiting, next) {
+        if (other->id > req->id) {
+            QTAILQ_REMOVE(&s->requests.waiting, req, next);
+            QTAILQ_INSERT_BEFORE(other, req, next);
+            break;
+        }
+    }
+}
+
 /* COMPLETE has arrived in full and was checked; the answer is in @req. */
 void vsp_request_answered(AzureBlobVSP *s, VspRequest *req)
 {
-    finish(req, req->status, req->answer_response);
+    if (req->hold && !req->orphan &&
+        req->status == VSP_WIRE_STATUS_CANCELLED) {
+        wait_again(req);
+    } else {
+        finish(req, req->status, req->answer_response);
+    }
     finished(s);
 }
 
@@ -451,15 +479,13 @@ void vsp_requests_proven(AzureBlobVSP *s)
         g_assert(req->state == VSP_REQUEST_LOST);
         if (req->orphan) {
             finish(req, VSP_WIRE_STATUS_CANCELLED, 0);
-        } else if (req->cancelled) {
+        } else if (req->cancelled && !req->hold) {
             finish(req, req->cancel_flags & AZL_CANCEL_TIMEOUT ?
                    VSP_WIRE_STATUS_TIMEOUT : VSP_WIRE_STATUS_CANCELLED, 0);
         } else if (!resend) {
             finish(req, VSP_WIRE_STATUS_FAILED, 0);
         } else {
-            set_state(req, VSP_REQUEST_WAITING);
-            QTAILQ_REMOVE(&s->requests.waiting, req, next);
-            QTAILQ_INSERT_HEAD(&s->requests.waiting, req, next);
+            wait_again(req);
         }
     }
     finished(s);
@@ -504,6 +530,61 @@ void vsp_requests_cancel_all(AzureBlobVSP *s)
         cancel_owned(req, 0);
     }
     finished(s);
+}
+
+/*
+ * Get the pages back to send the requests again later.  What the guest has
+ * given up itself ends as it would.
+ */
+void vsp_requests_hold_all(AzureBlobVSP *s)
+{
+    VspRequest *req;
+
+    QTAILQ_FOREACH(req, &s->requests.owned, next) {
+        if (!req->cancelled) {
+            cancel_owned(req, 0);
+            req->hold = true;
+        }
+    }
+    vsp_flush_completions(s);
+}
+
+/* A backend was told to end something and has not done so for a long time. */
+bool vsp_requests_any_stuck(AzureBlobVSP *s)
+{
+    VspRequest *req;
+
+    QTAILQ_FOREACH(req, &s->requests.owned, next) {
+        if (req->stuck) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Take over a request of a saved machine; false if its id is taken. */
+bool vsp_request_resume(AzureBlobVSP *s, VspRequest *req)
+{
+    if (g_hash_table_contains(s->requests.by_id, &req->id)) {
+        return false;
+    }
+    g_hash_table_insert(s->requests.by_id, &req->id, req);
+    s->requests.num++;
+    set_state(req, VSP_REQUEST_WAITING);
+    arm_deadline(s, req->deadline);
+    return true;
+}
+
+/* The ids are those of another session: take ones of this. */
+void vsp_requests_renumber(AzureBlobVSP *s)
+{
+    VspRequest *req;
+
+    g_hash_table_remove_all(s->requests.by_id);
+    QTAILQ_FOREACH(req, &s->requests.waiting, next) {
+        req->id = s->requests.next_id++;
+        g_hash_table_insert(s->requests.by_id, &req->id, req);
+    }
 }
 
 /* The channel is gone: end everything soon, and tell nobody. */

@@ -205,7 +205,16 @@ void vsp_session_renew(AzureBlobVSP *s)
 /* Requests may be sent. */
 bool vsp_session_ready(AzureBlobVSP *s)
 {
-    return s->session.state == VSP_SESSION_UP && !s->regions.pending;
+    return s->session.state == VSP_SESSION_UP && !s->regions.pending &&
+           !s->held;
+}
+
+/* The machine runs, and the session is the one to go on with. */
+void vsp_session_released(AzureBlobVSP *s)
+{
+    if (s->session.state == VSP_SESSION_HELD) {
+        vsp_session_opened(s);
+    }
 }
 
 /* ---- what the link tells ---- */
@@ -213,8 +222,11 @@ bool vsp_session_ready(AzureBlobVSP *s)
 /* A connection, new or held back until now. */
 void vsp_session_opened(AzureBlobVSP *s)
 {
-    if (vsp_requests_busy(s)) {
-        /* the pages of LOST requests still belong to the backend before */
+    if (vsp_requests_busy(s) || s->held) {
+        /*
+         * the pages of LOST requests still belong to the backend before, or
+         * nobody knows yet whether the session goes on here
+         */
         set_state(s, VSP_SESSION_HELD);
         return;
     }

@@ -23,7 +23,6 @@
 #include "azblob/vsp_wire.h"
 #include "hw/qdev-properties.h"
 #include "hw/qdev-properties-system.h"
-#include "migration/blocker.h"
 #include "qapi/error.h"
 #include "qapi/visitor.h"
 #include "qemu/error-report.h"
@@ -397,6 +396,10 @@ static void vsp_chan_notify(VMBusChannel *chan)
 {
     AzureBlobVSP *s = AZURE_BLOB_VSP(vmbus_channel_device(chan));
 
+    if (s->held) {
+        /* it is looked at again when the machine runs */
+        return;
+    }
     vsp_flush_completions(s);
 
     /*
@@ -537,19 +540,14 @@ static void vsp_realize(VMBusDevice *vdev, Error **errp)
         error_setg(errp, "'protocol' is %u; it can be 1 or 2", s->protocol);
         return;
     }
-    error_setg(&s->migration_blocker, "%s can't be migrated or saved",
-               TYPE_AZURE_BLOB_VSP);
-    if (migrate_add_blocker(&s->migration_blocker, errp) < 0) {
-        return;
-    }
     if (!vsp_link_init(s, errp)) {
-        migrate_del_blocker(&s->migration_blocker);
         return;
     }
     vsp_requests_init(s);
     vsp_buffers_init(s);
     vsp_regions_init(s);
     vsp_session_init(s);
+    vsp_migrate_init(s);
     vsp_link_start(s);
 }
 
@@ -558,6 +556,7 @@ static void vsp_unrealize(VMBusDevice *vdev)
 {
     AzureBlobVSP *s = AZURE_BLOB_VSP(vdev);
 
+    vsp_migrate_cleanup(s);
     vsp_requests_orphan_all(s);
     vsp_requests_wait(s, "unplug");
     vsp_link_cleanup(s);
@@ -565,7 +564,6 @@ static void vsp_unrealize(VMBusDevice *vdev)
     vsp_regions_cleanup(s);
     vsp_requests_cleanup(s);
     vsp_buffers_cleanup(s);
-    migrate_del_blocker(&s->migration_blocker);
 }
 
 static char *get_link_state(Object *obj, Error **errp)
@@ -620,6 +618,7 @@ static void vsp_class_init(ObjectClass *oc, void *data)
 
     device_class_set_props(dc, vsp_props);
     device_class_set_parent_realize(dc, vsp_dev_realize, &avc->parent_realize);
+    vsp_migrate_class_init(dc);
     dc->desc = "Azure Blob over VMBus, served by a process on a socket";
     set_bit(DEVICE_CATEGORY_STORAGE, dc->categories);
 

@@ -12,6 +12,7 @@
  *                             message
  *   azure-blob-vsp-link.c     bytes and file descriptors on the socket
  *   azure-blob-vsp-query.c    what QMP tells of all that
+ *   azure-blob-vsp-migrate.c  snapshots and migration
  *
  * Everything runs in the main loop's thread with the BQL held.  docs/wire.md
  * tells what may be expected from this device from outside.
@@ -26,11 +27,13 @@
 #include "exec/ramlist.h"
 #include "hw/hyperv/vmbus.h"
 #include "io/channel-socket.h"
+#include "migration/qemu-file-types.h"
 #include "qemu/iov.h"
 #include "qemu/queue.h"
 #include "qemu/timer.h"
 #include "qemu/uuid.h"
 #include "qom/object.h"
+#include "system/runstate.h"
 
 #define TYPE_AZURE_BLOB_VSP "azure-blob-vsp"
 OBJECT_DECLARE_TYPE(AzureBlobVSP, AzureBlobVSPClass, AZURE_BLOB_VSP)
@@ -88,6 +91,8 @@ unsigned vsp_maps_iov(const VspMaps *maps, uint64_t off, uint64_t len,
                       struct iovec *iov, unsigned max);
 bool vsp_maps_add_pages(VspMaps *maps, AddressSpace *as, const uint64_t *pfn,
                         uint64_t off, uint64_t len, bool is_write);
+bool vsp_maps_add_block(VspMaps *maps, const char *block, uint64_t off,
+                        uint64_t len);
 void vsp_maps_copy(const VspMaps *maps, void *buf);
 bool vsp_sgl_read(AddressSpace *as, const QEMUSGList *sgl, uint64_t off,
                   void *buf, uint64_t len);
@@ -125,6 +130,8 @@ uint32_t vsp_control(AzureBlobVSP *s, const VMBusChanReq *cr);
 void vsp_buffers_clear(AzureBlobVSP *s);
 void vsp_buffers_init(AzureBlobVSP *s);
 void vsp_buffers_cleanup(AzureBlobVSP *s);
+void vsp_buffers_put(AzureBlobVSP *s, QEMUFile *f);
+bool vsp_buffers_get(AzureBlobVSP *s, QEMUFile *f);
 
 /* ---- link ---- */
 
@@ -208,6 +215,7 @@ typedef struct VspSession {
 void vsp_session_init(AzureBlobVSP *s);
 void vsp_session_cleanup(AzureBlobVSP *s);
 bool vsp_session_ready(AzureBlobVSP *s);
+void vsp_session_released(AzureBlobVSP *s);
 void vsp_session_renew(AzureBlobVSP *s);
 const char *vsp_session_state_name(AzureBlobVSP *s);
 void vsp_session_violation(AzureBlobVSP *s, const char *fmt, ...)
@@ -253,6 +261,7 @@ struct VspRequest {
     int64_t grace_end;      /* ms, QEMU_CLOCK_REALTIME; 0 until cancelled */
     uint16_t cancel_flags;
     bool cancelled;         /* CANCEL is sent, or to be implied by the state */
+    bool hold;              /* cancelled to be sent again, not to be ended */
     bool orphan;            /* the guest gets no completion */
     bool tried;             /* some backend may have run it */
     bool resent;            /* it is not the first one's that has it now */
@@ -296,6 +305,10 @@ void vsp_requests_proven(AzureBlobVSP *s);
 void vsp_requests_cancel_all(AzureBlobVSP *s);
 void vsp_requests_orphan_all(AzureBlobVSP *s);
 bool vsp_requests_busy(AzureBlobVSP *s);
+void vsp_requests_hold_all(AzureBlobVSP *s);
+bool vsp_requests_any_stuck(AzureBlobVSP *s);
+bool vsp_request_resume(AzureBlobVSP *s, VspRequest *req);
+void vsp_requests_renumber(AzureBlobVSP *s);
 void vsp_requests_wait(AzureBlobVSP *s, const char *why);
 
 /* ---- device ---- */
@@ -338,7 +351,19 @@ struct AzureBlobVSP {
     /* the guest broke a ring, which is left alone until the next open */
     bool recv_stopped;
     bool send_stopped;
-    Error *migration_blocker;
+
+    /*
+     * No packet is taken and no request is sent: the machine is being saved, or
+     * loaded, and has not run since.
+     */
+    bool held;
+    bool saving;            /* its memory is being saved, perhaps as it runs */
+    VMChangeStateEntry *vm_state_change;
+    struct {                /* as it was when it was saved */
+        QemuUUID session;
+        bool used;
+        uint64_t next_id;
+    } saved;
 
     VspLink link;
     VspSession session;
@@ -350,5 +375,11 @@ struct AzureBlobVSP {
 
 void vsp_flush_completions(AzureBlobVSP *s);
 void vsp_idle(AzureBlobVSP *s);
+
+/* ---- snapshots and migration ---- */
+
+void vsp_migrate_class_init(DeviceClass *dc);
+void vsp_migrate_init(AzureBlobVSP *s);
+void vsp_migrate_cleanup(AzureBlobVSP *s);
 
 #endif
