@@ -49,13 +49,15 @@ def migration(machine):
 def on_its_way(start, backend, incoming):
     """A request is with the backend, and the machine is on its way to another QEMU."""
     def run(case="ends-well", stopped=False, **options):
-        old = start(case, **options)
+        # Its guest begins when all else is there: what it asks for may have a time-out.
+        old = start(case, extra=["-S"], **options)
         link = backend.accept().greet()
-        request = link.take_request()
-        old.says("sent")
         new, uri = incoming(case, **options)
         second = backend.accept()
         held(new)
+        old.qmp.command("cont")
+        request = link.take_request()
+        old.says("sent")
         if stopped:
             old.qmp.command("stop")
         old.qmp.command("migrate", uri=uri)
@@ -125,9 +127,11 @@ def test_backend_that_does_not_let_go(on_its_way, backend, status):
 
 def test_time_out_goes_on_in_the_other_one(on_its_way):
     """The guest's clock stands still meanwhile, and its request ends by it."""
-    old, link, request, new, second = on_its_way("times-out-later")
+    old, link, request, new, second = on_its_way("times-out-later", stopped=True)
     link.complete(request, fb.STATUS_CANCELLED)
     assert migration(old) == "completed"
+    until(lambda: new.qmp.command("query-status")["status"] == "paused")
+    new.qmp.command("cont")
     # Nobody greets the new one: the request ends without a backend.
     new.passes()
 
