@@ -71,6 +71,11 @@ fuzz: fuzz-parsers ## random bytes for all that parses, then a hostile guest aga
 	$(Q)QEMU=$$(emulator/build --asan) && export QEMU && \
 		/usr/bin/python3 tests/emulator/vsp/fuzz.py --seconds $(FUZZ_SECONDS)
 
+.PHONY: powercut
+powercut: build emulator ## the daemon in a guest whose disk loses power at any flush, and between (as root)
+	$(Q)AZBLOB_CUTS=$${AZBLOB_CUTS:-200} AZBLOB_SEED=$${AZBLOB_SEED:-$$(date +%s)} \
+		AZBLOB_VSPD=$(CURDIR)/build/vsp-backend/azblob-vspd /usr/bin/python3 -m pytest tests/powercut
+
 .PHONY: container-test
 container-test: ## the image by vsp-backend/Containerfile, built by buildah without a registry, and run (as root)
 	$(Q)scripts/container-test
