@@ -259,17 +259,18 @@ static void dry_summary(const struct sync *sync)
 
 static int scan(struct sync *sync)
 {
-	int code = EXIT_OK;
-	int blobs;
+	/* First, since a mistake in its name shows at once. */
+	int code = sync_scan_blobs(sync->cli, sync->name.container, sync->prefix, &sync->blobs);
 
-	if (!sync->up && mkdir(sync->directory, 0777) && errno != EEXIST && !sync->cli->dry_run) {
+	if (code)
+		return code;
+	if (!sync->up && !sync->cli->dry_run && mkdir(sync->directory, 0777) && errno != EEXIST) {
 		cli_error("%s: %s", sync->directory, strerrordesc_np(errno));
 		return EXIT_LOCAL;
 	}
 	if (sync->up || !access(sync->directory, F_OK))
 		code = sync_scan_files(sync->cli, sync->directory, &sync->files);
-	blobs = sync_scan_blobs(sync->cli, sync->name.container, sync->prefix, &sync->blobs);
-	return cli_worse(blobs, code);
+	return code;
 }
 
 static int run(struct sync *sync)
