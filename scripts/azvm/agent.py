@@ -108,9 +108,26 @@ class Agent:
         self._lost = None
         self._rebooting = False
         self._send_lock = threading.Lock()
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(str(path))
+        self._reconnecting = False
+        self._path = str(path)
+        self._socket = self._connect()
         threading.Thread(target=self._read, daemon=True).start()
+
+    def _connect(self):
+        port = socket.socket(socket.AF_UNIX)
+        port.connect(self._path)
+        return port
+
+    def reconnect(self):
+        """Unplugs the port and plugs it in again, which the guest is told.
+
+        What the guest sends in between is lost: for a guest that believes that nobody listens.
+        """
+        with self.changed:
+            self._reconnecting = True
+        with self._send_lock:
+            self._socket.shutdown(socket.SHUT_RDWR)
+            self.wait(lambda: not self._reconnecting, GRACE, "the port's other end")
 
     def wait(self, condition, timeout, what):
         """Waits for a condition under self.changed."""
@@ -204,7 +221,13 @@ class Agent:
         while len(data) < count:
             chunk = self._socket.recv(min(count - len(data), 1 << 20))
             if not chunk:
-                raise EOFError("the guest's agent port was closed")
+                with self.changed:
+                    if not self._reconnecting:
+                        raise EOFError("the guest's agent port was closed")
+                    self._socket.close()
+                    self._socket = self._connect()
+                    self._reconnecting = False
+                    self.changed.notify_all()
             data += chunk
         return bytes(data)
 
