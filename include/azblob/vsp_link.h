@@ -31,13 +31,14 @@
  * on the link has ended.
  *
  * Coming back.  After a lost connection the emulator connects again, says HELLO
- * with the same session, and sends what is unanswered once more, with the same ids
- * and AZL_REQUEST_RESENT.  It does so only after the earlier backend is known
+ * with the same session, and sends what is unanswered once more, with the same
+ * ids and AZL_REQUEST_RESENT.  It does so only after the earlier backend is known
  * to be finished with the pages.  A request that is cancelled only so that the
- * machine can be saved or moved, and was answered VSP_WIRE_STATUS_CANCELLED, counts
- * as unanswered, and the machine goes on with its session.  A backend with AZL_FEATURE_RESEND keeps the answer
- * of every request that had an effect, durably, until its ACK, and answers a
- * resent request from there, so that no effect happens twice.
+ * machine can be saved or moved, and was answered VSP_WIRE_STATUS_CANCELLED,
+ * counts as unanswered, and the machine goes on with its session.  A backend with
+ * AZL_FEATURE_RESEND keeps the answer of every request that had an effect,
+ * durably, until its ACK, and answers a resent request from there, so that no
+ * effect happens twice.
  *
  * A peer that sends something this header does not allow is cut off: the backend
  * ends what is in flight and closes; the emulator stops using the backend, and
