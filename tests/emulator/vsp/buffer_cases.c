@@ -11,7 +11,7 @@
 #define NOT_FOUND 0x80070490u
 #define NO_RESOURCES 0x800705aau
 #define CANCELLED 0x800703e3u
-#define PATTERN(i) ((uint8_t)((i) * 7 + 3))
+#define PATTERN(i) ((uint8_t)((i)*7 + 3))
 
 #define REGISTER 0x101
 #define DEREGISTER 0x102
@@ -106,10 +106,10 @@ struct row {
 	void (*change)(struct control *c);
 };
 
-#define ROW(what, statement)                    \
-	static void what(struct control *c)     \
-	{                                       \
-		statement;                      \
+#define ROW(what, statement)                \
+	static void what(struct control *c) \
+	{                                   \
+		statement;                  \
 	}
 
 ROW(version_2, c->version = 2)
@@ -262,15 +262,23 @@ struct request_2 {
 #define IN_DATA 1
 #define IN_REQUEST 2
 #define IN_RESPONSE 4
-enum { DATA_LENGTH = 3, DATA_VALID = 4, REQUEST_OFFSET = 6, REQUEST_LENGTH = 7,
-       RESPONSE_LENGTH = 9 };
+enum {
+	DATA_LENGTH = 3,
+	DATA_VALID = 4,
+	REQUEST_OFFSET = 6,
+	REQUEST_LENGTH = 7,
+	RESPONSE_LENGTH = 9
+};
 
 /* 5000 bytes at 16, all of it in buffer 1, with nothing left to name */
 static struct request_2 all_in(uint32_t valid)
 {
 	struct request_2 r = { .base = { 1, 0, 0, 5000, valid, 0x100, 0, HEAD_LENGTH, 0, 4096 },
-			       .in_buffer = 7, .buffer = 1, .data_at = 16,
-			       .request_at = 2 * 4096, .response_at = 3 * 4096 };
+			       .in_buffer = 7,
+			       .buffer = 1,
+			       .data_at = 16,
+			       .request_at = 2 * 4096,
+			       .response_at = 3 * 4096 };
 
 	return r;
 }
@@ -322,10 +330,10 @@ static void requests_in_a_buffer(void)
 	body_goes_and_comes();
 }
 
-#define ROW_2(what, statement)                  \
-	static void what(struct request_2 *r)   \
-	{                                       \
-		statement;                      \
+#define ROW_2(what, statement)                \
+	static void what(struct request_2 *r) \
+	{                                     \
+		statement;                    \
 	}
 
 ROW_2(nothing_in, r->in_buffer = 0)

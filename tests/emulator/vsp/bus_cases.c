@@ -78,14 +78,10 @@ static void gpadl_lengths(void)
 {
 	/* range_buflen and rangecount; byte_count; byte_offset; a page */
 	static const uint32_t bad[][5] = {
-		{ 0 | 1 << 16, 4096, 0, 0x300, 0 },
-		{ 7 | 1 << 16, 4096, 0, 0x300, 0 },
-		{ 8 | 1 << 16, 0, 0, 0x300, 0 },
-		{ 16 | 0 << 16, 4096, 0, 0x300, 0 },
-		{ 16 | 2 << 16, 4096, 0, 0x300, 0 },
-		{ 16 | 1 << 16, 4096, 1, 0x300, 0 },
-		{ 16 | 1 << 16, 8192, 0, 0x300, 0 },
-		{ 0xffff | 1 << 16, 4096, 0, 0x300, 0 },
+		{ 0 | 1 << 16, 4096, 0, 0x300, 0 },  { 7 | 1 << 16, 4096, 0, 0x300, 0 },
+		{ 8 | 1 << 16, 0, 0, 0x300, 0 },     { 16 | 0 << 16, 4096, 0, 0x300, 0 },
+		{ 16 | 2 << 16, 4096, 0, 0x300, 0 }, { 16 | 1 << 16, 4096, 1, 0x300, 0 },
+		{ 16 | 1 << 16, 8192, 0, 0x300, 0 }, { 0xffff | 1 << 16, 4096, 0, 0x300, 0 },
 	};
 
 	CHECK(connect_bus(VERSION(5, 3)));
@@ -125,7 +121,7 @@ static void more_gpadls_than_allowed(void)
 
 static void bad_opens_fail(void)
 {
-	static const uint32_t offsets[] = { 0, 1, 2 * RING_PAGES + 1, 2 * RING_PAGES + 2,
+	static const uint32_t offsets[] = { 0,   1,       2 * RING_PAGES + 1, 2 * RING_PAGES + 2,
 					    ~0u, ~0u - 1, 0x7fffffff };
 
 	CHECK(connect_bus(VERSION(5, 3)));
@@ -242,8 +238,8 @@ static uint32_t next_random(uint32_t *seed)
 /* Messages of every type with words that are often almost right */
 static void random_messages(void)
 {
-	static const uint32_t likely[] = { 0, 1, 2, 3, 16, 0x10010, 4096, 8192, 0x1e1,
-					   0x300, 0x50003, ~0u, 0x80000000 };
+	static const uint32_t likely[] = { 0,    1,     2,     3,       16,  0x10010,   4096,
+					   8192, 0x1e1, 0x300, 0x50003, ~0u, 0x80000000 };
 	static volatile struct hv_message *slot = (volatile struct hv_message *)PAGE_A + VMBUS_SINT;
 	static struct hv_post_message post __attribute__((aligned(512)));
 	uint32_t seed = 0x2545f491;
@@ -255,8 +251,8 @@ static void random_messages(void)
 		post.size = next_random(&seed) % 4 ? 60 : next_random(&seed) % 250;
 		post.payload[0] = next_random(&seed) % 26;
 		for (int j = 1; j < 60; j++)
-			post.payload[j] = next_random(&seed) % 3 ?
-				likely[next_random(&seed) % 13] : next_random(&seed);
+			post.payload[j] = next_random(&seed) % 3 ? likely[next_random(&seed) % 13]
+								 : next_random(&seed);
 		/* whether it is taken is the host's affair */
 		hypercall(HV_POST_MESSAGE, (uint32_t)&post);
 		if (slot->type) {

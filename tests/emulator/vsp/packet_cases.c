@@ -9,7 +9,7 @@
 #define OK 0u
 #define BAD_PACKET 0x8007000du
 #define NOT_SUPPORTED 0x80070032u
-#define PATTERN(i) ((uint8_t)((i) * 7 + 3))
+#define PATTERN(i) ((uint8_t)((i)*7 + 3))
 
 /* --- what is refused --- */
 
@@ -19,10 +19,10 @@ struct row {
 	void (*change)(struct packet *p);
 };
 
-#define ROW(what, statement)                   \
-	static void what(struct packet *p)     \
-	{                                      \
-		statement;                     \
+#define ROW(what, statement)               \
+	static void what(struct packet *p) \
+	{                                  \
+		statement;                 \
 	}
 
 ROW(nothing, (void)p)
