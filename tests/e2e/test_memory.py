@@ -157,3 +157,10 @@ def test_huge_pages(guest, container, target):
     answer = call(guest, get(target("huge")), data=f"{size}@77:huge", expect=28)
     assert (answer.result, answer.http, answer.data_wrong, answer.guards["data"]) == \
         (0, 200, -1, True)
+
+
+def test_machine_code_that_was_just_received_is_what_runs(guest, container, target):
+    """Over code that has just run in the same page, which an emulator has translated by then."""
+    code = bytes.fromhex("b8ed5e0000c3")  # mov $0x5eed, %eax; ret
+    guest.backend.put_blob(f"{container}/code", code.ljust(PAGE, b"\xcc"))
+    assert guest.run(["freshcode", "200"], stdin=get(target("code"))).text == "200\n"
