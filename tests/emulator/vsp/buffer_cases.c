@@ -159,6 +159,7 @@ static const struct row bad_registers[] = {
 	{ "first at the end", BAD_PACKET, first_at_the_end },
 	{ "first all ones", BAD_PACKET, first_all_ones },
 	{ "count 0", BAD_PACKET, count_0 },
+	{ "fewer than the packet names", BAD_PACKET, count_1 },
 	{ "count beyond", BAD_PACKET, count_beyond },
 	{ "count all ones", BAD_PACKET, count_all_ones },
 	{ "count of 2^52 bytes", BAD_PACKET, count_of_2_to_52_bytes },

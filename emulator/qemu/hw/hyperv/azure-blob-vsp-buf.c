@@ -90,14 +90,11 @@ bool vsp_buffer_read(AzureBlobVSP *s, const VspBuffer *buf, uint64_t at,
     return true;
 }
 
-static uint32_t name_pages(VspBuffer *buf, const QEMUSGList *sgl)
+/* There is room for them. */
+static void name_pages(VspBuffer *buf, const QEMUSGList *sgl)
 {
-    uint64_t count = sgl->size / VSP_WIRE_PAGE_SIZE;
     int i;
 
-    if (count > buf->page_count - buf->named) {
-        return VSP_WIRE_STATUS_BAD_PACKET;
-    }
     for (i = 0; i < sgl->nsg; i++) {
         uint64_t pfn = sgl->sg[i].base / VSP_WIRE_PAGE_SIZE;
         uint64_t k;
@@ -106,7 +103,6 @@ static uint32_t name_pages(VspBuffer *buf, const QEMUSGList *sgl)
             buf->pfn[buf->named++] = pfn + k;
         }
     }
-    return VSP_WIRE_STATUS_OK;
 }
 
 static uint32_t register_pages(AzureBlobVSP *s, const VMBusChanReq *cr,
@@ -124,6 +120,8 @@ static uint32_t register_pages(AzureBlobVSP *s, const VMBusChanReq *cr,
         cr->sgl.size / VSP_WIRE_PAGE_SIZE > VSP_WIRE_MAX_PAGES ||
         !id || id > VSP_MAX_BUFFERS || !count ||
         count > VSP_MAX_BUFFER_BYTES / VSP_WIRE_PAGE_SIZE ||
+        first >= count ||
+        cr->sgl.size / VSP_WIRE_PAGE_SIZE > count - first ||
         flags & ~VSP_WIRE_BUFFER_READ_ONLY || wire->transaction_id) {
         return VSP_WIRE_STATUS_BAD_PACKET;
     }
@@ -139,7 +137,8 @@ static uint32_t register_pages(AzureBlobVSP *s, const VMBusChanReq *cr,
                buf->read_only != !!(flags & VSP_WIRE_BUFFER_READ_ONLY)) {
         return VSP_WIRE_STATUS_BAD_PACKET;
     }
-    return name_pages(buf, &cr->sgl);
+    name_pages(buf, &cr->sgl);
+    return VSP_WIRE_STATUS_OK;
 }
 
 static uint32_t deregister(AzureBlobVSP *s, const struct vsp_wire_control *wire)
