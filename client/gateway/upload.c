@@ -274,13 +274,12 @@ static struct rest_answer *finish_parts(struct upload *u, struct rest_error *err
 					.response_room = u->response_room,
 					.timeout_ms = u->gw->config.timeout_ms };
 	enum gw_outcome outcome = GW_NOTHING;
+	bool unsure = false; /* at some try it may have happened */
 
 	exchange.head_length = (size_t)snprintf(
 		head, sizeof(head), "POST /.azblob/%s?commit HTTP/1.1\r\nHost: localhost\r\n\r\n",
 		u->handle);
 	for (unsigned int i = 0; i < COMMITS; i++) {
-		bool unsure = outcome == GW_UNKNOWN;
-
 		outcome = gw_exchange_do(&exchange, u->port, u->gw->buffers.pool);
 		/* a handle that is unknown now may be so because it was committed before */
 		if (outcome == GW_ANSWERED && exchange.status == 404 && unsure) {
@@ -292,7 +291,11 @@ static struct rest_answer *finish_parts(struct upload *u, struct rest_error *err
 		}
 		if (outcome == GW_ANSWERED || outcome == GW_REFUSED)
 			break;
+		unsure |= outcome == GW_UNKNOWN;
 	}
+	/* that the last try did nothing says nothing of those before it */
+	if (unsure && outcome != GW_ANSWERED)
+		outcome = GW_UNKNOWN;
 	/* a commit that failed leaves the handle; one that succeeded, its answer for a while */
 	gw_forget(u->gw, u->port, u->handle);
 	return conclude(u, outcome, &exchange, error);

@@ -3,6 +3,8 @@
 
 import socket
 
+import pytest
+
 from blobclient import Client
 from gateways import wait_for
 from test_bodies import LARGE, content, head_of, raw, read_head
@@ -50,6 +52,33 @@ def test_nobody_is_told_that_a_lost_write_did_not_happen(start, own):
     assert (answer.status, answer.code) == (424, "OutcomeUnknown")
     answer = client.put("/box?restype=container&comp=metadata", None, {"x-ms-meta-a": "1"})
     assert (answer.status, answer.code) == (503, "ServerBusy")
+
+
+# VSP_WIRE_STATUS_TIMEOUT and _NO_RESOURCES of include/azblob/vsp_wire.h
+TIMEOUT, NO_RESOURCES = "80070102", "800705aa"
+
+
+@pytest.mark.parametrize("lost, status", [
+    # what may have happened at the first try is not undone by tries that did nothing
+    ([TIMEOUT, NO_RESOURCES, NO_RESOURCES], 424),
+    ([NO_RESOURCES, TIMEOUT, NO_RESOURCES], 424),
+    # nor is what did nothing called unknown
+    ([NO_RESOURCES, NO_RESOURCES, NO_RESOURCES], 503),
+    # the host keeps its answer for who asks again
+    ([TIMEOUT, NO_RESOURCES], 201),
+])
+def test_a_commit_whose_answer_was_lost(start, own, lost, status):
+    gateway = start(own.link, environment={"AZBLOB_LINK_COMMITS": " ".join(lost)})
+    direct = Client(own.port, timeout=300)
+    direct.create_container("box")
+    assert direct.put("/box/b", b"", {"x-ms-blob-type": "AppendBlob"}).status == 201
+    data = content(LARGE + 5)
+    client = Client(gateway.port, timeout=300)
+    answer = client.put("/box/b?comp=appendblock", data)
+    assert answer.status == status
+    assert answer.code == {424: "OutcomeUnknown", 503: "ServerBusy", 201: None}[status]
+    # done once, or not at all
+    assert direct.get("/box/b").body == (b"" if status == 503 else data)
 
 
 def test_an_upload_whose_device_goes_has_not_happened(start, own):
