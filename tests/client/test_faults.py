@@ -3,6 +3,7 @@
 
 import os
 import random
+import select
 import signal
 import ssl
 import subprocess
@@ -10,7 +11,7 @@ import threading
 
 import pytest
 
-from conftest import over_http
+from conftest import over_http, until
 from proxy import Proxy
 
 MIB = 2 ** 20
@@ -228,27 +229,38 @@ def test_connections_are_kept(proxied, box, tmp_path):
 
 def test_a_terminal_shows_a_bar_and_a_pipe_does_not(proxied, box, large, tmp_path):
     go = threading.Event()
-    pieces = []
+    passed = 0
 
     def slow(direction, data):
-        if direction == "down" and len(data) > 4000:
-            pieces.append(1)
-            if len(pieces) > 8:
-                go.wait(60)
+        nonlocal passed
+        if direction == "down":
+            passed += len(data)
+            # Two of six parts are through, in whatever pieces they came.
+            if passed > 5 * MIB // 4:
+                go.wait(300)
         return data
     azblob, _ = proxied(slow, options=["--block-size", "512K", "--parallel", "1"])
     terminal, side = os.openpty()
     process = azblob.start("get", f"{box}/large", tmp_path / "out", stdout=side, stderr=side)
     os.close(side)
-    shown = b""
-    while b"left" not in shown:
-        shown += os.read(terminal, 4096)
+    shown = bytearray()
+    ended = threading.Event()
+
+    def read():
+        """What is there by now; a terminal without its other side is at its end."""
+        while not ended.is_set() and select.select([terminal], [], [], 0)[0]:
+            try:
+                more = os.read(terminal, 4096)
+            except OSError:
+                more = b""
+            shown.extend(more)
+            if not more:
+                ended.set()
+        return shown
+    until(lambda: b"left" in read() or ended.is_set(), "the bar")
+    assert not ended.is_set(), shown
     go.set()
-    try:
-        while more := os.read(terminal, 4096):
-            shown += more
-    except OSError:
-        pass
+    until(lambda: read() and ended.is_set(), "the end")
     os.close(terminal)
     assert process.wait(60) == 0
     text = shown.decode()

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from conftest import ACCOUNT, over_http
+from conftest import ACCOUNT, over_http, until
 from proxy import Proxy
 
 BLOCK = 64 * 1024
@@ -67,6 +67,14 @@ def pieces(directory):
     return len(states[0].read_text().splitlines()) - 4 if states else 0
 
 
+def wait_for_pieces(process, directory, at_least):
+    def written():
+        count = pieces(directory)
+        assert process.poll() is None
+        return count >= at_least
+    until(written, f"{at_least} pieces written down")
+
+
 def stopped_get(proxied, name, directory, number, at_least=8):
     """Ends a download in the middle; its address is then made to be the daemon's own."""
     stall = StallAfter("down", 20 * BLOCK)
@@ -74,8 +82,7 @@ def stopped_get(proxied, name, directory, number, at_least=8):
     process = azblob.start("get", name, directory / "out")
     assert stall.stalled.wait(60)
     # What has come through is written down.
-    while pieces(directory) < at_least:
-        assert process.poll() is None
+    wait_for_pieces(process, directory, at_least)
     process.send_signal(number)
     process.communicate(timeout=60)
     stall.go.set()
@@ -152,8 +159,8 @@ def test_no_resume_leaves_nothing_and_resume_keeps_less(proxied, box, large, tmp
         process = azblob.start("--block-size", "256K", option, "get", f"{box}/large",
                                directory / "out")
         assert stall.stalled.wait(60)
-        while kept and pieces(directory) < 1:
-            assert process.poll() is None
+        if kept:
+            wait_for_pieces(process, directory, 1)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
         stall.go.set()
@@ -200,8 +207,7 @@ def test_two_downloads_to_one_name_do_not_meet(proxied, box, large, tmp_path):
     azblob = proxied(stall)
     process = azblob.start("get", f"{box}/large", directory / "out")
     assert stall.stalled.wait(60)
-    while pieces(directory) < 1:
-        assert process.poll() is None
+    wait_for_pieces(process, directory, 1)
     stall.direction = "none"
     assert again(azblob, f"{box}/large", directory).json[0]["resumed"] == 0
     assert (directory / "out").read_bytes() == large.read_bytes()
