@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * azblob sync: makes one side what the other one is.  Nothing is deleted after a failure to read
- * the source: what could not be seen is not what is not there.
+ * the source: what could not be seen is not what is not there.  Nor after a failure to move.
  */
 #include "sync.h"
 
@@ -238,7 +238,10 @@ static void finish(struct transfer *transfer)
 {
 	struct sync *sync = transfer->owner;
 
-	cli_for_each(sync->doomed_count, sync->cli->parallel, delete_one, sync);
+	if (transfer->failed && sync->doomed_count)
+		cli_error("sync: nothing is deleted, since not all could be moved");
+	else
+		cli_for_each(sync->doomed_count, sync->cli->parallel, delete_one, sync);
 	transfer->code = cli_worse(transfer->code, sync->delete_code);
 	transfer->deleted = sync->deleted;
 	transfer->unchanged = sync->unchanged;

@@ -119,6 +119,17 @@ def test_nothing_is_deleted_when_the_source_cannot_be_read(azblob, box, tmp_path
     assert failed.code == 7 and (source / "mine").exists()
 
 
+def test_nothing_is_deleted_when_not_all_could_be_moved(azblob, box, tmp_path):
+    source = make(tmp_path / "source", FILES)
+    sync(azblob, source, box)
+    # A directory where a file should be.
+    back = make(tmp_path / "back", {"a/inner": b"x", "mine": b"x"})
+    failed = azblob.run("sync", "--delete", box, back)
+    assert failed.code == 7 and "nothing is deleted" in failed.err
+    assert tree(back) == {**{name: FILES[name] for name in FILES if name != "a"},
+                          "a/inner": b"x", "mine": b"x"}
+
+
 def test_what_stands_for_a_directory_is_not_a_file(azblob, box, tmp_path):
     azblob.ok("put", "--metadata", "hdi_isfolder=true", "/dev/null", f"{box}/t/d")
     azblob.ok("put", "-", f"{box}/t/d/x", stdin=b"x")
