@@ -99,6 +99,22 @@ int dest_open(struct dest *dest, const char *path, struct azblob_error *error)
 	return 0;
 }
 
+int dest_advance(const struct dest *dest, uint64_t bytes, struct azblob_error *error)
+{
+	int flags = fcntl(dest->fd, F_GETFL);
+	struct stat status;
+
+	/* The library leaves the position of what it writes in parallel, and only of that. */
+	if (dest->final || flags < 0 || flags & O_APPEND || fstat(dest->fd, &status) ||
+	    !(S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)))
+		return 0;
+	if (lseek(dest->fd, (off_t)bytes, SEEK_CUR) < 0) {
+		transfer_local_error(error, errno, "the destination");
+		return -1;
+	}
+	return 0;
+}
+
 static int sync_directory(const char *path)
 {
 	char *directory = directory_of(path);

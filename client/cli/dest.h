@@ -19,6 +19,11 @@ struct dest {
 
 /* "-" is standard output; devices and pipes are written as they are. */
 int dest_open(struct dest *dest, const char *path, struct azblob_error *error);
+/*
+ * After a download of @bytes: what is written next through the same open file follows them.  0, or
+ * -1 with an error.
+ */
+int dest_advance(const struct dest *dest, uint64_t bytes, struct azblob_error *error);
 /* The file is called @temp from now on, and outlives the program. */
 bool dest_keep_as(struct dest *dest, const char *temp);
 /* Takes @fd and the name @temp, which is kept, in place of the temporary file. */

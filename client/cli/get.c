@@ -216,6 +216,8 @@ int transfer_get(struct transfer *transfer, const struct job *job)
 	prepare(&download);
 	if (!status)
 		status = fetch(&download, &error);
+	if (!status)
+		status = dest_advance(&download.dest, download.result.size, &error);
 	if (status)
 		keep = worth_keeping(&download, &error);
 	else if (job->has_mtime)

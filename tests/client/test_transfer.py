@@ -137,3 +137,23 @@ def test_a_large_list_is_read_page_by_page(azblob, box, tmp_path):
     assert azblob.ok("ls", box).lines == [f"p/{number:04d}" for number in range(250)]
     assert len(azblob.ok("--json", "rm", "-r", box).json) == 250
     assert azblob.ok("ls", box).lines == []
+
+
+@pytest.mark.parametrize("mode", ["wb", "ab"])
+def test_what_goes_to_a_file_as_standard_output_follows_what_is_there(azblob, box, tmp_path, mode):
+    small, large = b"of the small one\n", os.urandom(3 * BLOCK + 5)
+    azblob.ok("put", "-", f"{box}/small", stdin=small)
+    azblob.ok("put", "-", f"{box}/large", stdin=large)
+    path = tmp_path / "out"
+    with open(path, mode) as out:
+        for arguments in (["cat", f"{box}/small", f"{box}/large"],
+                          ["--offset", "3", "--length", "5", "get", f"{box}/large", "-"],
+                          ["get", f"{box}/large", f"{box}/small", "-"]):
+            # As "{ echo first; azblob ...; echo last; } > out" does.
+            os.write(out.fileno(), b"first\n")
+            process = azblob.start("--block-size", "64K", *arguments, stdout=out)
+            error = process.communicate(timeout=120)[1]
+            assert process.returncode == 0, error
+            os.write(out.fileno(), b"last\n")
+    parts = [small + large, large[3:8], large + small]
+    assert path.read_bytes() == b"".join(b"first\n" + part + b"last\n" for part in parts)
