@@ -397,11 +397,17 @@ struct azblob_put_options {
 	 */
 	int resume;
 	const char *content_md5; /* base64; checked by the service where it can be */
+	/*
+	 * For azblob_put_block_list(): not 0: so many ids at the start of the list mean blocks of
+	 * the blob as it is, whatever was put under them since, and the others only blocks that
+	 * were put since.
+	 */
+	size_t committed_blocks;
 };
 #define AZBLOB_PUT_OPTIONS_INIT                                                                 \
 	{                                                                                       \
 		sizeof(struct azblob_put_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, \
-			NULL, NULL, 0, NULL, NULL, NULL, NULL, 0, NULL                          \
+			NULL, NULL, 0, NULL, NULL, NULL, NULL, 0, NULL, 0                       \
 	}
 
 /**
@@ -539,7 +545,7 @@ int azblob_put_block(azblob_conn *conn, const char *container, const char *blob,
 		     struct azblob_error *error);
 /*
  * Put Block List: makes the blob of @count blocks (at most 50,000), each the newest one
- * under its id.
+ * under its id, unless the options' committed_blocks says more.
  */
 int azblob_put_block_list(azblob_conn *conn, const char *container, const char *blob,
 			  const char *const *block_ids, size_t count,

@@ -96,6 +96,14 @@ int azblob_put_block_leased(azblob_conn *conn, const char *container, const char
 	return status;
 }
 
+/* Which of the blocks of an id is meant. */
+static const char *kind_of(const struct azblob_put_options *options, size_t index)
+{
+	if (!options->committed_blocks)
+		return "Latest";
+	return index < options->committed_blocks ? "Committed" : "Uncommitted";
+}
+
 int azblob_put_block_list(azblob_conn *conn, const char *container, const char *blob,
 			  const char *const *ids, size_t count,
 			  const struct azblob_put_options *given, struct azblob_put_result *result,
@@ -113,13 +121,19 @@ int azblob_put_block_list(azblob_conn *conn, const char *container, const char *
 	if (count > AZC_MAX_BLOCKS)
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "%zu blocks: at most %u are allowed",
 				count, AZC_MAX_BLOCKS);
+	if (options.committed_blocks > count)
+		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
+				"%zu committed blocks: the list has only %zu",
+				options.committed_blocks, count);
 	azc_put_begin_list(&body);
 	for (size_t i = 0; i < count; i++) {
+		const char *kind = kind_of(&options, i);
+
 		if (check_block_id(ids[i], error)) {
 			azb_buf_free(&body);
 			return -1;
 		}
-		azb_buf_printf(&body, "<Latest>%s</Latest>", ids[i]);
+		azb_buf_printf(&body, "<%s>%s</%s>", kind, ids[i], kind);
 	}
 	azb_buf_puts(&body, "</BlockList>");
 	if (body.failed) {

@@ -268,7 +268,7 @@ static int do_put_block(struct mnt_service *service, const char *blob, const cha
 }
 
 static int do_commit(struct mnt_service *service, const char *blob, const char *const *ids,
-		     size_t count, const struct azblob_properties *keep,
+		     size_t count, size_t committed, const struct azblob_properties *keep,
 		     const struct mnt_condition *condition, struct mnt_attr *attr)
 {
 	struct azblob_put_options options = AZBLOB_PUT_OPTIONS_INIT;
@@ -276,6 +276,7 @@ static int do_commit(struct mnt_service *service, const char *blob, const char *
 	struct azblob_error error;
 
 	put_options(&options, keep, condition);
+	options.committed_blocks = committed;
 	if (azblob_put_block_list(of(service)->conn, of(service)->container, blob, ids, count,
 				  &options, &done, &error))
 		return changed(failed("commit", blob, &error), condition);

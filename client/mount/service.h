@@ -69,7 +69,7 @@ struct mnt_service;
  * @read: exactly @length bytes; *late as mnt_fetch_fn has it.
  * @put: a whole block blob; @keep: whose properties and metadata it gets, or NULL.
  * @put_folder: an empty blob that stands for a directory.
- * @commit: a block blob of these blocks.
+ * @commit: a block blob of these blocks; the first @committed of them are of the blob as it is.
  * @blocks: the committed ones, an array of *count that mnt_free_blocks() frees.
  * @append: at @position, which must be the blob's length.
  * @append_new: an empty append blob; otherwise as @put.
@@ -92,7 +92,7 @@ struct mnt_service_ops {
 	int (*put_block)(struct mnt_service *service, const char *blob, const char *id,
 			 const void *data, size_t size, bool *late);
 	int (*commit)(struct mnt_service *service, const char *blob, const char *const *ids,
-		      size_t count, const struct azblob_properties *keep,
+		      size_t count, size_t committed, const struct azblob_properties *keep,
 		      const struct mnt_condition *condition, struct mnt_attr *attr);
 	int (*blocks)(struct mnt_service *service, const char *blob, const char *etag,
 		      struct mnt_block_id **list, size_t *count);

@@ -93,6 +93,7 @@ void mnt_free_ids(struct mnt_writer *writer)
 	free(writer->ids);
 	writer->ids = NULL;
 	writer->count = 0;
+	writer->committed = 0;
 	writer->id_room = 0;
 }
 
@@ -283,6 +284,8 @@ static int load_blocks(struct mnt_writer *writer)
 	}
 	mnt_free_blocks(list, count);
 	writer->count = count;
+	/* Others may have blocks under way under the same ids: those are not meant. */
+	writer->committed = count;
 	writer->id_room = count + 2;
 	writer->id_bytes = (size_t)length;
 	writer->start = sum;

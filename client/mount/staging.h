@@ -22,7 +22,7 @@
  * @start, @fill: what @buffer holds: bytes [start, start + fill) of the file.
  * @owned: @buffer is a small one of ours, not the cache's.
  * @loaded: @ids and @buffer are all of the file.
- * @ids: the blocks before @start, in order.
+ * @ids: the blocks before @start, in order; the first @committed of them are the blob's.
  * @id_bytes: how long ids are, decoded.
  * @dirty: something is to be committed.
  * @abandoned: the name is gone.
@@ -52,6 +52,7 @@ struct mnt_writer {
 	bool abandoned;
 	char **ids;
 	size_t count;
+	size_t committed;
 	size_t id_room;
 	size_t id_bytes;
 	uint8_t id_seed[MNT_MAX_ID_BYTES];

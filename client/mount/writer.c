@@ -41,9 +41,11 @@ static int commit_blocks(struct mnt_writer *writer, const struct mnt_condition *
 		}
 	}
 	if (!result)
-		result = service->ops->commit(service, writer->blob,
-					      (const char *const *)writer->ids, count,
-					      writer->properties, condition, attr);
+		result = service->ops->commit(
+			service, writer->blob, (const char *const *)writer->ids, count,
+			writer->committed, writer->properties, condition, attr);
+	if (!result)
+		writer->committed = writer->count;
 	free(last);
 	return result;
 }

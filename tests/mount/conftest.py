@@ -235,6 +235,13 @@ class Blobs:
     def append(self, name, data):
         self.call("PUT", name, "comp=appendblock", data)
 
+    def stage(self, name, block_id, data):
+        self.call("PUT", name, f"comp=block&blockid={quote(block_id, safe='')}", data)
+
+    def commit(self, name, ids):
+        listed = "".join(f"<Latest>{block_id}</Latest>" for block_id in ids)
+        self.call("PUT", name, "comp=blocklist", f"<BlockList>{listed}</BlockList>".encode())
+
     def get(self, name):
         return self.call("GET", name)[1]
 

@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
+from base64 import b64encode
 
 import pytest
 
@@ -97,6 +98,21 @@ def test_appending_to_blocks_sends_only_what_is_new(mount, blobs):
             file.write(b"line %d\n" % number)
     assert blobs.get("f") == data + b"line 0\nline 1\nline 2\n"
     assert blobs.blocks("f") == before + [7] * 3
+
+
+def test_blocks_that_others_have_under_way_stay_theirs(mount, blobs):
+    """If-Match says nothing of them: a block that is not committed changes no ETag."""
+    ids = [b64encode(b"%08d" % number).decode() for number in range(3)]
+    for block_id, letter in zip(ids, "lmo"):
+        blobs.stage("f", block_id, letter.encode() * BLOCK)
+    blobs.commit("f", ids)
+    blobs.stage("f", ids[0], b"N" * BLOCK)
+    with open(mount / "f", "ab", buffering=0) as file:
+        file.write(b"more")
+        os.fsync(file.fileno())
+        blobs.stage("f", ids[1], b"N" * BLOCK)
+        file.write(b"x" * BLOCK)
+    assert blobs.get("f") == b"l" * BLOCK + b"m" * BLOCK + b"o" * BLOCK + b"more" + b"x" * BLOCK
 
 
 def test_appending_to_an_append_blob(mount, blobs):

@@ -138,18 +138,18 @@ static int fake_put_block(struct mnt_service *service, const char *blob, const c
 	return result;
 }
 
-static struct staged *find_staged(struct world *world, const char *id)
+static struct staged *find_staged(struct world *world, const char *id, bool committed)
 {
-	/* The newest of a name. */
+	/* The newest of a name, unless it has to be one of the blob. */
 	for (size_t i = world->staged_count; i-- > 0;)
-		if (!strcmp(world->staged[i].id, id))
+		if (!strcmp(world->staged[i].id, id) && (!committed || world->staged[i].committed))
 			return &world->staged[i];
 	fail_msg("no block %s", id);
 	return NULL;
 }
 
 static int fake_commit(struct mnt_service *service, const char *blob, const char *const *ids,
-		       size_t count, const struct azblob_properties *keep,
+		       size_t count, size_t committed, const struct azblob_properties *keep,
 		       const struct mnt_condition *condition, struct mnt_attr *attr)
 {
 	struct world *world = of(service);
@@ -166,15 +166,18 @@ static int fake_commit(struct mnt_service *service, const char *blob, const char
 	if (result)
 		return result;
 	for (size_t i = 0; i < count; i++)
-		size += find_staged(world, ids[i])->size;
+		size += find_staged(world, ids[i], i < committed)->size;
 	data = malloc(size + 1);
 	assert_non_null(data);
 	size = 0;
 	for (size_t i = 0; i < count; i++) {
-		struct staged *staged = find_staged(world, ids[i]);
+		struct staged *staged = find_staged(world, ids[i], i < committed);
 
 		/* All ids of a blob are of one length. */
 		assert_int_equal(strlen(ids[i]), strlen(ids[0]));
+		/* Of what is in the blob already none is ours. */
+		if (committed && i >= committed)
+			assert_false(staged->committed);
 		memcpy(data + size, staged->data, staged->size);
 		size += staged->size;
 		staged->committed = true;

@@ -87,10 +87,12 @@ static void containers_come_and_go(azblob_conn *conn, const char *box)
 
 static void blocks_become_a_blob_in_the_order_of_the_list(azblob_conn *conn, const char *box)
 {
+	static const char *const more[] = { "Mg==", "MQ==", "Mg==", "NA==" };
 	const char *ids[] = { "Mg==", "MQ==", "Mg==" };
 	struct azblob_put_result put;
 	struct azblob_get_result got;
 	struct azblob_properties *properties;
+	struct azblob_put_options options = AZBLOB_PUT_OPTIONS_INIT;
 	char text[16];
 
 	OK(azblob_put_block(conn, box, "b", "MQ==", "one", 3, &api_error));
@@ -102,6 +104,17 @@ static void blocks_become_a_blob_in_the_order_of_the_list(azblob_conn *conn, con
 			   &api_error));
 	CHECK(got.size == 9 && !memcmp(text, "twoonetwo", 9));
 	CHECK(!strcmp(got.etag, put.etag));
+	/* What somebody else has under way under the same ids is not taken in. */
+	OK(azblob_put_block(conn, box, "b", "Mg==", "theirs", 6, &api_error));
+	OK(azblob_put_block(conn, box, "b", "NA==", "new", 3, &api_error));
+	options.committed_blocks = 3;
+	OK(azblob_put_block_list(conn, box, "b", more, 4, &options, NULL, &api_error));
+	OK(azblob_get_blob(conn, box, "b", 0, AZBLOB_LENGTH_REST, text, sizeof(text), NULL, &got,
+			   &api_error));
+	CHECK(got.size == 12 && !memcmp(text, "twoonetwonew", 12));
+	options.committed_blocks = 5;
+	FAILS(azblob_put_block_list(conn, box, "b", more, 4, &options, NULL, &api_error),
+	      AZBLOB_BAD_ARGUMENT);
 	ids[0] = "Mw==";
 	FAILS(azblob_put_block_list(conn, box, "b", ids, 3, NULL, NULL, &api_error),
 	      AZBLOB_SERVICE);
