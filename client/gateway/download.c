@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Bodies that come back: what came with the head, then parts that are fetched ahead of the reader.
- */
+/* Bodies that come back: what came with the head, then parts fetched ahead of the reader. */
 #include "gateway.h"
 
 #include <errno.h>

@@ -36,8 +36,7 @@ bool gw_repeats(const struct head *head, const struct target *target)
 
 /* ------------------------------------------------------------------ opening */
 
-/* What would have the gateway ask in its own name for whoever asks, or is not about asking at all.
- */
+/* What would have the gateway ask in its own name, or is not about asking at all. */
 static const char *const not_here[] = { "sas-file", "identity",   "client-id",
 					"imds",     "trust-link", "copy-from" };
 
@@ -303,8 +302,7 @@ struct rest_answer *gw_fallback_body(struct gw *gw, const struct azb_buf *text, 
 		head = head_parser_head(parser);
 		if (target_parse(&target, head) == TARGET_OK) {
 			way = find(gw->fallback, target.account);
-			/* what is to be signed anew was not checked yet: at the client's next try
-			 */
+			/* what is to be signed anew was not checked: at the next try it is */
 			*tried = way && !must_sign(way, head, &target);
 			if (*tried) {
 				struct rest_request request = { .head = head, .target = &target };

@@ -215,8 +215,7 @@ static int upload_write(struct rest_upload *pub, uint64_t offset, const struct i
 			left -= n;
 			u->have += n;
 			u->at += n;
-			/* what a slow client has sent goes early: the host keeps no handle for ever
-			 */
+			/* what a slow client has sent goes early: no handle is kept for ever */
 			if (u->whole || (u->have < u->size && u->at < u->pub.length &&
 					 now_ms() - u->used_ms < u->gw->config.touch_ms))
 				continue;
@@ -378,8 +377,8 @@ static struct rest_answer *open_handle(struct upload *u, struct rest_error *erro
 	/* 202 is an answer of some operations too; the handle tells them apart */
 	if (*outcome == GW_ANSWERED && exchange.status == 202 && *exchange.handle) {
 		memcpy(u->handle, exchange.handle, sizeof(u->handle));
-		atomic_fetch_add(&u->gw->handles, 1);
 		u->used_ms = now_ms();
+		atomic_fetch_add(&u->gw->handles, 1);
 		gw_exchange_reset(&exchange);
 		return NULL;
 	}

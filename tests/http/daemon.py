@@ -108,7 +108,7 @@ class Daemon:
         assert status == 0, "exit status %d:\n%s" % (status, self.logged())
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=120):
     """Asks again until it is so; for what has no event."""
     deadline = time.monotonic() + seconds
     while not condition():
