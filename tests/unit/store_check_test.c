@@ -230,7 +230,7 @@ static void what_is_no_store_or_in_use_is_refused(void **state)
 	store_close(f->store);
 	alter(f, "PRAGMA user_version = 99");
 	assert_refuses(f->path, "format 99");
-	alter(f, "PRAGMA user_version = 1");
+	alter(f, OUR_FORMAT);
 	f->store = fixture_open(f, "");
 }
 

@@ -15,7 +15,13 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "store/local/schema.h"
 #include "store/store.h"
+
+#define TEXT_OF(number) #number
+#define VALUE_OF(macro) TEXT_OF(macro)
+/* SQL that says of a store what it says itself. */
+#define OUR_FORMAT "PRAGMA user_version = " VALUE_OF(SCHEMA_FORMAT)
 
 #define ok(call) assert_int_equal((call), STORE_OK)
 

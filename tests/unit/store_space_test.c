@@ -252,15 +252,15 @@ static void a_newer_format_is_left_as_it_is(void **state)
 
 	snprintf(spec, sizeof(spec), "local,path=%s", f->path);
 	store_close(f->store);
-	execute(f, "PRAGMA journal_mode = DELETE; PRAGMA user_version = 2");
+	execute(f, "PRAGMA journal_mode = DELETE; PRAGMA user_version = 99");
 	before = file_bytes(f, "metadata.db", &before_length);
-	assert_refused(spec, "format 2");
+	assert_refused(spec, "format 99");
 	after = file_bytes(f, "metadata.db", &after_length);
 	assert_int_equal(before_length, after_length);
 	assert_memory_equal(before, after, before_length);
 	free(before);
 	free(after);
-	execute(f, "PRAGMA user_version = 1");
+	execute(f, OUR_FORMAT);
 	f->store = fixture_open(f, "");
 }
 
@@ -277,30 +277,32 @@ static void the_log_of_a_newer_format_is_left_as_it_is(void **state)
 	store_close(f->store);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
 	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 	before = file_bytes(f, "metadata.db-wal", &before_length);
 	assert_true(before_length > 0);
-	assert_refused(spec, "format 2");
+	assert_refused(spec, "format 99");
 	after = file_bytes(f, "metadata.db-wal", &after_length);
 	assert_int_equal(before_length, after_length);
 	assert_memory_equal(before, after, before_length);
 	free(before);
 	free(after);
-	execute(f, "PRAGMA user_version = 1");
+	execute(f, OUR_FORMAT);
 	f->store = fixture_open(f, "");
 }
 
-static void a_newer_format_is_refused(void **state)
+static void another_format_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	char spec[128];
 
 	snprintf(spec, sizeof(spec), "local,path=%s", f->path);
 	store_close(f->store);
-	execute(f, "PRAGMA user_version = 2");
-	assert_refused(spec, "format 2");
-	execute(f, "PRAGMA user_version = 1; PRAGMA application_id = 7");
+	execute(f, "PRAGMA user_version = 99");
+	assert_refused(spec, "format 99");
+	execute(f, "PRAGMA user_version = 1");
+	assert_refused(spec, "format 1");
+	execute(f, OUR_FORMAT "; PRAGMA application_id = 7");
 	assert_refused(spec, "not a blob store's");
 	execute(f, "PRAGMA application_id = 1096434259");
 	f->store = fixture_open(f, "");
@@ -365,7 +367,7 @@ int main(void)
 		cmocka_unit_test(bad_options_get_one_clear_line),
 		T(a_directory_is_for_one_process),
 		cmocka_unit_test(a_directory_with_something_else_is_left_alone),
-		T(a_newer_format_is_refused),
+		T(another_format_is_refused),
 		T(a_newer_format_is_left_as_it_is),
 		T(the_log_of_a_newer_format_is_left_as_it_is),
 		cmocka_unit_test(a_full_disk_is_an_error_and_loses_nothing),

@@ -4,8 +4,11 @@
 
 #include "store/local/db.h"
 
-/* The version of the tables and of the extent files; a newer one is refused. */
-#define SCHEMA_FORMAT 1
+/*
+ * The version of the tables and of the extent files; any other is refused.  1 had no history, no
+ * page and append blobs and no checksums of blocks, and was never in a release.
+ */
+#define SCHEMA_FORMAT 2
 
 /* Bytes of an extent file, and the unit of space in it. */
 #define EXTENT_FILE_SIZE (UINT64_C(1) << 30)
