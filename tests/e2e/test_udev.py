@@ -21,7 +21,7 @@ def installed(tmp_path):
     files = {"/" + str(path.relative_to(tmp_path)): path.read_bytes()
              for path in tmp_path.rglob("*.rules")}
     assert len(files) == 1
-    [groups] = tmp_path.rglob("sysusers.d/*.conf")
+    [groups] = tmp_path.rglob("sysusers.d/azblob.conf")
     assert re.search(rf"^g {GROUP} ", groups.read_text(encoding="ascii"), re.M)
     return files
 
