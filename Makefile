@@ -93,6 +93,10 @@ demo: deps build emulator driver ## a blob through the driver of a stock guest, 
 vm: deps build emulator driver ## a guest with a shell, driver, CLI and this folder at /host; IMAGE=sdk: with SDKs
 	$(Q)$(if $(filter sdk,$(IMAGE)),scripts/install-deps sdk && )scripts/vm $(VMFLAGS)
 
+.PHONY: libvirt
+libvirt: deps build emulator driver ## a domain with the device under libvirt's own daemon, from define to undefine (as root)
+	$(Q)scripts/install-deps libvirt && scripts/libvirt
+
 check: deps ## everything that CI runs
 	$(Q)ci/check
 
