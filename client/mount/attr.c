@@ -67,6 +67,7 @@ int mnt_stat_blob(struct mnt_mount *mount, const char *blob, struct mnt_attr *at
 
 int mnt_refresh(struct mnt_mount *mount, struct mnt_node *node, bool anyway)
 {
+	uint64_t asked = mnt_nodes_stamp(&mount->nodes);
 	struct mnt_attr attr;
 	bool fresh;
 	char *blob;
@@ -85,7 +86,7 @@ int mnt_refresh(struct mnt_mount *mount, struct mnt_node *node, bool anyway)
 	/* It is another thing now, which the next lookup will find. */
 	if (!result && attr.directory)
 		result = -ENOENT;
-	if (!result && mnt_nodes_update(&mount->nodes, node, &attr, false))
+	if (!result && mnt_nodes_update(&mount->nodes, node, &attr, asked))
 		mnt_forget_pages(mount, node);
 	return result;
 }
@@ -220,6 +221,7 @@ void mnt_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct mnt_attr attr;
 	bool changed;
 	char *path;
+	uint64_t asked = mnt_nodes_stamp(&mount->nodes);
 	int result = mnt_child_path(mount, mnt_node_of(mount, parent), name, &path);
 
 	if (!result)
@@ -232,7 +234,8 @@ void mnt_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, -result);
 		return;
 	}
-	node = mnt_nodes_lookup(&mount->nodes, mnt_node_of(mount, parent), name, &attr, &changed);
+	node = mnt_nodes_lookup(&mount->nodes, mnt_node_of(mount, parent), name, &attr, asked,
+				&changed);
 	if (!node) {
 		fuse_reply_err(req, ENOMEM);
 		return;
@@ -291,6 +294,7 @@ static int set_size(struct mnt_mount *mount, struct mnt_node *node, struct mnt_f
 		    uint64_t size)
 {
 	struct azblob_properties *properties = NULL;
+	uint64_t asked = mnt_nodes_stamp(&mount->nodes);
 	struct mnt_writer *writer;
 	struct mnt_attr attr;
 	char *blob;
@@ -310,7 +314,7 @@ static int set_size(struct mnt_mount *mount, struct mnt_node *node, struct mnt_f
 		azblob_properties_free(properties);
 		return attr.directory ? -EISDIR : -EOPNOTSUPP;
 	}
-	mnt_nodes_update(&mount->nodes, node, &attr, false);
+	mnt_nodes_update(&mount->nodes, node, &attr, asked);
 	writer = mnt_writer_open(&mount->writers, node, &attr, properties);
 	if (!writer)
 		return -ENOMEM;
@@ -351,7 +355,7 @@ static int set_times(struct mnt_mount *mount, struct mnt_node *node, int to_set)
 	free(blob);
 	if (result)
 		return result;
-	mnt_nodes_update(&mount->nodes, node, &attr, true);
+	mnt_nodes_update(&mount->nodes, node, &attr, MNT_OURS);
 	writer = mnt_writer_find(&mount->writers, node);
 	if (writer) {
 		mnt_writer_renamed(writer);

@@ -14,11 +14,13 @@
 /**
  * struct entry - one name
  * @name: and behind its zero the ETag.
+ * @asked: stamp of the page that it came with.
  */
 struct entry {
 	char *name;
 	const char *etag;
 	uint64_t size;
+	uint64_t asked;
 	time_t mtime;
 	enum mnt_kind kind;
 	bool directory;
@@ -28,6 +30,7 @@ struct entry {
  * struct listing - an open directory
  * @prefix: of the blobs in it, with its slash.
  * @marker: of the next page; NULL before the first one.
+ * @asked: stamp of the page that is being fetched.
  * @complete: there are no more pages.
  * @set: hash table of indexes into @entry plus 1, since a blob "a" and a prefix "a/" are one name.
  * @hidden: names that no file can have.
@@ -40,6 +43,7 @@ struct listing {
 	char *prefix;
 	char *marker;
 	bool complete;
+	uint64_t asked;
 	struct entry *entry;
 	size_t count;
 	size_t room;
@@ -130,6 +134,7 @@ static int add(void *context, const char *full, const struct mnt_attr *attr)
 		return 0;
 	}
 	entry->size = attr->size;
+	entry->asked = listing->asked;
 	entry->mtime = attr->mtime;
 	entry->kind = attr->kind;
 	entry->directory = attr->directory;
@@ -165,6 +170,7 @@ static int reach(struct listing *listing, size_t index)
 			listing->marker = strdup("");
 		if (!listing->marker)
 			return -ENOMEM;
+		listing->asked = mnt_nodes_stamp(&listing->mount->nodes);
 		result = service->ops->list(service, listing->prefix, 0, &listing->marker, add,
 					    listing);
 		if (result)
@@ -287,7 +293,8 @@ static bool put_node(struct reply *reply, struct listing *listing, const struct 
 
 	if (need > room)
 		return false;
-	node = mnt_nodes_lookup(&mount->nodes, listing->node, from->name, attr, &changed);
+	node = mnt_nodes_lookup(&mount->nodes, listing->node, from->name, attr, from->asked,
+				&changed);
 	if (!node)
 		return false;
 	mnt_fill_entry(mount, node, changed, &entry);

@@ -51,6 +51,7 @@ static int open_writer(struct mnt_mount *mount, struct mnt_node *node, bool trun
 		       struct mnt_writer **writer)
 {
 	struct azblob_properties *properties = NULL;
+	uint64_t asked = mnt_nodes_stamp(&mount->nodes);
 	struct mnt_attr attr;
 	char *blob = mnt_nodes_path(&mount->nodes, node, NULL);
 	int result;
@@ -67,7 +68,7 @@ static int open_writer(struct mnt_mount *mount, struct mnt_node *node, bool trun
 		azblob_properties_free(properties);
 		return result;
 	}
-	if (mnt_nodes_update(&mount->nodes, node, &attr, false))
+	if (mnt_nodes_update(&mount->nodes, node, &attr, asked))
 		mnt_forget_pages(mount, node);
 	*writer = mnt_writer_open(&mount->writers, node, &attr, properties);
 	if (!*writer)
@@ -152,6 +153,7 @@ void mnt_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 	struct mnt_attr attr;
 	bool changed;
 	char *path;
+	uint64_t asked = mnt_nodes_stamp(&mount->nodes);
 	int result = mnt_child_path(mount, mnt_node_of(mount, parent), name, &path);
 
 	(void)mode;
@@ -165,7 +167,7 @@ void mnt_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 		result = -EISDIR;
 	if (!result) {
 		node = mnt_nodes_lookup(&mount->nodes, mnt_node_of(mount, parent), name, &attr,
-					&changed);
+					asked, &changed);
 		result = node ? open_node(mount, node, info->flags, &file) : -ENOMEM;
 	}
 	if (result) {

@@ -17,10 +17,11 @@ static void reply_new(fuse_req_t req, fuse_ino_t parent, const char *name,
 		      const struct mnt_attr *attr)
 {
 	struct mnt_mount *mount = mnt_of(req);
+	uint64_t now = mnt_nodes_stamp(&mount->nodes);
 	struct fuse_entry_param entry;
 	bool changed;
-	struct mnt_node *node =
-		mnt_nodes_lookup(&mount->nodes, mnt_node_of(mount, parent), name, attr, &changed);
+	struct mnt_node *node = mnt_nodes_lookup(&mount->nodes, mnt_node_of(mount, parent), name,
+						 attr, now, &changed);
 
 	if (!node) {
 		fuse_reply_err(req, ENOMEM);
@@ -258,7 +259,7 @@ static void moved(struct mnt_mount *mount, struct mnt_node *node, struct mnt_nod
 		mnt_nodes_unlink(&mount->nodes, node);
 		return;
 	}
-	mnt_nodes_update(&mount->nodes, node, attr, true);
+	mnt_nodes_update(&mount->nodes, node, attr, MNT_OURS);
 	writer = mnt_writer_find(&mount->writers, node);
 	if (writer) {
 		mnt_writer_renamed(writer);

@@ -2,6 +2,7 @@
 #include "nodes.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,6 +13,11 @@ uint64_t mnt_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t mnt_nodes_stamp(struct mnt_nodes *nodes)
+{
+	return atomic_fetch_add(&nodes->stamps, 1) + 1;
 }
 
 int mnt_nodes_init(struct mnt_nodes *nodes, const char *prefix)
@@ -122,10 +128,17 @@ static struct mnt_node *make(struct mnt_nodes *nodes, struct mnt_node *parent, c
 }
 
 static bool update(struct mnt_nodes *nodes, struct mnt_node *node, const struct mnt_attr *attr,
-		   bool ours)
+		   uint64_t asked)
 {
+	bool ours = asked == MNT_OURS;
 	bool other = *node->attr.etag && strcmp(node->attr.etag, attr->etag) != 0;
 
+	if (ours)
+		asked = mnt_nodes_stamp(nodes);
+	/* The answer was under way for longer. */
+	if (asked < node->heard)
+		return false;
+	node->heard = asked;
 	if (other && node->version) {
 		nodes->freed(nodes->context, node->version);
 		node->version = NULL;
@@ -150,7 +163,8 @@ void mnt_nodes_destroy(struct mnt_nodes *nodes)
 }
 
 struct mnt_node *mnt_nodes_lookup(struct mnt_nodes *nodes, struct mnt_node *parent,
-				  const char *name, const struct mnt_attr *attr, bool *changed)
+				  const char *name, const struct mnt_attr *attr, uint64_t asked,
+				  bool *changed)
 {
 	struct mnt_node *node;
 
@@ -158,14 +172,14 @@ struct mnt_node *mnt_nodes_lookup(struct mnt_nodes *nodes, struct mnt_node *pare
 	pthread_mutex_lock(&nodes->lock);
 	node = find(nodes, parent, name);
 	/* A file that became a directory is another inode. */
-	if (node && node->attr.directory != attr->directory) {
+	if (node && node->attr.directory != attr->directory && asked >= node->heard) {
 		take_out(nodes, node);
 		node = NULL;
 	}
 	if (!node)
 		node = make(nodes, parent, name);
 	if (node) {
-		*changed = update(nodes, node, attr, false);
+		*changed = update(nodes, node, attr, asked);
 		node->lookups++;
 	}
 	pthread_mutex_unlock(&nodes->lock);
@@ -212,12 +226,12 @@ void mnt_nodes_put(struct mnt_nodes *nodes, struct mnt_node *node)
 }
 
 bool mnt_nodes_update(struct mnt_nodes *nodes, struct mnt_node *node, const struct mnt_attr *attr,
-		      bool ours)
+		      uint64_t asked)
 {
 	bool changed;
 
 	pthread_mutex_lock(&nodes->lock);
-	changed = update(nodes, node, attr, ours);
+	changed = update(nodes, node, attr, asked);
 	pthread_mutex_unlock(&nodes->lock);
 	return changed;
 }

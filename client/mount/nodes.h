@@ -13,6 +13,7 @@ struct mnt_version;
 struct mnt_writer;
 
 #define MNT_NODE_BUCKETS 4096u
+#define MNT_OURS UINT64_MAX
 
 /**
  * struct mnt_node - one name
@@ -22,6 +23,7 @@ struct mnt_writer;
  * @unlinked: not in the tree any more; handles may have it still.
  * @kept: a directory whose files this mount has removed: it stays until it is removed itself.
  * @attr: as last heard of; @expires: until when that may be shown, ms of CLOCK_MONOTONIC.
+ * @heard: stamp of the request that said so, or of the change of ours that made it so.
  * @epoch: counts changes that did not come from this mount.
  * @version: of @attr, made when it is first read, or NULL.
  * @writer: of the handles that may write, or NULL.
@@ -40,6 +42,7 @@ struct mnt_node {
 	bool kept;
 	struct mnt_attr attr;
 	uint64_t expires;
+	uint64_t heard;
 	uint64_t epoch;
 	struct mnt_version *version;
 	struct mnt_writer *writer;
@@ -49,12 +52,14 @@ struct mnt_node {
 /**
  * struct mnt_nodes - the table
  * @prefix: of every blob's name, "" or with a slash at its end.
+ * @stamps: the last stamp that was given; needs no lock.
  * @ttl: ms for which attributes may be shown.
  * @freed: called with the lock held when a node with a version goes.
  */
 struct mnt_nodes {
 	pthread_mutex_t lock;
 	char *prefix;
+	_Atomic uint64_t stamps;
 	unsigned int ttl;
 	void (*freed)(void *context, struct mnt_version *version);
 	void *context;
@@ -66,16 +71,24 @@ struct mnt_nodes {
 /* Milliseconds of CLOCK_MONOTONIC. */
 uint64_t mnt_now(void);
 
+/*
+ * What happens later has a greater one.  To be taken before a request is sent that asks what a
+ * name is: its answer may be older than what has become known meanwhile.
+ */
+uint64_t mnt_nodes_stamp(struct mnt_nodes *nodes);
+
 int mnt_nodes_init(struct mnt_nodes *nodes, const char *prefix);
 /* Whatever the kernel still had. */
 void mnt_nodes_destroy(struct mnt_nodes *nodes);
 
 /*
- * The node of @name below @parent, there or new, with one more lookup, and what is now known of it.
- * *changed tells of a change from elsewhere.  NULL when out of memory.
+ * The node of @name below @parent, there or new, with one more lookup, and what is now known of it:
+ * @attr was asked for at @asked, and is dropped where something newer is known.  *changed tells of
+ * a change from elsewhere.  NULL when out of memory.
  */
 struct mnt_node *mnt_nodes_lookup(struct mnt_nodes *nodes, struct mnt_node *parent,
-				  const char *name, const struct mnt_attr *attr, bool *changed);
+				  const char *name, const struct mnt_attr *attr, uint64_t asked,
+				  bool *changed);
 /* The same for one that is there, with one more reference instead; or NULL. */
 struct mnt_node *mnt_nodes_find(struct mnt_nodes *nodes, struct mnt_node *parent, const char *name);
 void mnt_nodes_forget(struct mnt_nodes *nodes, struct mnt_node *node, uint64_t lookups);
@@ -84,11 +97,11 @@ void mnt_nodes_get(struct mnt_nodes *nodes, struct mnt_node *node);
 void mnt_nodes_put(struct mnt_nodes *nodes, struct mnt_node *node);
 
 /*
- * What is now known of the node; @ours: because this mount did it.  Returns true when something
- * else had changed it.
+ * What is now known of the node: @asked as above, or MNT_OURS: because this mount did it.  Returns
+ * true when something else had changed it.
  */
 bool mnt_nodes_update(struct mnt_nodes *nodes, struct mnt_node *node, const struct mnt_attr *attr,
-		      bool ours);
+		      uint64_t asked);
 /* The number that a node of this name has, or would have.  Needs no lock. */
 uint64_t mnt_child_ino(const struct mnt_node *parent, const char *name);
 /* What is known may be wrong: ask before it is shown. */

@@ -219,7 +219,7 @@ int mnt_append_buffer(struct mnt_writer *writer)
 	writer->start += writer->fill;
 	writer->fill = 0;
 	writer->attr = attr;
-	mnt_nodes_update(writer->all->nodes, writer->node, &attr, true);
+	mnt_nodes_update(writer->all->nodes, writer->node, &attr, MNT_OURS);
 	return 0;
 }
 

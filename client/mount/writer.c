@@ -80,7 +80,7 @@ static int commit(struct mnt_writer *writer)
 	attr.kind = MNT_BLOCK_BLOB;
 	writer->attr = attr;
 	writer->dirty = false;
-	mnt_nodes_update(writer->all->nodes, writer->node, &attr, true);
+	mnt_nodes_update(writer->all->nodes, writer->node, &attr, MNT_OURS);
 	return 0;
 }
 
@@ -194,7 +194,7 @@ static int empty_append_blob(struct mnt_writer *writer)
 	writer->size = 0;
 	writer->loaded = true;
 	writer->dirty = false;
-	mnt_nodes_update(writer->all->nodes, writer->node, &attr, true);
+	mnt_nodes_update(writer->all->nodes, writer->node, &attr, MNT_OURS);
 	return 0;
 }
 

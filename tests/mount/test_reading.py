@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Reading: what programs that only know files find in a container."""
 
+import ctypes
 import errno
 import mmap
 import os
@@ -267,6 +268,32 @@ def test_names_that_come_and_go_elsewhere(mount, blobs):
     blobs.rm("f")
     assert os.listdir(mount.path) == []
     assert not os.path.exists(mount / "f")
+
+
+def test_a_listing_undoes_nothing(mounter, way, box, blobs):
+    """Pages that were fetched before a change are read after it."""
+    names = [f"{'n' * 200}{number}" for number in range(100, 160)]
+    for name in names:
+        blobs.put(name, b"old")
+    mount = mounter(box, way, attr_timeout=3600)
+    libc = ctypes.CDLL(None, use_errno=True)
+    # Smaller than the C library's own, which would take in all at once.
+    buffer = ctypes.create_string_buffer(4096)
+    directory = os.open(mount.path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        assert libc.getdents64(directory, buffer, 4096) > 0
+        for name in names:
+            with open(mount / name, "ab") as file:
+                file.write(b" and new")
+        # Kernels take attributes with a listing only after a lookup.
+        while got := libc.getdents64(directory, buffer, 4096):
+            assert got > 0
+            os.path.exists(mount / "none")
+    finally:
+        os.close(directory)
+    for name in names:
+        assert os.stat(mount / name).st_size == 11
+        assert (mount / name).read_bytes() == b"old and new"
 
 
 def test_the_backend_may_be_killed_and_come_back(mounter, tmp_path):

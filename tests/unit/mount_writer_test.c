@@ -265,7 +265,8 @@ static void make_world(struct world *world, size_t size)
 	assert_int_equal(mnt_nodes_init(&world->nodes, ""), 0);
 	world->nodes.freed = no_version;
 	new_version(world, &attr);
-	world->node = mnt_nodes_lookup(&world->nodes, &world->nodes.root, "file", &attr, &changed);
+	world->node = mnt_nodes_lookup(&world->nodes, &world->nodes.root, "file", &attr,
+				       mnt_nodes_stamp(&world->nodes), &changed);
 	mnt_writers_init(&world->writers);
 	world->writers.service = &world->service;
 	world->writers.cache = world->cache;
@@ -459,6 +460,37 @@ static void an_fsync_in_between_replaces_the_last_block(void **state)
 	end_world(&world);
 }
 
+/* A listing or a HEAD that was under way while a commit went by. */
+static void an_old_answer_undoes_no_commit(void **state)
+{
+	struct mnt_writer *writer;
+	struct mnt_attr before;
+	struct mnt_node *node;
+	struct world world;
+	uint64_t asked;
+	bool changed;
+
+	(void)state;
+	make_world(&world, 10);
+	before = world.node->attr;
+	asked = mnt_nodes_stamp(&world.nodes);
+	writer = open_writer(&world);
+	assert_int_equal(mnt_writer_write(writer, "more", 4, 0, true), 0);
+	mnt_writer_close(&world.writers, writer);
+	assert_false(mnt_nodes_update(&world.nodes, world.node, &before, asked));
+	node = mnt_nodes_lookup(&world.nodes, &world.nodes.root, "file", &before, asked, &changed);
+	assert_ptr_equal(node, world.node);
+	assert_false(changed);
+	assert_int_equal(node->attr.size, 14);
+	assert_string_equal(node->attr.etag, world.etag);
+	/* What is asked now is news. */
+	asked = mnt_nodes_stamp(&world.nodes);
+	assert_true(mnt_nodes_update(&world.nodes, node, &before, asked));
+	assert_int_equal(node->attr.size, 10);
+	mnt_nodes_forget(&world.nodes, node, 1);
+	end_world(&world);
+}
+
 static void only_what_is_in_memory_can_be_changed(void **state)
 {
 	struct mnt_writer *writer;
@@ -521,6 +553,7 @@ int main(void)
 		cmocka_unit_test(what_others_wrote_stays),
 		cmocka_unit_test(an_append_keeps_the_blocks_that_are_there),
 		cmocka_unit_test(an_fsync_in_between_replaces_the_last_block),
+		cmocka_unit_test(an_old_answer_undoes_no_commit),
 		cmocka_unit_test(only_what_is_in_memory_can_be_changed),
 		cmocka_unit_test(an_abandoned_writer_sends_nothing),
 		cmocka_unit_test(the_end_commits_what_is_open),
