@@ -163,22 +163,30 @@ static bool write_chain(const struct work *w, const char *name, X509 *first, X50
 				 (!second || PEM_write_bio_X509(bio, second)));
 }
 
-static FILE *open_file(const struct work *w, const char *name)
+/* False: it may be there, and can't be read.  True with *@file NULL: it is not there. */
+static bool open_file(const struct work *w, const char *name, FILE **file)
 {
 	char *path = path_of(w, name);
-	FILE *file = path ? fopen(path, "re") : NULL;
+	bool good;
 
+	errno = ENOMEM;
+	*file = path ? fopen(path, "re") : NULL;
+	good = *file || errno == ENOENT;
+	if (!good)
+		bad("%s/%s: %s", w->out, name, strerror(errno));
 	free(path);
-	return file;
+	return good;
 }
 
 /* The authority that is there.  True with w->ca NULL: there is none. */
 static bool read_ca(struct work *w)
 {
-	FILE *key = open_file(w, "ca.key"), *ca = open_file(w, "ca.pem");
-	bool good = true;
+	FILE *key = NULL, *ca = NULL;
+	bool good = open_file(w, "ca.key", &key) && open_file(w, "ca.pem", &ca);
 
-	if (key && ca) {
+	if (!good) {
+		/* said already: one that can't be read is not replaced */
+	} else if (key && ca) {
 		w->ca_key = PEM_read_PrivateKey(key, NULL, NULL, NULL);
 		w->ca = PEM_read_X509(ca, NULL, NULL, NULL);
 		if (!w->ca_key || !w->ca || X509_check_private_key(w->ca, w->ca_key) != 1)
@@ -259,7 +267,9 @@ static bool make_ca(struct work *w)
 	snprintf(common_name, sizeof(common_name), "azblob-gateway on %.40s", host);
 	azb_buf_puts(&limits, "critical,permitted;DNS:localhost,"
 			      "permitted;IP:127.0.0.0/255.0.0.0,"
-			      "permitted;IP:::1/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+			      "permitted;IP:::1/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff,"
+			      /* a kind without a limit is free: .invalid is nobody's (RFC 2606) */
+			      "permitted;email:invalid,permitted;URI:invalid");
 	for (unsigned int i = 0; i < w->names; i++) {
 		if (!is_address(w->name[i]))
 			azb_buf_printf(&limits, ",permitted;DNS:%s", w->name[i]);
@@ -275,6 +285,8 @@ static bool make_ca(struct work *w)
 	good = w->ca && !limits.failed &&
 	       extend(w->ca, w->ca, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
 	       extend(w->ca, w->ca, NID_key_usage, "critical,keyCertSign,cRLSign") &&
+	       /* for servers alone: not for mail, programs or clients */
+	       extend(w->ca, w->ca, NID_ext_key_usage, "serverAuth") &&
 	       extend(w->ca, w->ca, NID_subject_key_identifier, "hash") &&
 	       extend(w->ca, w->ca, NID_name_constraints, limits.data) &&
 	       X509_sign(w->ca, w->ca_key, EVP_sha256());

@@ -193,6 +193,14 @@ def test_https_with_a_certificate_of_its_own(start, own, tmp_path):
     gateway.process.send_signal(signal.SIGHUP)
     wait_for(lambda: serial("localhost") != before)
     assert client.get("/box/b").body == data
+    # half a renewal: the pair that is there stays
+    before = serial("localhost")
+    old = (folder / "gateway.pem").read_bytes()
+    make_certificate(folder)
+    (folder / "gateway.pem").write_bytes(old)
+    gateway.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "--cert: " in gateway.logged())
+    assert serial("localhost") == before
 
 
 def test_the_authority_is_good_for_this_machine_alone(tmp_path):
@@ -204,14 +212,20 @@ def test_the_authority_is_good_for_this_machine_alone(tmp_path):
         return subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True,
                               check=False, timeout=60)
 
-    for name, good in (("DNS:a.blob.localhost", True), ("DNS:storage.example.org", False),
-                       ("IP:10.0.0.1", False)):
+    for name, purpose, good in (("DNS:a.blob.localhost", "sslserver", True),
+                                ("DNS:a.blob.localhost", "sslclient", False),
+                                ("DNS:a.blob.localhost", "smimesign", False),
+                                ("DNS:storage.example.org", "any", False),
+                                ("IP:10.0.0.1", "any", False),
+                                ("email:someone@example.org", "any", False),
+                                ("email:someone@example.org", "smimesign", False),
+                                ("URI:https://example.org/x", "any", False)):
         extensions.write_text(f"subjectAltName={name}\n")
         openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                 "-subj", "/CN=stray", "-keyout", key, "-out", request)
         assert openssl("x509", "-req", "-in", request, "-CA", tmp_path / "ca.pem", "-CAkey",
                        tmp_path / "ca.key", "-extfile", extensions, "-out", stray).returncode == 0
-        checked = openssl("verify", "-CAfile", tmp_path / "ca.pem", stray)
+        checked = openssl("verify", "-purpose", purpose, "-CAfile", tmp_path / "ca.pem", stray)
         assert (checked.returncode == 0) == good, checked.stdout + checked.stderr
 
 
@@ -228,6 +242,21 @@ def test_further_names_and_an_authority_that_has_not_got_them(tmp_path):
     (tmp_path / "ca.key").unlink()
     result = run("cert", "--out", tmp_path)
     assert result.returncode == 1 and "only one of ca.pem and ca.key" in result.stderr
+
+
+def test_an_authority_that_can_not_be_read_is_not_replaced(tmp_path):
+    make_certificate(tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in ("ca.pem", "gateway.pem")}
+    # root may read any file; a link to itself nobody can
+    for name in ("ca.pem", "ca.key"):
+        (tmp_path / name).rename(tmp_path / (name + ".kept"))
+        (tmp_path / name).symlink_to(name)
+    result = run("cert", "--out", tmp_path)
+    assert result.returncode == 1
+    assert "ca.key: " in result.stderr and result.stderr.count("\n") == 1
+    assert (tmp_path / "ca.key").is_symlink() and (tmp_path / "ca.pem").is_symlink()
+    assert (tmp_path / "ca.pem.kept").read_bytes() == before["ca.pem"]
+    assert (tmp_path / "gateway.pem").read_bytes() == before["gateway.pem"]
 
 
 # ----------------------------------------------------------------------- unit
