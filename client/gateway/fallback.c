@@ -245,8 +245,13 @@ struct rest_answer *gw_fallback_request(struct gw *gw, const struct rest_request
 	az = way->pass;
 	if (must_sign(way, request->head, request->target)) {
 		/* the device went after the check was decided upon: the next try finds it so */
-		if (way->own && !request->checked)
+		if (way->own && !request->checked) {
+			if (!unknown)
+				gw_error(error, 503, "ServerBusy",
+					 "The device could not take the request, and nothing has "
+					 "happened: try again.");
 			return NULL;
+		}
 		if (!way->own) {
 			if (!unknown)
 				refuse_signature(way, error);

@@ -37,7 +37,7 @@ struct azc_pool;
 /*
  * Two sizes of buffers.  Whoever has to move a body always gets a small one, since what may have
  * to wait for a slow client must not keep others from going on; large ones come out of a budget.
- * So memory is at most the budget and a small one for each connection.
+ * So memory is at most the budget and a few small ones for each connection (docs/gateway.md).
  */
 #define GW_SMALL ((size_t)256 << 10)
 #define GW_LARGE ((size_t)4 << 20)
