@@ -60,7 +60,7 @@ static int open_temp(struct dest *dest, const char *path, struct azblob_error *e
 	return 0;
 }
 
-int dest_open(struct dest *dest, const char *path, struct azblob_error *error)
+int dest_open(struct dest *dest, const char *path, bool in_tree, struct azblob_error *error)
 {
 	struct stat status;
 	char *real;
@@ -72,6 +72,10 @@ int dest_open(struct dest *dest, const char *path, struct azblob_error *error)
 	if (!strcmp(path, "-")) {
 		dest->fd = STDOUT_FILENO;
 		return 0;
+	}
+	if (in_tree && !lstat(path, &status) && S_ISLNK(status.st_mode)) {
+		transfer_local_error(error, ELOOP, "%s is a link, which is not followed", path);
+		return -1;
 	}
 	if (stat(path, &status))
 		return open_temp(dest, path, error);
@@ -198,17 +202,33 @@ int dest_close(struct dest *dest, bool good, bool keep, struct azblob_error *err
 	return result;
 }
 
+/* EEXIST is said of a link, too. */
+static bool make_directory(const char *path)
+{
+	struct stat status;
+
+	if (!mkdir(path, 0777))
+		return true;
+	if (errno != EEXIST || lstat(path, &status)) {
+		cli_error("%s: %s", path, strerrordesc_np(errno));
+		return false;
+	}
+	if (S_ISLNK(status.st_mode))
+		cli_error("%s: is a link, which is not followed", path);
+	else if (!S_ISDIR(status.st_mode))
+		cli_error("%s: %s", path, strerrordesc_np(ENOTDIR));
+	return S_ISDIR(status.st_mode);
+}
+
 int cli_make_parents(char *path, size_t from)
 {
 	for (char *slash = strchr(path + from, '/'); slash; slash = strchr(slash + 1, '/')) {
-		int failed;
+		bool made;
 
 		*slash = '\0';
-		failed = mkdir(path, 0777) && errno != EEXIST;
-		if (failed)
-			cli_error("%s: %s", path, strerrordesc_np(errno));
+		made = make_directory(path);
 		*slash = '/';
-		if (failed)
+		if (!made)
 			return EXIT_LOCAL;
 	}
 	return EXIT_OK;

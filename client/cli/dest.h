@@ -17,8 +17,11 @@ struct dest {
 	int fd;
 };
 
-/* "-" is standard output; devices and pipes are written as they are. */
-int dest_open(struct dest *dest, const char *path, struct azblob_error *error);
+/*
+ * "-" is standard output; devices and pipes are written as they are.  With @in_tree a
+ * link is an error.
+ */
+int dest_open(struct dest *dest, const char *path, bool in_tree, struct azblob_error *error);
 /*
  * After a download of @bytes: what is written next through the same open file follows them.  0, or
  * -1 with an error.
@@ -34,7 +37,10 @@ void dest_take(struct dest *dest, int fd, const char *temp);
  */
 int dest_close(struct dest *dest, bool good, bool keep, struct azblob_error *error);
 
-/* Makes the directories on the way to @path, below the first @from characters; an exit code. */
+/*
+ * Makes the directories on the way to @path, below the first @from characters; an exit code.  A
+ * link in place of one is an error: it may lead anywhere.
+ */
 int cli_make_parents(char *path, size_t from);
 
 #endif /* AZBLOB_CLI_DEST_H */

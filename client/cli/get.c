@@ -212,7 +212,7 @@ int transfer_get(struct transfer *transfer, const struct job *job)
 	bool keep = false;
 	int status;
 
-	status = dest_open(&download.dest, job->path, &error);
+	status = dest_open(&download.dest, job->path, job->in_tree, &error);
 	prepare(&download);
 	if (!status)
 		status = fetch(&download, &error);
@@ -277,7 +277,8 @@ static int collect_entry(void *context, const struct azblob_entry *entry)
 		collect->code = cli_worse(collect->code, code);
 	else
 		transfer_add(collect->transfer, path, collect->name->container, entry->name,
-			     entry->size);
+			     entry->size)
+			->in_tree = true;
 	free(path);
 	return EXIT_OK;
 }
@@ -306,17 +307,19 @@ static int collect_tree(struct transfer *transfer, const struct cli_name *name, 
 		free(prefix);
 		return EXIT_USAGE;
 	}
-	below = cli_text("%s%s%s", directory, *last ? "/" : "", last);
+	/* With a slash that goes when the directories are made. */
+	below = cli_text("%s/%s%s", directory, last, *last ? "/" : "");
 	collect.prefix = prefix;
 	collect.directory = below;
-	if (mkdir(directory, 0777) && errno != EEXIST)
+	if (mkdir(directory, 0777) && errno != EEXIST) {
+		cli_error("%s: %s", directory, strerrordesc_np(errno));
 		code = EXIT_LOCAL;
-	if (!code && mkdir(below, 0777) && errno != EEXIST)
-		code = EXIT_LOCAL;
+	}
+	if (!code)
+		code = cli_make_parents(below, strlen(directory) + 1);
+	below[strlen(below) - 1] = '\0';
 	transfer->cli->list_include = AZBLOB_INCLUDE_METADATA;
-	if (code)
-		cli_error("%s: %s", below, strerrordesc_np(errno));
-	else
+	if (!code)
 		code = cli_walk(transfer->cli, name->container, prefix, NULL, collect_entry,
 				&collect);
 	if (!code && !collect.code && transfer->count == before) {

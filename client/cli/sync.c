@@ -54,32 +54,15 @@ static char *path_of(const struct sync *sync, const char *name)
 
 /* ---- hashes ---- */
 
-static const struct sync_entry *find(const struct sync_tree *tree, const char *name)
-{
-	size_t low = 0;
-	size_t high = tree->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = strcmp(name, tree->entry[middle].name);
-
-		if (!order)
-			return &tree->entry[middle];
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
-}
-
 static void hash_one(void *context, size_t index)
 {
 	const struct sync *sync = context;
 	struct sync_entry *entry = &sync->files.entry[index];
-	const struct sync_entry *blob = find(&sync->blobs, entry->name);
+	const struct sync_entry *blob = sync_find(&sync->blobs, entry->name);
 	char *path;
 
+	if (entry->skipped)
+		return;
 	/* Of what is downloaded anyway nobody asks the hash. */
 	if (!sync->up && (!blob || blob->size != entry->size || !*blob->md5))
 		return;
@@ -133,6 +116,7 @@ static int plan_move(struct sync *sync, const struct sync_entry *entry, const ch
 		code = cli_make_parents(path, strlen(sync->directory) + 1);
 	if (!code) {
 		job = transfer_add(&sync->transfer, path, sync->name.container, blob, entry->size);
+		job->in_tree = true;
 		job->has_mtime = true;
 		job->mtime = entry->mtime;
 		memcpy(job->md5, entry->md5, sizeof(job->md5));
@@ -149,11 +133,19 @@ static int plan(struct sync *sync)
 	int code = EXIT_OK;
 
 	for (size_t i = 0; i < from->count && !cli_interrupted(); i++) {
-		const char *reason = sync_reason(&from->entry[i], find(to, from->entry[i].name),
-						 sync->cli->compare);
+		const struct sync_entry *entry = &from->entry[i];
+		const char *reason;
 
+		if (entry->skipped)
+			continue;
+		if (sync_is_skipped(to, entry->name)) {
+			cli_note(sync->cli, "%s: what is not synced is in its place, skipped",
+				 entry->name);
+			continue;
+		}
+		reason = sync_reason(entry, sync_find(to, entry->name), sync->cli->compare);
 		if (reason)
-			code = cli_worse(code, plan_move(sync, &from->entry[i], reason));
+			code = cli_worse(code, plan_move(sync, entry, reason));
 		else
 			sync->unchanged++;
 	}
@@ -161,7 +153,9 @@ static int plan(struct sync *sync)
 	if (!sync->doomed)
 		abort();
 	for (size_t i = 0; sync->cli->delete_others && i < to->count; i++) {
-		if (find(from, to->entry[i].name))
+		/* What is skipped at the source is there nonetheless. */
+		if (to->entry[i].skipped || sync_find(from, to->entry[i].name) ||
+		    sync_is_skipped(from, to->entry[i].name))
 			continue;
 		if (sync->cli->dry_run)
 			tell(sync, "delete", to->entry[i].name, NULL);

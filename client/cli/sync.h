@@ -20,6 +20,8 @@
  * @mtime: of the file, or what its blob keeps of it (@exact), else when the blob was changed.
  * @etag: of a blob, else "".
  * @md5: "" where it is not known.
+ * @skipped: something is there that is not for sync (a link, no regular file, a name of our own),
+ *	and so what is there, or below it, on the other side has no counterpart that is known.
  */
 struct sync_entry {
 	char *name;
@@ -28,6 +30,7 @@ struct sync_entry {
 	bool exact;
 	char *etag;
 	char md5[SYNC_MD5_ROOM];
+	bool skipped;
 };
 
 /* Sorted by name. */
@@ -42,6 +45,10 @@ int sync_scan_files(const struct cli *cli, const char *directory, struct sync_tr
 /* All blobs below a prefix ("" or with its slash). */
 int sync_scan_blobs(struct cli *cli, const char *container, const char *prefix,
 		    struct sync_tree *tree);
+/* The file or blob of that name; NULL when there is none, or something that is skipped. */
+const struct sync_entry *sync_find(const struct sync_tree *tree, const char *name);
+/* Whether that name, or a directory on the way to it, is skipped. */
+bool sync_is_skipped(const struct sync_tree *tree, const char *name);
 void sync_tree_free(struct sync_tree *tree);
 
 /* The MD5 of a file as base64; false with errno. */

@@ -58,6 +58,37 @@ static void sort(struct sync_tree *tree)
 		qsort(tree->entry, tree->count, sizeof(*tree->entry), by_name);
 }
 
+static const struct sync_entry *find(const struct sync_tree *tree, const char *name)
+{
+	const struct sync_entry key = { .name = (char *)name };
+
+	return tree->count ? bsearch(&key, tree->entry, tree->count, sizeof(key), by_name) : NULL;
+}
+
+const struct sync_entry *sync_find(const struct sync_tree *tree, const char *name)
+{
+	const struct sync_entry *entry = find(tree, name);
+
+	return entry && !entry->skipped ? entry : NULL;
+}
+
+bool sync_is_skipped(const struct sync_tree *tree, const char *name)
+{
+	char *part = cli_text("%s", name);
+	bool skipped = false;
+
+	/* "a/b/c", then "a/b", then "a" */
+	for (char *end = part + strlen(part); end && !skipped; end = strrchr(part, '/')) {
+		const struct sync_entry *entry;
+
+		*end = '\0';
+		entry = find(tree, part);
+		skipped = entry && entry->skipped;
+	}
+	free(part);
+	return skipped;
+}
+
 /* ---- times ---- */
 
 void sync_format_time(const struct timespec *time, char text[SYNC_TIME_ROOM])
@@ -122,6 +153,7 @@ static int scan_name(const struct scan *scan, const char *path, const char *name
 	}
 	if (!S_ISREG(status.st_mode)) {
 		cli_note(scan->cli, "%s: not a regular file, skipped", path);
+		add_entry(scan->tree, name)->skipped = true;
 		return EXIT_OK;
 	}
 	entry = add_entry(scan->tree, name);
@@ -145,12 +177,14 @@ static int scan_directory(const struct scan *scan, const char *path, const char 
 		char *below;
 		char *name;
 
-		if (!strcmp(found->d_name, ".") || !strcmp(found->d_name, "..") ||
-		    !strncmp(found->d_name, OWN_NAMES, strlen(OWN_NAMES)))
+		if (!strcmp(found->d_name, ".") || !strcmp(found->d_name, ".."))
 			continue;
 		below = cli_text("%s/%s", path, found->d_name);
 		name = cli_text("%s%s", prefix, found->d_name);
-		code = cli_worse(code, scan_name(scan, below, name));
+		if (!strncmp(found->d_name, OWN_NAMES, strlen(OWN_NAMES)))
+			add_entry(scan->tree, name)->skipped = true;
+		else
+			code = cli_worse(code, scan_name(scan, below, name));
 		free(below);
 		free(name);
 	}

@@ -130,6 +130,65 @@ def test_nothing_is_deleted_when_not_all_could_be_moved(azblob, box, tmp_path):
                           "a/inner": b"x", "mine": b"x"}
 
 
+def linked(tmp_path):
+    """A tree with links that lead out of it, and what they lead to."""
+    outside = make(tmp_path / "outside", {"victim": b"kept", "dir/y": b"kept"})
+    inside = make(tmp_path / "inside", {"deep/d": b"9"})
+    (inside / "b").symlink_to(outside / "victim")
+    (inside / "none").symlink_to(outside / "none")
+    (inside / "sub").symlink_to(outside / "dir")
+    (inside / "deep/sub").symlink_to(outside / "dir")
+    os.mkfifo(inside / "pipe")
+    return inside, outside
+
+
+LINKED = {"a": b"1", "b": b"22", "none": b"3", "sub/x": b"4", "sub/y": b"5", "deep/sub/z/x": b"6",
+          "deep/d": b"7"}
+
+
+def test_sync_writes_nothing_through_links(azblob, box, tmp_path):
+    sync(azblob, make(tmp_path / "source", {**LINKED, "pipe": b"8"}), f"{box}/s")
+    inside, outside = linked(tmp_path)
+    links = {path: path.readlink() for path in inside.rglob("*") if path.is_symlink()}
+    for options in (["--compare", "hash"], ["--delete"]):
+        done = azblob.ok("sync", *options, f"{box}/s", inside)
+        assert "sub/x: what is not synced is in its place" in done.err
+        assert tree(outside) == {"victim": b"kept", "dir/y": b"kept"}
+        assert {path: path.readlink() for path in inside.rglob("*") if path.is_symlink()} == links
+        assert (inside / "pipe").is_fifo()
+        assert (inside / "a").read_bytes() == b"1" and (inside / "deep/d").read_bytes() == b"7"
+
+
+def test_get_of_a_tree_writes_nothing_through_links(azblob, box, tmp_path):
+    sync(azblob, make(tmp_path / "source", LINKED), f"{box}/s")
+    inside, outside = linked(tmp_path)
+    failed = azblob.run("get", "-r", f"{box}/s/", inside)
+    assert failed.code == 7 and failed.err.count("is a link, which is not followed") == 5
+    assert tree(outside) == {"victim": b"kept", "dir/y": b"kept"}
+    assert (inside / "a").read_bytes() == b"1" and (inside / "deep/d").read_bytes() == b"7"
+    # The directory that the blobs' last part makes is one of the tree; the one given is not.
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top/s").symlink_to(outside)
+    assert azblob.run("get", "-r", f"{box}/s", tmp_path / "top").code == 7
+    assert tree(outside) == {"victim": b"kept", "dir/y": b"kept"}
+    (tmp_path / "real").mkdir()
+    (tmp_path / "given").symlink_to("real")
+    azblob.ok("get", "-r", f"{box}/s", tmp_path / "given")
+    assert tree(tmp_path / "real/s") == LINKED
+
+
+def test_what_is_skipped_at_the_source_is_not_deleted(azblob, box, tmp_path):
+    names = {"a", "b", "deep/sub/z/x", "sub/x", ".azblob-k", "deep/.azblob-d/k"}
+    for name in {*names, "gone", "subx", "deep/gone"}:
+        azblob.ok("put", "-", f"{box}/s/{name}", stdin=b"0")
+    inside, _ = linked(tmp_path)
+    make(inside, {"a": b"1", ".azblob-k": b"half", "deep/.azblob-d/k": b"half"})
+    lines, summary = sync(azblob, "--delete", inside, f"{box}/s")
+    assert {name for op, name in lines if op == "delete"} == {"gone", "subx", "deep/gone"}
+    assert {name for op, name in lines if op == "put"} == {"s/a", "s/deep/d"}
+    assert set(azblob.ok("ls", f"{box}/s/").lines) >= {f"s/{name}" for name in names}
+
+
 def test_what_stands_for_a_directory_is_not_a_file(azblob, box, tmp_path):
     azblob.ok("put", "--metadata", "hdi_isfolder=true", "/dev/null", f"{box}/t/d")
     azblob.ok("put", "-", f"{box}/t/d/x", stdin=b"x")
