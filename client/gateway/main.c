@@ -32,19 +32,6 @@ struct daemon {
 	struct azb_buf addresses; /* " http://..." for --ready-fd */
 };
 
-static void tell_ready(struct daemon *d)
-{
-	azb_daemon_notify("READY=1");
-	if (d->options.ready_fd < 0)
-		return;
-	azb_buf_puts(&d->addresses, "\n");
-	if (d->addresses.failed ||
-	    write(d->options.ready_fd, d->addresses.data, d->addresses.length) < 0)
-		azb_log(AZB_LOG_WARNING, "--ready-fd: %m");
-	close(d->options.ready_fd);
-	d->options.ready_fd = -1;
-}
-
 static bool listen_on(struct daemon *d, const char *option, const char *address, unsigned int flags)
 {
 	const char *scheme = flags & HTTP_LISTEN_TLS ? "https://" : "http://";
@@ -215,7 +202,7 @@ static int serve(struct daemon *d)
 	if (open_all(d)) {
 		int got;
 
-		tell_ready(d);
+		azb_daemon_ready(&d->options.ready_fd, &d->addresses);
 		do {
 			got = sigwaitinfo(&stop, NULL);
 			if (got == SIGHUP)

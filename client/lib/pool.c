@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/pages.h"
+
 #define PAGE ((size_t)4096)
-#define HUGE_PAGE ((size_t)2 << 20)
 /* Beyond this many idle buffers they are given back. */
 #define MAX_IDLE 80
 
@@ -46,33 +47,9 @@ void azc_pool_free(struct azc_pool *pool)
 
 static size_t rounded(size_t size)
 {
-	size_t unit = size >= HUGE_PAGE ? HUGE_PAGE : PAGE;
+	size_t unit = size >= AZB_HUGE_PAGE ? AZB_HUGE_PAGE : PAGE;
 
 	return size ? (size + unit - 1) / unit * unit : PAGE;
-}
-
-/*
- * Large buffers start on a huge page and ask for them: fewer faults here, and long runs of
- * neighbouring pages for the host.
- */
-static void *map_buffer(size_t size)
-{
-	size_t slack = size >= HUGE_PAGE ? HUGE_PAGE : 0;
-	char *base = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			  -1, 0);
-	size_t before;
-
-	if (base == MAP_FAILED)
-		return NULL;
-	if (!slack)
-		return base;
-	before = (HUGE_PAGE - (uintptr_t)base % HUGE_PAGE) % HUGE_PAGE;
-	if (before)
-		munmap(base, before);
-	if (slack - before)
-		munmap(base + before + size, slack - before);
-	madvise(base + before, size, MADV_HUGEPAGE);
-	return base + before;
 }
 
 void *azc_pool_get(struct azc_pool *pool, size_t size)
@@ -90,7 +67,7 @@ void *azc_pool_get(struct azc_pool *pool, size_t size)
 		pool->idle_count--;
 	}
 	pthread_mutex_unlock(&pool->lock);
-	return found ? found : map_buffer(size);
+	return found ? found : azb_map_pages(size);
 }
 
 void azc_pool_put(struct azc_pool *pool, void *buffer, size_t size)

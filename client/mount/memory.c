@@ -6,9 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/pages.h"
 #include "jobs.h"
-
-#define HUGE_PAGE ((size_t)2 << 20)
 
 /* Lives in the first bytes of a free block. */
 struct mnt_idle {
@@ -22,27 +21,6 @@ struct leaving {
 	void *data;
 	void *handle;
 };
-
-static char *map(size_t size)
-{
-	size_t slack = size >= HUGE_PAGE ? HUGE_PAGE : 0;
-	char *base = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			  -1, 0);
-	size_t before;
-
-	if (base == MAP_FAILED)
-		return NULL;
-	if (!slack)
-		return base;
-	/* On a huge page: fewer faults, and long runs of neighbouring pages for the host. */
-	before = (HUGE_PAGE - (uintptr_t)base % HUGE_PAGE) % HUGE_PAGE;
-	if (before)
-		munmap(base, before);
-	if (slack - before)
-		munmap(base + before + size, slack - before);
-	madvise(base + before, size, MADV_HUGEPAGE);
-	return base + before;
-}
 
 /* ---- pins; with the lock ---- */
 
@@ -144,7 +122,7 @@ void *mnt_memory_take(struct mnt_memory *memory, size_t size, bool *full)
 	} else if (memory->mapped + size > memory->budget) {
 		*full = true;
 	} else {
-		data = map(size);
+		data = azb_map_pages(size);
 		if (data)
 			memory->mapped += size;
 		if (data && size == memory->block)

@@ -4,7 +4,6 @@
 import os
 import re
 import resource
-import shutil
 import signal
 import socket
 import ssl
@@ -12,6 +11,7 @@ import stat
 import subprocess
 
 import pytest
+import unitfile
 
 from blobclient import ACCOUNT, Client
 from daemon import ROOT
@@ -263,30 +263,15 @@ def test_an_authority_that_can_not_be_read_is_not_replaced(tmp_path):
 
 @pytest.fixture(name="unit")
 def _unit(tmp_path):
-    """As it is installed, with this tree's program."""
-    with open(UNIT, encoding="utf-8") as text:
-        filled = text.read().replace("@sbindir@/azblob-gateway", program("azblob-gateway"))
-    path = tmp_path / "azblob-gateway.service"
-    path.write_text(filled.replace("@docdir@", str(tmp_path)))
-    return path
-
-
-def analyze(*words):
-    if not shutil.which("systemd-analyze"):
-        pytest.skip("there is no systemd-analyze")
-    return subprocess.run(["systemd-analyze", *map(str, words)], capture_output=True, text=True,
-                          timeout=120, check=False)
+    return unitfile.fill(UNIT, program("azblob-gateway"), tmp_path)
 
 
 def test_systemd_accepts_the_unit(unit):
-    result = analyze("verify", "--man=no", unit)
-    complaints = [line for line in result.stderr.splitlines() if unit.name in line]
-    assert result.returncode == 0 and not complaints, result.stderr
+    unitfile.check_accepted(unit)
 
 
 def test_systemd_finds_the_sandbox_tight(unit):
-    result = analyze("security", "--offline=true", "--threshold=20", unit)
-    assert result.returncode == 0, result.stdout + result.stderr
+    unitfile.check_sandbox(unit)
 
 
 def test_the_example_configuration_works(start, own):

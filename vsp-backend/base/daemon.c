@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 
 void azb_daemon_notify(const char *state)
@@ -31,6 +32,18 @@ void azb_daemon_notify(const char *state)
 		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
 		azb_log(AZB_LOG_WARNING, "NOTIFY_SOCKET %s: %m", path);
 	close(fd);
+}
+
+void azb_daemon_ready(int *fd, struct azb_buf *line)
+{
+	azb_daemon_notify("READY=1");
+	if (*fd < 0)
+		return;
+	azb_buf_puts(line, "\n");
+	if (line->failed || write(*fd, line->data, line->length) < 0)
+		azb_log(AZB_LOG_WARNING, "--ready-fd: %m");
+	close(*fd);
+	*fd = -1;
 }
 
 void azb_daemon_raise_limits(void)
