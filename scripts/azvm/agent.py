@@ -109,6 +109,7 @@ class Agent:
         self._rebooting = False
         self._send_lock = threading.Lock()
         self._reconnecting = False
+        self._next_socket = None
         self._path = str(path)
         self._socket = self._connect()
         threading.Thread(target=self._read, daemon=True).start()
@@ -128,6 +129,28 @@ class Agent:
         with self._send_lock:
             self._socket.shutdown(socket.SHUT_RDWR)
             self.wait(lambda: not self._reconnecting, GRACE, "the port's other end")
+
+    def follow(self, path, alive):
+        """Before the guest moves to another QEMU, whose end of the port is path.
+
+        The guest would be told of a port that nobody has opened there.  What it has said before is
+        read first: that ends when the QEMU here does.
+        """
+        with self.changed:
+            self._path = str(path)
+            self._alive = alive
+            self._next_socket = self._connect()
+
+    def wait_followed(self, timeout=GRACE):
+        """After the QEMU that the guest has left was ended."""
+        self.wait(lambda: self._next_socket is None, timeout, "the port's end here")
+
+    def run_again(self, command):
+        """The guest is back where it still runs a command that has ended already."""
+        with self.changed:
+            command.result = None
+            command.output = {1: bytearray(), 2: bytearray()}
+            self._commands[command.number] = command
 
     def wait(self, condition, timeout, what):
         """Waits for a condition under self.changed."""
@@ -222,10 +245,11 @@ class Agent:
             chunk = self._socket.recv(min(count - len(data), 1 << 20))
             if not chunk:
                 with self.changed:
-                    if not self._reconnecting:
+                    if not self._reconnecting and not self._next_socket:
                         raise EOFError("the guest's agent port was closed")
                     self._socket.close()
-                    self._socket = self._connect()
+                    self._socket = self._next_socket or self._connect()
+                    self._next_socket = None
                     self._reconnecting = False
                     self.changed.notify_all()
             data += chunk

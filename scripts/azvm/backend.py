@@ -140,6 +140,9 @@ class Backend:
         """name: CONTAINER/BLOB, percent-encoded."""
         self._ok("PUT", f"/{sharedkey.ACCOUNT}/{name}", data, {"x-ms-blob-type": "BlockBlob"})
 
+    def create_append_blob(self, name):
+        self._ok("PUT", f"/{sharedkey.ACCOUNT}/{name}", b"", {"x-ms-blob-type": "AppendBlob"})
+
     def get_blob(self, name):
         return self._ok("GET", f"/{sharedkey.ACCOUNT}/{name}")[1]
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One guest: its QEMU, console, QMP socket and agent."""
 
+import copy
 import ctypes
 import fcntl
 import os
@@ -178,13 +179,8 @@ class Guest:
     def start(self, timeout=BOOT_TIMEOUT):
         """Boots it until the agent answers; raises GuestError with the console's end."""
         begin = time.monotonic()
-        with open(self.qemu_log, "wb") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, preexec_fn=die_with_parent,
-                                            start_new_session=True)
         try:
-            self._wait_socket(self.agent_path, 60)
-            self.qmp = Qmp(self.qmp_path)
+            self._launch()
             self.agent = Agent(self.agent_path, self.check_alive)
             self.agent.wait_hello(timeout)
         except (AgentError, QmpError, OSError, GuestError) as error:
@@ -193,6 +189,47 @@ class Guest:
             raise GuestError(text) from error
         self.boot_seconds = time.monotonic() - begin
         return self
+
+    def _launch(self):
+        with open(self.qemu_log, "wb") as log:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, preexec_fn=die_with_parent,
+                                            start_new_session=True)
+        self._wait_socket(self.agent_path, 60)
+        self.qmp = Qmp(self.qmp_path)
+
+    def migrate(self, timeout=300):
+        """Moves the guest to another QEMU, of the same devices; returns that, as a Guest.
+
+        This one's QEMU stands still then, and can be asked by qmp until it is stop()ped.
+        """
+        other = copy.copy(self)
+        other.rundir, other._own_rundir = Path(tempfile.mkdtemp(prefix="azvm-")), True
+        other.console_path = other.rundir / "console.log"
+        uri = f"unix:{other.rundir}/incoming"
+        other.command = [word.replace(str(self.rundir), str(other.rundir))
+                         for word in self.command] + ["-incoming", uri]
+        other.process = other.qmp = None
+        other._scanned = 0
+        try:
+            other._launch()
+            self.agent.follow(other.agent_path, other.check_alive)
+            self.qmp.command("migrate", uri=uri)
+            deadline = time.monotonic() + timeout
+            while (info := self.qmp.command("query-migrate", timeout=timeout)
+                   )["status"] != "completed":
+                other.check_alive()
+                if info["status"] == "failed" or time.monotonic() > deadline:
+                    raise GuestError(f"migration: {info['status']} {info.get('error-desc', '')}\n"
+                                     f"{self.tail()}")
+                time.sleep(0.05)
+        except BaseException:
+            other.agent = None
+            other.stop()
+            other.cleanup()
+            raise
+        self.agent = None
+        return other
 
     def run_interactive(self):
         """Runs QEMU on this terminal; returns its status."""

@@ -164,6 +164,19 @@ class Machine:
         """Waits until so many requests are with the daemon, or would be if it ran."""
         self.until(lambda: self.device("in-flight") >= count, f"{count} requests in flight")
 
+    def migrate(self):
+        """Moves the guest to another QEMU; returns the device's counters in the one that it left."""
+        old = self.guest
+        new = old.migrate(timeout=300 * self.slow)
+        trouble = self.new_trouble()
+        info, = old.qmp.command("query-azure-blob-vsp")
+        self.guest, self._seen = new, 0
+        old.stop()
+        self.agent.wait_followed()
+        old.cleanup()
+        assert not trouble, trouble
+        return {counter["name"]: counter["value"] for counter in info["counters"]}
+
     @property
     def lost(self):
         """Why the next test needs another machine, or None."""

@@ -7,6 +7,7 @@ Everything of tests/e2e is here too: guests, daemon, containers.  What is only w
 
 import contextlib
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 
@@ -25,11 +26,13 @@ container, target = e2e.container, e2e.target
 pytest_runtest_makereport = e2e.pytest_runtest_makereport
 plain_guest = e2e.guest
 
+from azvm import sharedkey  # noqa: E402
 from vsp import load_argv, load_result, call, get, pattern  # noqa: E402
 
 MIB = 1 << 20
 SEED = 71
 SIZE = 64 << 10
+BLOCK = 4096
 NEW_LEAKS = "echo scan >/sys/kernel/debug/kmemleak; cat /sys/kernel/debug/kmemleak"
 
 
@@ -78,7 +81,8 @@ class Rig:
 
     def start(self, head=None, limit=300, **options):
         """vspload on the blob, running."""
-        options = {"data_len": SIZE, "expect": SEED, **options}
+        if not head:
+            options = {"data_len": SIZE, "expect": SEED, **options}
         load = self.machine.start(load_argv(**options), stdin=head or get(self.path), timeout=limit)
         load.wait_output("started")
         return load
@@ -114,6 +118,32 @@ class Rig:
                     if c.get("device") == "vsp0")
 
 
+class Appends:
+    """A thread that appends blocks to a blob, whose length tells how often that really happened.
+
+    One that is lost makes it too short for the answers, one that is repeated too long.  A blob
+    takes 50000 blocks.
+    """
+
+    def __init__(self, rig, name, seed, threads=1, timeout=120000, limit=1200):
+        self._backend, self._name, self._seed = rig.machine.backend, name, seed
+        self._backend.create_append_blob(name)
+        head = sharedkey.head("PUT", f"/{sharedkey.ACCOUNT}/{name}?comp=appendblock", None, BLOCK)
+        self._load = rig.start(head, limit, threads=threads, loops=0, timeout=timeout,
+                               data_len=BLOCK, data_valid=BLOCK, seed=seed)
+
+    def end(self):
+        """Stops them; each was answered with success, and happened once.  How many there were."""
+        self._load.signal(signal.SIGTERM)
+        outcomes = load_result(self._load.wait())["outcomes"]
+        assert set(outcomes) == {(0, 0, 201)}, outcomes
+        count = outcomes[0, 0, 201]
+        blob = self._backend.get_blob(self._name)
+        assert len(blob) == count * BLOCK
+        assert blob == pattern(BLOCK, self._seed) * count
+        return count
+
+
 @pytest.fixture
 def guest(plain_guest):
     """The machine of this file; its kernel must not have leaked anything either."""
@@ -133,3 +163,14 @@ def rig(guest, container, target):
     if guest.lost is None:
         for fault in guest.qmp.command("query-vmbus-faults"):
             guest.qmp.command("vmbus-fault-remove", id=fault["fault"]["id"])
+
+
+@pytest.fixture
+def make_rig(make_guest):
+    """A machine of its own with a blob to read."""
+    def make(**options):
+        machine = make_guest(**options)
+        machine.backend.create_container("machine")
+        machine.backend.put_blob("machine/blob", pattern(SIZE, SEED))
+        return Rig(machine, "/devstoreaccount1/machine/blob")
+    return make

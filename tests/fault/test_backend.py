@@ -2,7 +2,8 @@
 """A daemon that is killed every few hundred milliseconds under load.
 
 What was in flight is sent again to the next one, and nothing happens twice: a blob that may only be
-created where there is none answers 201 once, and 409 if its creation had been repeated.
+created where there is none answers 201 once, and 409 if its creation had been repeated; one that
+is appended to has as many blocks as there were answers.
 """
 
 import json
@@ -11,11 +12,12 @@ import signal
 import time
 
 import pytest
+from conftest import BLOCK, Appends
 from vsp import load_result, pattern
 from azvm import sharedkey
 
-BLOCK = 4096
 READERS, WRITERS = 4, 4
+MINUTES = 3
 
 
 def create(guest, path, seed):
@@ -62,8 +64,29 @@ def test_daemon_killed_ten_times(rig, guest, container, target):
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(2, 5))
-def test_daemon_killed_for_minutes(rig, guest, container, target, seed):
-    killed_for(rig, guest, container, target, kills=150, seed=seed)
+def test_daemon_killed_for_minutes(rig, guest, container, seed):
+    """Every few hundred milliseconds; readers and appends by the thousand, and no caller notices."""
+    dice = random.Random(seed)
+    resent = guest.device("stat-resent")
+    readers = rig.start(threads=READERS, loops=0, timeout=120000, limit=1200)
+    appends = [Appends(rig, f"{container}/a-{i}", seed + i) for i in range(4)]
+    end = time.monotonic() + MINUTES * 60
+    kills = 0
+    while time.monotonic() < end:
+        forwarded = guest.device("stat-forwarded")
+        guest.until(lambda: guest.device("stat-forwarded") > forwarded, "requests to the daemon")
+        time.sleep(dice.uniform(0, 0.4))
+        guest.backend.kill()
+        guest.backend.start()
+        kills += 1
+    done = [a.end() for a in appends]
+    readers.signal(signal.SIGTERM)
+    read = load_result(readers.wait())
+    assert set(read["outcomes"]) == {(0, 0, 200)} and read["wrong"] == 0
+    assert guest.device("stat-resent") > resent
+    assert guest.device("stat-violations") == 0
+    rig.works()
+    print(f"{kills} kills, {sum(done)} appends, {read['outcomes'][0, 0, 200]} reads")
 
 
 def test_daemon_killed_while_the_host_misbehaves(rig, guest):

@@ -8,21 +8,8 @@ import threading
 import pytest
 from azvm import initramfs
 from azvm.guest import CPU_TCG, GuestError
-from conftest import SEED, SIZE, Rig
-from vsp import pattern
 
 VERSIONS = ["4.0", "4.1", "5.0", "5.1", "5.2", "5.3"]
-
-
-@pytest.fixture
-def make_rig(make_guest, request):
-    """A machine of its own with a blob to read."""
-    def make(**options):
-        machine = make_guest(**options)
-        machine.backend.create_container("machine")
-        machine.backend.put_blob("machine/blob", pattern(SIZE, SEED))
-        return Rig(machine, "/devstoreaccount1/machine/blob")
-    return make
 
 
 def capped(version):
