@@ -310,6 +310,7 @@ struct azb_buffers {
  * @rx_lock: see the table above
  * @rx_on: the inbound ring can be read: it is open, and has not been found
  *	corrupt; under @rx_lock
+ * @rx_nonsense: packets since the last one that completed a request; under @rx_lock
  * @queue: requests
  * @debugfs: directory of this device
  */
@@ -320,6 +321,7 @@ struct azb_device {
 	struct vmbus_channel *channel;
 	spinlock_t rx_lock; /* the read side; see the table above */
 	bool rx_on;
+	u32 rx_nonsense;
 	struct azb_queue queue;
 	/* [extra */
 	/* What the host speaks; changed only while the channel is closed. */
@@ -419,7 +421,7 @@ void azb_queue_finish(struct azb_queue *queue, struct azb_request *req, int erro
 void azb_queue_leave(struct azb_queue *queue, struct azb_request *req);
 void azb_queue_pump(struct azb_device *azb);
 void azb_queue_abandon(struct azb_queue *queue, struct azb_request *req);
-void azb_queue_complete(struct azb_device *azb, u64 id, const void *payload,
+bool azb_queue_complete(struct azb_device *azb, u64 id, const void *payload,
 			u32 len);
 void azb_queue_bad_packet(struct azb_device *azb, const char *what, u32 value);
 void azb_queue_kick(struct azb_device *azb);

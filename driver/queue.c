@@ -309,9 +309,11 @@ static int azb_answer_counter(enum azb_answer_check check)
  * @payload: of the packet, in memory that the host cannot change
  * @len: bytes of it
  *
+ * Return: whether it was about a request that the host has.
+ *
  * Context: any but hard interrupt.
  */
-void azb_queue_complete(struct azb_device *azb, u64 id, const void *payload,
+bool azb_queue_complete(struct azb_device *azb, u64 id, const void *payload,
 			u32 len)
 {
 	struct azb_queue *queue = &azb->queue;
@@ -353,6 +355,7 @@ out:
 		dev_warn_ratelimited(&azb->dev,
 				     "malformed completion of request %#llx (%d)\n",
 				     id, check);
+	return state == AZB_ID_LIVE;
 }
 
 /**

@@ -16,6 +16,13 @@
  */
 #define AZB_RX_BUDGET 128u
 
+/*
+ * Packets in a row that complete nothing.  A host does not send such, so the place of
+ * the next packet has been lost: the bus goes round the ring then, for ever, and finds
+ * what was there once.
+ */
+#define AZB_RX_NONSENSE 1024u
+
 /* How long a host that rescinded the channel may still be answering. */
 #define AZB_RESCIND_PATIENCE_MS 1000u
 /* Nothing wakes us for packets behind a rescind: look this often. */
@@ -30,13 +37,18 @@ static u32 azb_ring_bytes(u32 size)
 	return PAGE_ALIGN(size + PAGE_SIZE - HV_HYP_PAGE_SIZE);
 }
 
+enum azb_packet {
+	AZB_PACKET_COMPLETION,	/* of a request */
+	AZB_PACKET_NONSENSE,	/* of nothing that is known, or of no known kind */
+	AZB_PACKET_LOST,	/* the ring cannot be read on */
+};
+
 /*
  * One packet.  On kernels that do not copy packets out of the ring first, the
  * host can change what @pkt points to at any time: everything is read once.
- * False: the ring cannot be read on.
  */
-static bool azb_ring_packet(struct azb_device *azb,
-			    const struct vmpacket_descriptor *pkt)
+static enum azb_packet azb_ring_packet(struct azb_device *azb,
+				       const struct vmpacket_descriptor *pkt)
 {
 	u32 ring = azb->channel->inbound.ring_datasize;
 	u32 len = READ_ONCE(pkt->len8) << 3;
@@ -48,21 +60,59 @@ static bool azb_ring_packet(struct azb_device *azb,
 
 	if (len < sizeof(*pkt) || len >= ring) {
 		azb_queue_bad_packet(azb, "impossible length", len);
-		return false;
+		return AZB_PACKET_LOST;
 	}
 	if (offset < sizeof(*pkt) || offset > len) {
 		azb_queue_bad_packet(azb, "impossible payload offset", offset);
-		return true;
+		return AZB_PACKET_NONSENSE;
 	}
 	if (type != VM_PKT_COMP) {
 		azb_queue_bad_packet(azb, "unexpected type", type);
-		return true;
+		return AZB_PACKET_NONSENSE;
 	}
 	/* The ring is mapped twice in a row, so this does not wrap. */
 	size = min(len - offset, AZB_RX_COPY);
 	memcpy(payload, (const u8 *)pkt + offset, size);
-	azb_queue_complete(azb, id, payload, size);
+	return azb_queue_complete(azb, id, payload, size) ? AZB_PACKET_COMPLETION :
+							    AZB_PACKET_NONSENSE;
+}
+
+/* Whether the ring can be read on after @packet. */
+static bool azb_ring_is_sound(struct azb_device *azb, enum azb_packet packet)
+{
+	lockdep_assert_held(&azb->rx_lock);
+	if (packet == AZB_PACKET_NONSENSE)
+		return ++azb->rx_nonsense < AZB_RX_NONSENSE;
+	azb->rx_nonsense = 0;
+	return packet != AZB_PACKET_LOST;
+}
+
+/* Where the host writes is beyond the ring, or where no packet can end. */
+static bool azb_ring_index_is_wrong(struct azb_device *azb)
+{
+	const struct hv_ring_buffer_info *in = &azb->channel->inbound;
+	u32 index = READ_ONCE(in->ring_buffer->write_index);
+
+	if (index < in->ring_datasize && index % sizeof(u64) == 0)
+		return false;
+	azb_queue_bad_packet(azb, "impossible write index", index);
 	return true;
+}
+
+/*
+ * Where the next packet starts is anyone's guess.  What the host owns stays with it
+ * until it goes away.
+ */
+static void azb_ring_give_up(struct azb_device *azb)
+{
+	lockdep_assert_held(&azb->rx_lock);
+	azb->rx_on = false;
+	/*
+	 * In batched mode the bus would call again for as long as there is something
+	 * on the ring: for ever.
+	 */
+	set_channel_read_mode(azb->channel, HV_CALL_DIRECT);
+	dev_err(&azb->dev, "inbound ring corrupted, not read any more\n");
 }
 
 /* Reads up to AZB_RX_BUDGET packets. */
@@ -75,20 +125,14 @@ static void azb_ring_read(struct azb_device *azb)
 	spin_lock_bh(&azb->rx_lock);
 	if (!azb->rx_on)
 		goto out;
+	if (azb_ring_index_is_wrong(azb)) {
+		azb_ring_give_up(azb);
+		goto out;
+	}
 	pkt = hv_pkt_iter_first(channel);
 	while (pkt) {
-		if (!azb_ring_packet(azb, pkt)) {
-			/*
-			 * Where the next packet starts is anyone's guess.  What
-			 * the host owns stays with it until it goes away.
-			 */
-			azb->rx_on = false;
-			/*
-			 * In batched mode the bus would call again for as long
-			 * as there is something on the ring: for ever.
-			 */
-			set_channel_read_mode(channel, HV_CALL_DIRECT);
-			dev_err(&azb->dev, "inbound ring corrupted, not read any more\n");
+		if (!azb_ring_is_sound(azb, azb_ring_packet(azb, pkt))) {
+			azb_ring_give_up(azb);
 			break;
 		}
 		pkt = hv_pkt_iter_next(channel, pkt);
@@ -114,6 +158,7 @@ static void azb_ring_set_rx(struct azb_device *azb, bool on)
 {
 	spin_lock_bh(&azb->rx_lock);
 	azb->rx_on = on;
+	azb->rx_nonsense = 0;
 	spin_unlock_bh(&azb->rx_lock);
 }
 

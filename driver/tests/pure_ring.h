@@ -11,6 +11,11 @@ int azb_real_ring_send(struct azb_device *azb, struct azb_request *req);
 void azb_real_ring_drain(struct azb_device *azb, unsigned int patience_ms);
 bool azb_real_ring_has_room(struct azb_device *azb, u32 bytes);
 
+/* The bus's own functions read a ring of memory instead. */
+extern bool azb_real_iter;
+/* Theirs, once the ring is open. */
+extern void (*azb_real_callback)(void *context);
+
 int azb_fake_vmbus_open(struct vmbus_channel *channel, u32 send_size, u32 recv_size,
 			void *userdata, u32 userdata_len,
 			void (*callback)(void *context), void *context);

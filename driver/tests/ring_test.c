@@ -39,11 +39,17 @@ struct bus {
 };
 
 static struct bus *the_bus;
+bool azb_real_iter;
+void (*azb_real_callback)(void *context);
 
 int azb_fake_vmbus_open(struct vmbus_channel *channel, u32 send_size, u32 recv_size,
 			void *userdata, u32 userdata_len,
 			void (*callback)(void *context), void *context)
 {
+	if (azb_real_iter) {
+		azb_real_callback = callback;
+		return 0;
+	}
 	if (the_bus->open_error)
 		return -(int)the_bus->open_error;
 	the_bus->open = true;
@@ -89,6 +95,8 @@ static struct vmpacket_descriptor *current_packet(void)
 
 struct vmpacket_descriptor *azb_fake_iter_first(struct vmbus_channel *channel)
 {
+	if (azb_real_iter)
+		return hv_pkt_iter_first(channel);
 	if (WARN_ON(!the_bus->open))
 		return NULL;
 	if (the_bus->dry_reads) {
@@ -101,12 +109,18 @@ struct vmpacket_descriptor *azb_fake_iter_first(struct vmbus_channel *channel)
 struct vmpacket_descriptor *azb_fake_iter_next(struct vmbus_channel *channel,
 					       const struct vmpacket_descriptor *pkt)
 {
+	if (azb_real_iter)
+		return __hv_pkt_iter_next(channel, pkt);
 	the_bus->at++;
 	return current_packet();
 }
 
 void azb_fake_iter_close(struct vmbus_channel *channel)
 {
+	if (azb_real_iter) {
+		hv_pkt_iter_close(channel);
+		return;
+	}
 	the_bus->closes++;
 }
 
@@ -128,6 +142,8 @@ static int ring_test_init(struct kunit *test)
 	bus->channel->inbound.ring_datasize = RING_BYTES;
 	bus->channel->outbound.ring_datasize = RING_BYTES;
 	bus->channel->outbound.ring_buffer = bus->out;
+	/* Of this one only the host's index is looked at; the packets are elsewhere. */
+	bus->channel->inbound.ring_buffer = bus->out;
 	bus->azb.channel = bus->channel;
 	/* [extra */
 	azb_wire_parse_offer(&bus->azb.host, NULL, 0);
@@ -270,6 +286,31 @@ static void ring_gives_eio_for_short_ones(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, b->error, -EIO);
 }
 
+static void ring_is_not_read_beyond_its_end(struct kunit *test)
+{
+	static const u32 indexes[] = { RING_BYTES, RING_BYTES + 8, U32_MAX, 0x80000000, 1, 4 };
+	struct bus *bus = test->priv;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(indexes); i++) {
+		struct azb_request *a = sent_request(test);
+
+		add_packet(test, a->id);
+		bus->out->write_index = indexes[i];
+		interrupt(test);
+		KUNIT_EXPECT_FALSE(test, a->state == AZB_REQ_DONE);
+		/* Nor when the host thinks better of it. */
+		bus->out->write_index = 0;
+		interrupt(test);
+		KUNIT_EXPECT_FALSE(test, a->state == AZB_REQ_DONE);
+		KUNIT_EXPECT_EQ(test, bad_packets(test), i + 1ull);
+
+		azb_real_ring_close(&bus->azb);
+		bus->at = bus->nr;
+		KUNIT_ASSERT_EQ(test, azb_real_ring_open(&bus->azb), 0);
+	}
+}
+
 /* A length that cannot be says that the next packet cannot be found either. */
 static void ring_stops_where_it_makes_no_sense(struct kunit *test)
 {
@@ -294,6 +335,91 @@ static void ring_stops_where_it_makes_no_sense(struct kunit *test)
 		bus->at = bus->nr;
 		KUNIT_ASSERT_EQ(test, azb_real_ring_open(&bus->azb), 0);
 	}
+}
+
+/* Unknown ids, other types, wrong offsets, what was answered before: in any order. */
+static struct packet *add_nonsense(struct kunit *test, u32 i, u64 stale)
+{
+	struct packet *p = add_packet(test, i % 4 ? stale : U64_MAX);
+
+	if (i % 4 == 1)
+		p->desc.type = VM_PKT_DATA_INBAND;
+	if (i % 4 == 2)
+		p->desc.offset8 = 0xffff;
+	return p;
+}
+
+static void again_from_the_start(struct bus *bus)
+{
+	bus->nr = 0;
+	bus->at = 0;
+}
+
+/* When nothing makes sense any more, the host is not where it is looked for. */
+static void ring_gives_up_after_much_nonsense(struct kunit *test)
+{
+	struct azb_request *done = sent_request(test), *a = sent_request(test);
+	struct bus *bus = test->priv;
+	u32 i, n = 0, rounds = 0;
+
+	add_packet(test, done->id);
+	interrupt(test);
+	KUNIT_ASSERT_TRUE(test, done->state == AZB_REQ_DONE);
+	while (n < 1024) {
+		again_from_the_start(bus);
+		for (i = 0; i < 128 && n < 1024; i++)
+			add_nonsense(test, n++, done->id);
+		interrupt(test);
+		rounds++;
+	}
+	KUNIT_EXPECT_EQ(test, rounds, 8u);
+	add_packet(test, a->id);
+	interrupt(test);
+	KUNIT_EXPECT_FALSE(test, a->state == AZB_REQ_DONE);
+	azb_real_ring_close(&bus->azb);
+	KUNIT_ASSERT_EQ(test, azb_real_ring_open(&bus->azb), 0);
+	again_from_the_start(bus);
+	add_packet(test, a->id);
+	interrupt(test);
+	KUNIT_EXPECT_TRUE(test, a->state == AZB_REQ_DONE);
+}
+
+static void ring_forgives_nonsense_between_completions(struct kunit *test)
+{
+	struct azb_request *done = sent_request(test), *a;
+	struct bus *bus = test->priv;
+	u32 i, round;
+
+	add_packet(test, done->id);
+	interrupt(test);
+	for (round = 0; round < 20; round++) {
+		again_from_the_start(bus);
+		for (i = 0; i < 120; i++)
+			add_nonsense(test, i, done->id);
+		a = sent_request(test);
+		add_packet(test, a->id);
+		interrupt(test);
+		KUNIT_ASSERT_TRUE(test, a->state == AZB_REQ_DONE);
+	}
+}
+
+/* The one that counts is behind as much nonsense as one callback reads. */
+static void ring_budget_runs_out_amid_nonsense(struct kunit *test)
+{
+	struct azb_request *a = sent_request(test), *b = sent_request(test);
+	struct bus *bus = test->priv;
+	u32 i;
+
+	for (i = 0; i < 127; i++)
+		add_nonsense(test, i, U64_MAX);
+	add_packet(test, a->id);
+	add_packet(test, b->id);
+	interrupt(test);
+	KUNIT_EXPECT_TRUE(test, a->state == AZB_REQ_DONE);
+	KUNIT_EXPECT_FALSE(test, b->state == AZB_REQ_DONE);
+	KUNIT_EXPECT_EQ(test, bus->closes, 1u);
+	interrupt(test);
+	KUNIT_EXPECT_TRUE(test, b->state == AZB_REQ_DONE);
 }
 
 static void ring_reads_within_a_budget(struct kunit *test)
@@ -418,6 +544,10 @@ static struct kunit_case ring_cases[] = {
 	KUNIT_CASE(ring_ignores_impossible_offsets),
 	KUNIT_CASE(ring_gives_eio_for_short_ones),
 	KUNIT_CASE(ring_stops_where_it_makes_no_sense),
+	KUNIT_CASE(ring_is_not_read_beyond_its_end),
+	KUNIT_CASE(ring_gives_up_after_much_nonsense),
+	KUNIT_CASE(ring_forgives_nonsense_between_completions),
+	KUNIT_CASE(ring_budget_runs_out_amid_nonsense),
 	KUNIT_CASE(ring_reads_within_a_budget),
 	KUNIT_CASE(ring_is_not_read_when_closed),
 	KUNIT_CASE(ring_drains_after_a_rescind),
