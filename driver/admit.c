@@ -30,7 +30,7 @@ void azb_queue_grant(struct azb_queue *queue)
 	lockdep_assert_held(&queue->lock);
 	while ((ticket = azb_budget_next(&queue->budget))) {
 		req = azb_request_of(ticket);
-		req->state = AZB_REQ_GRANTED;
+		azb_request_set_state(req, AZB_REQ_GRANTED);
 		if (req->ops)
 			req->ops->granted(req);
 		else
@@ -170,6 +170,22 @@ void azb_queue_set_limits(struct azb_device *azb, const u64 *limit,
 			      limit ? *limit : queue->budget.limit,
 			      user_limit ? *user_limit : queue->budget.user_limit);
 	azb_queue_grant(queue);
+	spin_unlock_bh(&queue->lock);
+}
+
+/**
+ * azb_queue_get_limits() - how many bytes may be pinned
+ * @azb: the device
+ * @limit: filled, for all users together
+ * @user_limit: filled, for each
+ */
+void azb_queue_get_limits(struct azb_device *azb, u64 *limit, u64 *user_limit)
+{
+	struct azb_queue *queue = &azb->queue;
+
+	spin_lock_bh(&queue->lock);
+	*limit = queue->budget.limit;
+	*user_limit = queue->budget.user_limit;
 	spin_unlock_bh(&queue->lock);
 }
 

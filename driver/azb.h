@@ -132,7 +132,8 @@ struct azb_request_ops {
  * @ticket: its bytes; under queue.lock
  * @node: in the list that @state names; under queue.lock
  * @watch: in queue.watched; under queue.lock
- * @state: under queue.lock
+ * @state: under queue.lock; whoever waits looks at it without, see
+ *	azb_request_set_state()
  * @was_sent: it reached the ring, so that the host may have written to its
  *	pages; under queue.lock until DONE
  * @abandoned: its owner has gone; under queue.lock
@@ -410,6 +411,7 @@ void azb_queue_grant(struct azb_queue *queue);
 void azb_queue_refuse_all(struct azb_queue *queue);
 void azb_queue_set_limits(struct azb_device *azb, const u64 *limit,
 			  const u64 *user_limit);
+void azb_queue_get_limits(struct azb_device *azb, u64 *limit, u64 *user_limit);
 
 /* queue.c */
 int azb_queue_init(struct azb_queue *queue);
@@ -431,6 +433,13 @@ u32 azb_queue_pause(struct azb_device *azb);
 void azb_queue_resume(struct azb_device *azb);
 void azb_queue_stop(struct azb_device *azb);
 void azb_queue_cut_off(struct azb_device *azb);
+
+/* A thread that waits reads it again and again, and holds the lock only for the last time. */
+static inline void azb_request_set_state(struct azb_request *req,
+					 enum azb_request_state state)
+{
+	WRITE_ONCE(req->state, state);
+}
 
 static inline void azb_queue_count(struct azb_queue *queue, enum azb_counter counter)
 {

@@ -200,10 +200,7 @@ static int azb_ioctl_info(struct azb_device *azb, void __user *user)
 	info.page_size = AZ_BLOB_PAGE_SIZE;
 	info.max_pages = AZ_BLOB_MAX_PAGES;
 	info.max_outstanding = VSP_WIRE_MAX_OUTSTANDING;
-	spin_lock_bh(&azb->queue.lock);
-	info.inflight_bytes = azb->queue.budget.limit;
-	info.user_inflight_bytes = azb->queue.budget.user_limit;
-	spin_unlock_bh(&azb->queue.lock);
+	azb_queue_get_limits(azb, &info.inflight_bytes, &info.user_inflight_bytes);
 
 	if (copy_to_user(user, &info, min_t(size_t, size, sizeof(info))))
 		return -EFAULT;

@@ -33,7 +33,7 @@
 void azb_queue_finish(struct azb_queue *queue, struct azb_request *req, int error)
 {
 	lockdep_assert_held(&queue->lock);
-	req->state = AZB_REQ_DONE;
+	azb_request_set_state(req, AZB_REQ_DONE);
 	req->error = error;
 	if (error == -ENODEV && !req->is_control)
 		azb_queue_count(queue, AZB_CNT_CUT_OFF);
@@ -171,7 +171,7 @@ static bool azb_queue_send_head(struct azb_device *azb)
 	queue->nr_waiting--;
 	queue->nr_sent++;
 	queue->max_sent = max(queue->max_sent, queue->nr_sent);
-	req->state = AZB_REQ_SENT;
+	azb_request_set_state(req, AZB_REQ_SENT);
 	req->was_sent = true;
 	req->since = jiffies;
 
@@ -237,8 +237,9 @@ void azb_queue_leave(struct azb_queue *queue, struct azb_request *req)
 {
 	lockdep_assert_held(&queue->lock);
 	list_del(&req->node);
+	list_del_init(&req->watch);
 	queue->nr_waiting--;
-	req->state = AZB_REQ_DONE;
+	azb_request_set_state(req, AZB_REQ_DONE);
 }
 
 /**
@@ -378,7 +379,19 @@ void azb_queue_bad_packet(struct azb_device *azb, const char *what, u32 value)
  */
 u32 azb_queue_nr_sent(struct azb_queue *queue)
 {
-	return READ_ONCE(queue->nr_sent);
+	u32 nr_sent;
+
+	spin_lock_bh(&queue->lock);
+	nr_sent = queue->nr_sent;
+	spin_unlock_bh(&queue->lock);
+	return nr_sent;
+}
+
+/* azb_queue_is_gone() looks at it without the lock. */
+static void azb_queue_set_state(struct azb_queue *queue, enum azb_queue_state state)
+{
+	lockdep_assert_held(&queue->lock);
+	WRITE_ONCE(queue->state, state);
 }
 
 /**
@@ -420,7 +433,7 @@ u32 azb_queue_pause(struct azb_device *azb)
 	spin_lock_bh(&queue->lock);
 	left = queue->nr_sent + queue->nr_waiting;
 	if (!left && queue->state == AZB_QUEUE_RUNNING)
-		queue->state = AZB_QUEUE_PAUSED;
+		azb_queue_set_state(queue, AZB_QUEUE_PAUSED);
 	spin_unlock_bh(&queue->lock);
 	return left;
 }
@@ -435,7 +448,7 @@ void azb_queue_resume(struct azb_device *azb)
 
 	spin_lock_bh(&queue->lock);
 	if (queue->state == AZB_QUEUE_PAUSED)
-		queue->state = AZB_QUEUE_RUNNING;
+		azb_queue_set_state(queue, AZB_QUEUE_RUNNING);
 	azb_queue_pump(azb);
 	spin_unlock_bh(&queue->lock);
 }
@@ -452,7 +465,7 @@ void azb_queue_stop(struct azb_device *azb)
 	struct azb_request *req;
 
 	spin_lock_bh(&queue->lock);
-	queue->state = AZB_QUEUE_GONE;
+	azb_queue_set_state(queue, AZB_QUEUE_GONE);
 	while (!list_empty(&queue->waiting)) {
 		req = list_first_entry(&queue->waiting, struct azb_request, node);
 		azb_queue_leave(queue, req);

@@ -147,7 +147,10 @@ static int azb_limit_parse(const char *buf, u64 *limit)
 static ssize_t inflight_bytes_show(struct device *dev, struct device_attribute *attr,
 				   char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", READ_ONCE(to_azb(dev)->queue.budget.limit));
+	u64 limit, user_limit;
+
+	azb_queue_get_limits(to_azb(dev), &limit, &user_limit);
+	return sysfs_emit(buf, "%llu\n", limit);
 }
 
 static ssize_t inflight_bytes_store(struct device *dev, struct device_attribute *attr,
@@ -166,7 +169,10 @@ static DEVICE_ATTR_RW(inflight_bytes);
 static ssize_t user_inflight_bytes_show(struct device *dev,
 					struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", READ_ONCE(to_azb(dev)->queue.budget.user_limit));
+	u64 limit, user_limit;
+
+	azb_queue_get_limits(to_azb(dev), &limit, &user_limit);
+	return sysfs_emit(buf, "%llu\n", user_limit);
 }
 
 static ssize_t user_inflight_bytes_store(struct device *dev,
