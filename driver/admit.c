@@ -120,6 +120,10 @@ int azb_queue_admit(struct azb_device *azb, struct azb_request *req, bool nonblo
 	}
 	if (ret >= 0 && req->ops)
 		azb_watchdog_watch(queue, req);
+	/* [extra */
+	if (ret >= 0)
+		azb_cancel_name(queue, req);
+	/* extra] */
 	spin_unlock_bh(&queue->lock);
 	kfree(spare);
 	return ret;
@@ -137,9 +141,13 @@ void azb_queue_forget(struct azb_device *azb, struct azb_request *req)
 	struct azb_queue *queue = &azb->queue;
 	struct azb_ticket ticket;
 
-	if (req->ops) {
+	/* What is DONE is in no list. */
+	if (req->state != AZB_REQ_DONE) {
 		spin_lock_bh(&queue->lock);
 		list_del_init(&req->watch);
+		/* [extra */
+		hash_del(&req->named);
+		/* extra] */
 		spin_unlock_bh(&queue->lock);
 	}
 	/* In no line: charged, or not even that. */

@@ -11,6 +11,7 @@
  *   ids.c      transaction ids                            (pure)
  *   budget.c   bytes and turns                            (pure)
  *   buffer.c   registered buffers (protocol 2)
+ *   cancel.c   requests cancelled by name (protocol 2)
  *   request.c  one request: pinned pages and its packet
  *   admit.c    the line for bytes
  *   queue.c    from submission to completion, in fair order
@@ -63,6 +64,7 @@
 #include <linux/device.h>
 #include <linux/hyperv.h>
 /* [extra */
+#include <linux/hashtable.h>
 #include <linux/idr.h>
 /* extra] */
 #include <linux/list.h>
@@ -159,6 +161,9 @@ struct azb_request {
 	bool is_control;
 	/* [extra */
 	struct azb_buffer *buffer; /* a registered one that it uses, or NULL */
+	const struct file *file; /* it came through; only compared, never followed */
+	struct hlist_node named; /* in queue.named; under queue.lock */
+	bool told; /* the host knows that it is cancelled; under queue.lock */
 	/* extra] */
 	u32 timeout_ms;
 	struct page **pages;
@@ -232,6 +237,10 @@ struct azb_stats {
 	u64 counters[AZB_NR_COUNTERS];
 };
 
+/* [extra */
+#define AZB_NAME_BITS 8
+
+/* extra] */
 enum azb_queue_state {
 	AZB_QUEUE_PAUSED,	/* accepts requests, sends none */
 	AZB_QUEUE_RUNNING,
@@ -283,6 +292,10 @@ struct azb_queue {
 	struct delayed_work watchdog;
 	unsigned long watchdog_at;
 	bool watchdog_on;
+	/* [extra */
+	/* Requests by guid, from admission on until they are DONE or abandoned. */
+	DECLARE_HASHTABLE(named, AZB_NAME_BITS);
+	/* extra] */
 };
 
 /* [extra */
@@ -399,6 +412,12 @@ void azb_buffers_init(struct azb_device *azb);
 void azb_buffers_destroy(struct azb_device *azb);
 int azb_buffer_module_init(void);
 void azb_buffer_module_exit(void);
+
+/* cancel.c */
+void azb_cancel_name(struct azb_queue *queue, struct azb_request *req);
+int azb_cancel_tell(struct azb_queue *queue, struct azb_request *req);
+int azb_cancel_by_name(struct azb_device *azb, const struct file *file, const u8 *guid,
+		       u32 *ended, u32 *told);
 /* extra] */
 
 /* admit.c */
@@ -451,6 +470,7 @@ static inline void azb_queue_count(struct azb_queue *queue, enum azb_counter cou
 int azb_queue_wait(struct azb_device *azb, struct azb_request *req,
 		   struct azb_answer *answer);
 int azb_queue_wait_admitted(struct azb_device *azb, struct azb_request *req);
+void azb_queue_give_up(struct azb_queue *queue, struct azb_request *req, int error);
 void azb_queue_cancel(struct azb_device *azb, struct azb_request **slot, int error);
 void azb_watchdog_watch(struct azb_queue *queue, struct azb_request *req);
 void azb_watchdog_init(struct azb_queue *queue);

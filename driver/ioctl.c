@@ -42,6 +42,11 @@ static_assert(sizeof(struct az_blob_register) == 32);
 static_assert(sizeof(struct az_blob_deregister) == 16);
 static_assert(IOCTL_AZ_BLOB_REGISTER == 0x52f2);
 static_assert(IOCTL_AZ_BLOB_DEREGISTER == 0x52f3);
+static_assert(sizeof(struct az_blob_cancel) == 32);
+/* They are written as one. */
+static_assert(offsetof(struct az_blob_cancel, told) ==
+	      offsetof(struct az_blob_cancel, ended) + sizeof(u32));
+static_assert(IOCTL_AZ_BLOB_CANCEL == 0x52f5);
 /* extra] */
 
 /* Runs one request of this thread to its end. */
@@ -193,6 +198,7 @@ static int azb_ioctl_info(struct azb_device *azb, void __user *user)
 		info.features |= AZ_BLOB_FEATURE_BUFFERS;
 	if (azb->host.features & VSP_WIRE_FEATURE_CANCEL)
 		info.features |= AZ_BLOB_FEATURE_CANCEL;
+	info.features |= AZ_BLOB_FEATURE_CANCEL_CALL;
 	info.protocol = azb->host.protocol;
 	info.max_buffer_bytes = azb->host.max_buffer_bytes;
 	info.max_buffers = azb->host.max_buffers;
@@ -259,6 +265,25 @@ static int azb_ioctl_deregister(struct file *file, void __user *user)
 	return azb_buffer_deregister(file->private_data, file, in.buffer_id);
 }
 
+static int azb_ioctl_cancel(struct file *file, void __user *user)
+{
+	struct az_blob_cancel in;
+	u32 done[2];
+	int ret;
+
+	ret = azb_copy_sized(&in, sizeof(in), user);
+	if (ret)
+		return ret;
+	if (in.flags || in.ended || in.told)
+		return -EINVAL;
+	ret = azb_cancel_by_name(file->private_data, file, in.guid, &done[0], &done[1]);
+	if (ret)
+		return ret;
+	if (copy_to_user(user + offsetof(struct az_blob_cancel, ended), done, sizeof(done)))
+		return -EFAULT;
+	return 0;
+}
+
 /* extra] */
 /**
  * azb_ioctl() - the ioctls of an open node
@@ -289,6 +314,8 @@ long azb_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return azb_ioctl_register(file, user);
 	case IOCTL_AZ_BLOB_DEREGISTER:
 		return azb_ioctl_deregister(file, user);
+	case IOCTL_AZ_BLOB_CANCEL:
+		return azb_ioctl_cancel(file, user);
 	/* extra] */
 	case IOCTL_AZ_BLOB_REQUEST:
 		return azb_ioctl_request(file, user);

@@ -38,6 +38,9 @@ void azb_queue_finish(struct azb_queue *queue, struct azb_request *req, int erro
 	if (error == -ENODEV && !req->is_control)
 		azb_queue_count(queue, AZB_CNT_CUT_OFF);
 	list_del_init(&req->watch);
+	/* [extra */
+	hash_del(&req->named);
+	/* extra] */
 	if (req->abandoned) {
 		/* Unpinning can sleep, and this may be a softirq. */
 		queue->nr_abandoned--;
@@ -50,47 +53,6 @@ void azb_queue_finish(struct azb_queue *queue, struct azb_request *req, int erro
 	}
 }
 
-/* [extra */
-/* The answer to a cancel says nothing that the request's own does not say. */
-static void azb_cancel_ended(struct azb_request *req)
-{
-	struct azb_queue *queue = req->owner;
-
-	list_add_tail(&req->node, &queue->reap);
-	schedule_work(&queue->reap_work);
-}
-
-static const struct azb_request_ops azb_cancel_ops = {
-	.ended = azb_cancel_ended,
-};
-
-/*
- * Tells the host that nobody waits for @req any more, if it cares.  That is a small
- * packet, and others may wait for what the request holds: it goes to the head of
- * the line.  Without memory the host simply is not told.
- */
-static void azb_queue_tell_host(struct azb_queue *queue, const struct azb_request *req)
-{
-	struct azb_device *azb = azb_of(queue);
-	struct azb_request *cancel;
-
-	if (!(azb->host.features & VSP_WIRE_FEATURE_CANCEL) ||
-	    queue->state != AZB_QUEUE_RUNNING || req->is_control)
-		return;
-	cancel = azb_control_create(VSP_WIRE_OP_CANCEL, GFP_ATOMIC | __GFP_NOWARN);
-	if (!cancel)
-		return;
-	cancel->control.transaction_id = cpu_to_le64(req->id);
-	cancel->ops = &azb_cancel_ops;
-	cancel->owner = queue;
-	cancel->state = AZB_REQ_QUEUED;
-	cancel->since = jiffies;
-	list_add(&cancel->node, &queue->waiting);
-	queue->nr_waiting++;
-	azb_queue_pump(azb);
-}
-
-/* extra] */
 /**
  * azb_queue_abandon() - the owner of a request goes away
  * @queue: the queue
@@ -106,7 +68,10 @@ void azb_queue_abandon(struct azb_queue *queue, struct azb_request *req)
 	req->abandoned = true;
 	queue->nr_abandoned++;
 	/* [extra */
-	azb_queue_tell_host(queue, req);
+	hash_del(&req->named);
+	/* Without memory the host simply is not told. */
+	if (!req->is_control && !azb_cancel_tell(queue, req))
+		azb_queue_pump(azb_of(queue));
 	/* extra] */
 }
 
@@ -238,6 +203,9 @@ void azb_queue_leave(struct azb_queue *queue, struct azb_request *req)
 	lockdep_assert_held(&queue->lock);
 	list_del(&req->node);
 	list_del_init(&req->watch);
+	/* [extra */
+	hash_del(&req->named);
+	/* extra] */
 	queue->nr_waiting--;
 	azb_request_set_state(req, AZB_REQ_DONE);
 }
@@ -537,6 +505,9 @@ int azb_queue_init(struct azb_queue *queue)
 	INIT_WORK(&queue->reap_work, azb_queue_reap);
 	azb_admit_init(&queue->budget);
 	azb_watchdog_init(queue);
+	/* [extra */
+	hash_init(queue->named);
+	/* extra] */
 	return 0;
 }
 

@@ -151,7 +151,7 @@ struct azb_request *azb_control_create(u32 operation, gfp_t gfp)
 }
 
 /**
- * azb_request_attach() - find the registered buffer of a request
+ * azb_request_attach() - note the file of a request, and find its registered buffer
  * @req: new
  * @azb: the device
  * @file: that the request came through
@@ -165,6 +165,7 @@ int azb_request_attach(struct azb_request *req, struct azb_device *azb,
 {
 	struct azb_buffer *buf;
 
+	req->file = file;
 	if (!req->layout.in_buffer)
 		return 0;
 	buf = azb_buffer_get(azb, file, &req->layout);

@@ -162,9 +162,15 @@ int azb_queue_wait(struct azb_device *azb, struct azb_request *req,
 	return error;
 }
 
-/* Ends a command's request, or what the command has of it. */
-static void azb_request_give_up(struct azb_queue *queue, struct azb_request *req,
-				int error)
+/**
+ * azb_queue_give_up() - end a request, or what its owner has of it
+ * @queue: the queue
+ * @req: with ops when it is SENT
+ * @error: negative errno to end it with
+ *
+ * Context: under queue.lock; azb_queue_grant() and azb_queue_pump() are due then.
+ */
+void azb_queue_give_up(struct azb_queue *queue, struct azb_request *req, int error)
 {
 	switch (req->state) {
 	case AZB_REQ_NEW:
@@ -210,7 +216,7 @@ void azb_queue_cancel(struct azb_device *azb, struct azb_request **slot, int err
 
 	spin_lock_bh(&queue->lock);
 	if (*slot) {
-		azb_request_give_up(queue, *slot, error);
+		azb_queue_give_up(queue, *slot, error);
 		azb_queue_grant(queue);
 		azb_queue_pump(azb);
 	}
@@ -262,7 +268,7 @@ static void azb_watchdog_fire(struct work_struct *work)
 		if (left)
 			least = min(least, left);
 		else
-			azb_request_give_up(queue, req, -ETIMEDOUT);
+			azb_queue_give_up(queue, req, -ETIMEDOUT);
 	}
 	if (least != LONG_MAX)
 		azb_watchdog_set(queue, least);

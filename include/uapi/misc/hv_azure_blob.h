@@ -31,7 +31,7 @@ struct az_blob_request_sync_response {
 /**
  * struct az_blob_request_sync - one request, blocking
  * @guid: identifies the request in logs on both sides; chosen by the caller,
- *	may repeat, means nothing to the driver.
+ *	may repeat, and changes nothing about the request.
  * @timeout: milliseconds the host has to answer, any value; 0 is for ever.  When
  *	it passes the host answers with %AZ_BLOB_STATUS_TIMEOUT.
  * @request_len: bytes in the request buffer, 1 or more.
@@ -210,6 +210,33 @@ struct az_blob_deregister {
 	__u32 reserved;
 };
 
+/**
+ * struct az_blob_cancel - end requests early
+ * @size: as in struct az_blob_register.
+ * @flags: must be zero.
+ * @guid: of the requests: all that came through the same open file, by any ioctl or
+ *	as commands, and have this guid.
+ * @ended: must be zero; filled with how many of them had not got to the host.  They
+ *	end with ECANCELED, and nothing of them was sent.
+ * @told: must be zero; filled with how many of them the host has, and has been told
+ *	about, now or before.  Each ends when the host is done with its buffers: with
+ *	status %AZ_BLOB_STATUS_CANCELLED and an unknown outcome, or with the answer if
+ *	that came first.
+ *
+ * Waits for nothing, and succeeds when it could do something about at least one of
+ * them.  Errnos: EINVAL, E2BIG and EFAULT for the structure, and EFAULT when it cannot
+ * be filled, by when they have been cancelled; ENOENT when this file has no request
+ * with the guid, or has it no more; EOPNOTSUPP when they are at a host that cannot
+ * cancel; ENOMEM when it could not be told; ENODEV.
+ */
+struct az_blob_cancel {
+	__u32 size;
+	__u32 flags;
+	__u8 guid[16];
+	__u32 ended;
+	__u32 told;
+};
+
 /* extra] */
 /* struct az_blob_info, features */
 /* io_uring commands work. */
@@ -223,6 +250,8 @@ struct az_blob_deregister {
 #define AZ_BLOB_FEATURE_BUFFERS 0x8ull
 /* The host is told when nobody waits for a request any more. */
 #define AZ_BLOB_FEATURE_CANCEL 0x10ull
+/* IOCTL_AZ_BLOB_CANCEL is there. */
+#define AZ_BLOB_FEATURE_CANCEL_CALL 0x20ull
 /* extra] */
 
 /**
@@ -285,6 +314,7 @@ struct az_blob_info {
 /* [extra */
 #define IOCTL_AZ_BLOB_REGISTER _IO(AZ_BLOB_MAGIC_NUMBER, 0xf2)
 #define IOCTL_AZ_BLOB_DEREGISTER _IO(AZ_BLOB_MAGIC_NUMBER, 0xf3)
+#define IOCTL_AZ_BLOB_CANCEL _IO(AZ_BLOB_MAGIC_NUMBER, 0xf5)
 /* extra] */
 #define IOCTL_AZ_BLOB_REQUEST \
 	_IOWR(AZ_BLOB_MAGIC_NUMBER, 0xf4, struct az_blob_request)
@@ -297,5 +327,9 @@ struct az_blob_info {
 
 /* HRESULT_FROM_WIN32(WAIT_TIMEOUT), as the public VSP answers. */
 #define AZ_BLOB_STATUS_TIMEOUT 0x80070102u
+/* [extra */
+/* HRESULT_FROM_WIN32(ERROR_OPERATION_ABORTED) */
+#define AZ_BLOB_STATUS_CANCELLED 0x800703e3u
+/* extra] */
 
 #endif /* _UAPI_MISC_HV_AZURE_BLOB_H */
