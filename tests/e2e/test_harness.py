@@ -2,6 +2,7 @@
 """The tests' own means: what a sick guest looks like to a test."""
 
 import pytest
+from azvm import kcsan
 from azvm.agent import AgentError, CommandFailed
 from azvm.guest import GuestError
 
@@ -41,3 +42,41 @@ def test_input_and_files_arrive_whole(guest):
     assert guest.run(["cat"], stdin=data).stdout == data
     guest.agent.put("/tmp/file", data)
     assert guest.agent.get("/tmp/file") == data
+
+
+def race(title, *stacks, end=True):
+    """A report as KCSAN prints it."""
+    lines = ["=" * 66, f"BUG: KCSAN: data-race in {title}", ""]
+    for number, stack in enumerate(stacks):
+        access = "read" if number else "write (marked)"
+        lines.append(f"{access} to 0xffff888003f0a9a8 of 4 bytes by task 7{number} on cpu {number}:")
+        lines += [f" {frame}" for frame in stack] + [""]
+    lines += ["value changed: 0x00000001 -> 0x00000002", "", "Reported by Kernel Concurrency Sanitizer on:"]
+    return "\n".join(f"[   12.345678] {line}" for line in lines + ["=" * 66] * end) + "\n"
+
+
+OURS = "azb_queue_stop+0x10/0x80 [hv_azure_blob]"
+CALLER = "azb_request_pin+0x10/0x80 [hv_azure_blob]"
+OTHERS = "rmqueue+0x10/0x80"
+
+
+@pytest.mark.parametrize("stacks, ours", [
+    ([[OURS, OTHERS], [OTHERS]], True),
+    ([[OTHERS], [OURS]], True),
+    ([[OURS]], True),
+    ([[OTHERS, OURS], [OTHERS, CALLER]], True),
+    ([[OTHERS, CALLER], [OTHERS]], False),
+    ([[OTHERS], [OTHERS]], False),
+    ([[OTHERS, CALLER]], False),
+], ids=["first", "second", "unknown_origin", "through_both", "through_one", "none",
+        "unknown_origin_elsewhere"])
+def test_data_races_of_the_driver_are_told_from_those_of_others(stacks, ours):
+    (report,) = kcsan.reports("noise\n" + race("a / b", *stacks) + "noise\n")
+    assert (report.title, report.complete, report.ours) == ("data-race in a / b", True, ours)
+    assert [len(stack) for stack in report.stacks] == [len(stack) for stack in stacks]
+
+
+def test_data_race_that_is_still_being_printed():
+    first, second = kcsan.reports(race("a / b", [OURS]) + race("c / d", [OTHERS], end=False))
+    assert (first.complete, second.complete) == (True, False)
+    assert "azb_queue_stop" in first.text and "azb_queue_stop" not in second.text
