@@ -11,5 +11,7 @@
  * not.  The descriptor, or -errno.  The caller unlinks the path at its end.
  */
 int azb_unix_listen(const char *path, mode_t mode);
+/* What such an -errno means, in one line for a person. */
+const char *azb_unix_why(int error);
 
 #endif

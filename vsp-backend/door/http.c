@@ -122,7 +122,7 @@ static int listen_path(struct http_door *door, const char *path, unsigned int fl
 
 	if (fd < 0) {
 		free(copy);
-		snprintf(error, error_size, "'%s': %s", path, strerror(-fd));
+		snprintf(error, error_size, "'%s': %s", path, azb_unix_why(fd));
 		return fd;
 	}
 	snprintf(bound, HTTP_ADDRESS_ROOM, "%s", path);

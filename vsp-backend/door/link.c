@@ -9,12 +9,11 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "../base/log.h"
+#include "../base/unixsock.h"
 
 /* Requests that wait for one commit wait in as many threads. */
 #define THREADS_DEFAULT 32u
@@ -204,57 +203,16 @@ static void *serve(void *argument)
 
 /* ------------------------------------------------------------------ set-up */
 
-/* Is somebody listening there?  A socket file that nobody listens on is left from a crash. */
-static bool is_stale(const struct sockaddr_un *address)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct stat st;
-	bool stale;
-
-	if (fd < 0)
-		return false;
-	stale = stat(address->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-		connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
-		errno == ECONNREFUSED;
-	close(fd);
-	return stale;
-}
-
 static int listen_on(const char *path)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd, error;
-
-	if (!*path || strlen(path) >= sizeof(address.sun_path)) {
-		azb_log(AZB_LOG_ERROR, "link socket: its path must have 1 to %zu bytes: %s",
-			sizeof(address.sun_path) - 1, path);
-		return -EINVAL;
-	}
-	memcpy(address.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		error = errno;
-		if (error != EADDRINUSE || !is_stale(&address) || unlink(path) < 0 ||
-		    bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-			azb_log(AZB_LOG_ERROR, "link socket %s: %s", path,
-				error == EADDRINUSE ? "in use by another program, or not a socket"
-						    : strerror(error));
-			close(fd);
-			return -error;
-		}
-	}
 	/*
 	 * Whoever connects acts as a virtual machine's device: only the owner may.  Nobody can have
-	 * connected yet, before listen().
+	 * connected before the mode was set.
 	 */
-	if (chmod(path, 0600) < 0 || listen(fd, SOMAXCONN) < 0) {
-		error = errno;
-		azb_log(AZB_LOG_ERROR, "link socket %s: %s", path, strerror(error));
-		close(fd);
-		return -error;
-	}
+	int fd = azb_unix_listen(path, 0600);
+
+	if (fd < 0)
+		azb_log(AZB_LOG_ERROR, "link socket %s: %s", path, azb_unix_why(fd));
 	return fd;
 }
 
