@@ -21,6 +21,12 @@
 
 /* Requests that wait for the device at once: what is beyond waits in line here, not there. */
 #define READERS 64u
+/*
+ * Besides them, threads that wait for the next request of a busy client: woken by it they need
+ * nobody to find and wake them, which is half of what a small request costs here.
+ */
+#define STAYERS 128u
+#define STAY_MS 50u
 
 struct daemon {
 	struct options options;
@@ -108,7 +114,9 @@ static bool open_http(struct daemon *d)
 {
 	const struct options *o = &d->options;
 	struct http_door_config config = { .max_connections = o->max_connections,
-					   .readers = READERS,
+					   .readers = READERS + STAYERS,
+					   .stay_ms = STAY_MS,
+					   .stayers = STAYERS,
 					   .head_ms = o->head_ms,
 					   .idle_ms = o->idle_ms,
 					   .progress_ms = o->body_ms };

@@ -63,7 +63,7 @@ enum head_state {
 
 struct head_parser;
 
-/* NULL when memory is short.  About 20 KiB, and a buffer that grows with the head. */
+/* NULL when memory is short.  About 9 KiB, and a buffer that grows with the head. */
 struct head_parser *head_parser_new(void);
 void head_parser_free(struct head_parser *parser);
 /* Ready for the next head; what head_parser_head() gave is gone. */

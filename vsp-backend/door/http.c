@@ -209,11 +209,8 @@ static void add_conn(struct http_loop *loop, int fd, unsigned int flags,
 		conn->website = flags & HTTP_LISTEN_WEBSITE;
 		/* a handshake is short work, as reads are */
 		conn->reading = true;
-		conn->parser = head_parser_new();
 	}
-	if (!conn || !conn->parser || (flags & HTTP_LISTEN_TLS && !conn_tls_begin(conn))) {
-		if (conn)
-			head_parser_free(conn->parser);
+	if (!conn || (flags & HTTP_LISTEN_TLS && !conn_tls_begin(conn))) {
 		free(conn);
 		close(fd);
 		return;
@@ -227,7 +224,6 @@ static void add_conn(struct http_loop *loop, int fd, unsigned int flags,
 	event.data.ptr = conn;
 	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event)) {
 		conn_tls_end(conn);
-		head_parser_free(conn->parser);
 		free(conn);
 		close(fd);
 		return;

@@ -3,6 +3,7 @@
 #include "http_internal.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -127,6 +128,12 @@ static enum conn_next read_head(struct http_conn *conn)
 		conn->head_begun = true;
 		conn_deadline(conn, conn->loop->door->config.head_ms);
 	}
+	if (!conn->parser)
+		conn->parser = head_parser_new();
+	if (!conn->parser) {
+		conn->state = CONN_CLOSE;
+		return CONN_AGAIN;
+	}
 	switch (head_parser_feed(conn->parser, bytes, (size_t)n, &taken)) {
 	case HEAD_MORE:
 		break;
@@ -228,6 +235,39 @@ static enum conn_next step(struct http_conn *conn, bool on_worker)
 	return CONN_WAIT_IN;
 }
 
+/* What the socket has to be ready for; those of EPOLL* that are POLL* too. */
+static unsigned int events_of(const struct http_conn *conn, unsigned int events)
+{
+	if (conn->ssl && conn->tls_wants)
+		return conn->tls_wants;
+	/* what is decrypted already gives no event: that there is room for output gives one */
+	if (conn->ssl && events == EPOLLIN && conn->state != CONN_CLOSE &&
+	    conn->state != CONN_LINGER && conn_tls_has_input(conn))
+		events |= EPOLLOUT;
+	return events;
+}
+
+/*
+ * On a worker, which waits itself for a while (see stay_ms in http.h).  True: there is something to
+ * do; false: the loop has to wait.
+ */
+static bool stay(struct http_conn *conn, unsigned int events)
+{
+	struct http_door *door = conn->loop->door;
+	struct pollfd ready = { .fd = conn->fd };
+	int n = 0;
+
+	_Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT, "events_of() serves both");
+	if (!door->config.stay_ms || conn->state == CONN_LINGER || atomic_load(&door->closing))
+		return false;
+	if (atomic_fetch_add(&door->staying, 1) < door->config.stayers) {
+		ready.events = (short)events_of(conn, events);
+		n = poll(&ready, 1, (int)door->config.stay_ms);
+	}
+	atomic_fetch_sub(&door->staying, 1);
+	return n > 0;
+}
+
 /* The socket tells its owner's loop when there is something to do.  Hands ownership on. */
 static void arm(struct http_conn *conn, unsigned int events)
 {
@@ -235,14 +275,12 @@ static void arm(struct http_conn *conn, unsigned int events)
 	int epoll = conn->loop->epoll;
 	int fd = conn->fd;
 
-	if (conn->ssl && conn->tls_wants)
-		events = conn->tls_wants;
-	/* what is decrypted already gives no event: that there is room for output gives one */
-	else if (conn->ssl && events == EPOLLIN && conn->state != CONN_CLOSE &&
-		 conn->state != CONN_LINGER && conn_tls_has_input(conn))
-		events |= EPOLLOUT;
+	event.events = events_of(conn, events) | EPOLLONESHOT;
 	conn->tls_wants = 0;
-	event.events = events | EPOLLONESHOT;
+	if ((conn->state == CONN_HEAD && !conn->head_begun) || conn->state == CONN_LINGER) {
+		head_parser_free(conn->parser);
+		conn->parser = NULL;
+	}
 	atomic_store_explicit(&conn->busy, false, memory_order_release);
 	/* cannot fail: the socket is registered and stays so until the loop closes it */
 	if (epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event))
@@ -253,6 +291,7 @@ void conn_run(struct http_conn *conn, bool on_worker)
 {
 	for (;;) {
 		enum conn_next next = step(conn, on_worker);
+		unsigned int events;
 
 		if (conn->state == CONN_CLOSE) {
 			if (!on_worker) {
@@ -273,10 +312,13 @@ void conn_run(struct http_conn *conn, bool on_worker)
 		case CONN_AGAIN:
 			break;
 		case CONN_WAIT_IN:
-			arm(conn, EPOLLIN);
-			return;
 		case CONN_WAIT_OUT:
-			arm(conn, EPOLLOUT);
+			events = next == CONN_WAIT_IN ? EPOLLIN : EPOLLOUT;
+			if (on_worker && stay(conn, events)) {
+				conn->tls_wants = 0;
+				break;
+			}
+			arm(conn, events);
 			return;
 		case CONN_WORKER:
 			atomic_store_explicit(&conn->busy, true, memory_order_relaxed);

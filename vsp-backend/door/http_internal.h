@@ -58,6 +58,7 @@ struct http_loop;
  * @pool: whose worker has it, or had it last.
  * @peer, @address: of the other side, with and without its port.
  * @deadline_ms: of the monotonic clock; after it the loop shuts the socket down.
+ * @parser: NULL between requests, when most of thousands of connections are.
  * @website: it came to an address for static websites.
  * @ssl: NULL without TLS.
  * @tls_wants: EPOLLIN or EPOLLOUT: what TLS waits for, whatever we do; 0: what we wait for.
@@ -143,6 +144,7 @@ struct http_door {
 	struct http_listener listener[HTTP_MAX_LISTEN];
 	unsigned int listener_count;
 	atomic_uint connections;
+	atomic_uint staying; /* workers that wait with their connection */
 	/* for the metrics: answers by the first digit of their status, bytes of bodies and heads */
 	struct metrics_source numbers;
 	atomic_ullong answers[6];

@@ -188,7 +188,8 @@ static enum conn_next sent_all(struct http_conn *conn)
 	}
 	conn->state = CONN_HEAD;
 	conn_deadline(conn, conn->loop->door->config.idle_ms);
-	return CONN_AGAIN;
+	/* most clients only now write their next request: a look whether it is there is in vain */
+	return conn->in_length || conn->ssl ? CONN_AGAIN : CONN_WAIT_IN;
 }
 
 static enum conn_next broken(struct http_conn *conn)
