@@ -10,15 +10,23 @@
 #define PAGE ((size_t)4096)
 /* Beyond this many idle buffers they are given back. */
 #define MAX_IDLE 80
+/* Sizes that are kept at once; a connection asks for three or four. */
+#define MAX_SIZES 8
 
+/* Lives in the first bytes of the idle buffer itself. */
 struct idle {
 	struct idle *next;
+};
+
+/* Idle buffers of one size, the one that was used last first: its pages are still warm. */
+struct shelf {
 	size_t size;
+	struct idle *first;
 };
 
 struct azc_pool {
 	pthread_mutex_t lock; /* protects the rest */
-	struct idle *idle;    /* lives in the first bytes of the idle buffer itself */
+	struct shelf shelf[MAX_SIZES];
 	unsigned int idle_count;
 };
 
@@ -35,11 +43,15 @@ void azc_pool_free(struct azc_pool *pool)
 {
 	if (!pool)
 		return;
-	while (pool->idle) {
-		struct idle *buffer = pool->idle;
+	for (size_t i = 0; i < MAX_SIZES; i++) {
+		struct shelf *shelf = &pool->shelf[i];
 
-		pool->idle = buffer->next;
-		munmap(buffer, buffer->size);
+		while (shelf->first) {
+			struct idle *buffer = shelf->first;
+
+			shelf->first = buffer->next;
+			munmap(buffer, shelf->size);
+		}
 	}
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);
@@ -52,18 +64,33 @@ static size_t rounded(size_t size)
 	return size ? (size + unit - 1) / unit * unit : PAGE;
 }
 
+/* With the lock held: the one for that size, or an empty one; NULL: all have other sizes. */
+static struct shelf *find_shelf(struct azc_pool *pool, size_t size)
+{
+	struct shelf *empty = NULL;
+
+	for (size_t i = 0; i < MAX_SIZES; i++) {
+		if (pool->shelf[i].size == size)
+			return &pool->shelf[i];
+		if (!pool->shelf[i].first)
+			empty = &pool->shelf[i];
+	}
+	if (empty)
+		empty->size = size;
+	return empty;
+}
+
 void *azc_pool_get(struct azc_pool *pool, size_t size)
 {
-	struct idle **link;
-	struct idle *found;
+	struct idle *found = NULL;
+	struct shelf *shelf;
 
 	size = rounded(size);
 	pthread_mutex_lock(&pool->lock);
-	for (link = &pool->idle; *link && (*link)->size != size; link = &(*link)->next)
-		;
-	found = *link;
-	if (found) {
-		*link = found->next;
+	shelf = find_shelf(pool, size);
+	if (shelf && shelf->first) {
+		found = shelf->first;
+		shelf->first = found->next;
 		pool->idle_count--;
 	}
 	pthread_mutex_unlock(&pool->lock);
@@ -73,15 +100,16 @@ void *azc_pool_get(struct azc_pool *pool, size_t size)
 void azc_pool_put(struct azc_pool *pool, void *buffer, size_t size)
 {
 	struct idle *idle = buffer;
+	struct shelf *shelf;
 
 	if (!buffer)
 		return;
 	size = rounded(size);
 	pthread_mutex_lock(&pool->lock);
-	if (pool->idle_count < MAX_IDLE) {
-		idle->size = size;
-		idle->next = pool->idle;
-		pool->idle = idle;
+	shelf = find_shelf(pool, size);
+	if (shelf && pool->idle_count < MAX_IDLE) {
+		idle->next = shelf->first;
+		shelf->first = idle;
 		pool->idle_count++;
 		buffer = NULL;
 	}
