@@ -15,21 +15,15 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "transport.h"
-#include "uapi/misc/hv_azure_blob.h"
 
-#define PAGE ((size_t)AZ_BLOB_PAGE_SIZE)
-#define PROBE_TIMEOUT_MS 10000u
 /* Pauses between tries while nothing happens, each twice the last. */
 #define FIRST_PAUSE_MS 100
 #define LAST_PAUSE_MS 10000
-/* A host that takes less for a part than a small buffer is not one of ours. */
-#define LEAST_PART GW_SMALL
 
 /**
  * struct port - what gw_port is the front of
@@ -39,7 +33,6 @@
 struct port {
 	struct gw_port pub;
 	struct gw_device *owner;
-	struct azc_device *device;
 	atomic_uint references;
 	struct stat node;
 };
@@ -52,14 +45,13 @@ struct port {
  */
 struct gw_device {
 	char *path;
-	struct azc_pool *pool; /* for the probe */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	struct port *port;
 	bool ending;
 	int wake;
 	int watch;      /* inotify; -1: there is none, then only tries */
-	char said[200]; /* the last reason that was logged, so that each is told once */
+	char said[400]; /* the last reason that was logged, so that each is told once */
 	atomic_uint arrivals;
 };
 
@@ -74,7 +66,7 @@ void gw_port_put(struct gw_port *pub)
 
 	if (!port || atomic_fetch_sub(&port->references, 1) != 1)
 		return;
-	port->device->close(port->device);
+	azblob_close(port->pub.conn);
 	free(port);
 }
 
@@ -85,9 +77,9 @@ static void wake(struct gw_device *device)
 	(void)!write(device->wake, &one, sizeof(one));
 }
 
-/* @port is of no use any more. */
-static void lost(struct port *port)
+void gw_port_gone(struct gw_port *pub)
 {
+	struct port *port = (struct port *)pub;
 	struct gw_device *device = port->owner;
 	bool was;
 
@@ -101,16 +93,6 @@ static void lost(struct port *port)
 	azb_log(AZB_LOG_WARNING, "%s has gone", device->path);
 	wake(device);
 	gw_port_put(&port->pub);
-}
-
-int gw_port_submit(struct gw_port *pub, struct az_blob_request_sync *request)
-{
-	struct port *port = (struct port *)pub;
-	int result = port->device->submit(port->device, request);
-
-	if (result == -ENODEV)
-		lost(port);
-	return result;
 }
 
 struct gw_port *gw_device_get(struct gw_device *device)
@@ -132,83 +114,33 @@ unsigned int gw_device_arrivals(const struct gw_device *device)
 
 /* ------------------------------------------------------------------ opening */
 
-static const char *header(const struct gw_exchange *exchange, const char *name)
-{
-	const char *at = exchange->headers.data, *end = at + exchange->headers.length;
-
-	while (at < end) {
-		const char *value = at + strlen(at) + 1;
-
-		if (!strcasecmp(at, name))
-			return value;
-		at = value + strlen(value) + 1;
-	}
-	return "";
-}
-
-/* GET /.azblob, see docs/payload.md. */
-static bool probe(struct gw_device *device, struct port *port, char *why, size_t room)
-{
-	static const char head[] = "GET /.azblob HTTP/1.1\r\nHost: localhost\r\n\r\n";
-	/* all pages, less those of the largest head and the longest response, each unaligned */
-	const size_t own_max =
-		((size_t)AZ_BLOB_MAX_PAGES - (HEAD_MAX_BYTES + GW_LONG_RESPONSE_ROOM) / PAGE - 3) *
-		PAGE;
-	struct gw_exchange exchange = { .head = head,
-					.head_length = sizeof(head) - 1,
-					.response_room = GW_RESPONSE_ROOM,
-					.probe = true,
-					.timeout_ms = PROBE_TIMEOUT_MS };
-	enum gw_outcome outcome;
-	unsigned long long part;
-	bool good = false;
-
-	port->pub.part_max = own_max;
-	outcome = gw_exchange_do(&exchange, &port->pub, device->pool);
-	if (outcome != GW_ANSWERED) {
-		snprintf(why, room, "%s", exchange.reason);
-	} else if (exchange.status != 200 ||
-		   strcmp(header(&exchange, "Azblob-Payload"), "1") != 0) {
-		snprintf(why, room, "its host does not know this program's requests (status %u)",
-			 exchange.status);
-	} else {
-		part = strtoull(header(&exchange, "Azblob-Part-Max"), NULL, 10);
-		good = part >= LEAST_PART;
-		if (part < own_max)
-			port->pub.part_max = (size_t)part / PAGE * PAGE;
-		snprintf(why, room, good ? "%s" : "its host takes too little in one request",
-			 header(&exchange, "Azblob-Server"));
-	}
-	gw_exchange_reset(&exchange);
-	return good;
-}
-
 static struct port *open_port(struct gw_device *device, char *why, size_t room)
 {
+	/* no credentials: each request brings those of its client */
+	const azblob_config config = { .account = (char *)(uintptr_t) "",
+				       .sas = (char *)(uintptr_t) "",
+				       .device = device->path,
+				       .transport = AZBLOB_TRANSPORT_DRIVER,
+				       .timeout_ms = 0 };
 	struct port *port = calloc(1, sizeof(*port));
-	int sys_errno = ENOMEM;
+	struct azblob_error error;
 
-	if (port) {
-		atomic_init(&port->references, 1);
-		atomic_init(&port->pub.requests, 1);
-		/* only for logs: where randomness is not ready yet, zeros do */
-		if (getrandom(port->pub.guid, sizeof(port->pub.guid), GRND_NONBLOCK) < 0)
-			memset(port->pub.guid, 0, sizeof(port->pub.guid));
-		port->owner = device;
-		port->device = azc_device_open(device->path, &sys_errno);
-	}
-	if (port && port->device && stat(device->path, &port->node)) {
-		sys_errno = errno;
-		port->device->close(port->device);
-		port->device = NULL;
-	}
-	if (!port || !port->device) {
-		snprintf(why, room, "%s", strerror(sys_errno));
-		free(port);
+	if (!port) {
+		snprintf(why, room, "out of memory");
 		return NULL;
 	}
-	if (probe(device, port, why, room))
+	atomic_init(&port->references, 1);
+	port->owner = device;
+	if (azblob_open(&config, &port->pub.conn, &error)) {
+		snprintf(why, room, "%.*s", (int)room - 1, error.message);
+	} else if (stat(device->path, &port->node)) {
+		snprintf(why, room, "%s: %s", device->path, strerror(errno));
+	} else if (port->pub.conn->transport->part_max < GW_LARGE) {
+		snprintf(why, room, "%s: its host takes too little in one request", device->path);
+	} else {
+		snprintf(why, room, "%s: %s", device->path, port->pub.conn->transport->server);
 		return port;
+	}
 	gw_port_put(&port->pub);
 	return NULL;
 }
@@ -254,12 +186,12 @@ static bool try_open(struct gw_device *device)
 
 	if (!port) {
 		if (strcmp(why, device->said) != 0)
-			azb_log(AZB_LOG_WARNING, "%s: %s", device->path, why);
+			azb_log(AZB_LOG_WARNING, "%s", why);
 		snprintf(device->said, sizeof(device->said), "%s", why);
 		return false;
 	}
 	*device->said = 0;
-	azb_log(AZB_LOG_INFO, "%s: %s", device->path, why);
+	azb_log(AZB_LOG_INFO, "%s", why);
 	pthread_mutex_lock(&device->lock);
 	device->port = port;
 	pthread_mutex_unlock(&device->lock);
@@ -335,9 +267,8 @@ struct gw_device *gw_device_new(const char *path)
 		return NULL;
 	pthread_mutex_init(&device->lock, NULL);
 	device->path = strdup(path);
-	device->pool = azc_pool_new();
 	device->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!device->path || !device->pool || device->wake < 0)
+	if (!device->path || device->wake < 0)
 		goto fail;
 	watch_folder(device);
 	/* at once, so that the first request finds it */
@@ -354,7 +285,6 @@ struct gw_device *gw_device_new(const char *path)
 fail:
 	if (device->wake >= 0)
 		close(device->wake);
-	azc_pool_free(device->pool);
 	free(device->path);
 	free(device);
 	return NULL;
@@ -373,7 +303,6 @@ void gw_device_free(struct gw_device *device)
 	if (device->watch >= 0)
 		close(device->watch);
 	close(device->wake);
-	azc_pool_free(device->pool);
 	pthread_mutex_destroy(&device->lock);
 	free(device->path);
 	free(device);

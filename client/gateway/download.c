@@ -116,7 +116,7 @@ static void fetch(struct link_job *job)
 						d->handle, slot->offset, slot->length);
 	if (!closed) {
 		gw_held_used(&d->held);
-		outcome = gw_exchange_do(&exchange, d->port, d->gw->buffers.pool);
+		outcome = gw_exchange_do(&exchange, d->port);
 	}
 	good = outcome == GW_ANSWERED && exchange.status == 206 && exchange.sent == slot->length;
 	if (!good && !closed)

@@ -29,7 +29,7 @@
 #include "store/rest.h"
 #include "store/store.h"
 
-struct az_blob_request_sync;
+struct azblob_conn;
 struct azc_pool;
 
 /* ---------------------------------------------------------------- buffers.c */
@@ -65,16 +65,13 @@ struct gw_device;
 
 /**
  * struct gw_port - one opening of the device
- * @part_max: bytes that one request may carry.
- * @guid, @requests: a random half and a number: names of requests in logs on both sides.
+ * @conn: libazblob's, for requests that bring their heads and credentials along.
  *
  * Counted references.  It stays what it is: when the device has gone, requests fail with -ENODEV,
  * and gw_device_get() gives another one when it has come back.
  */
 struct gw_port {
-	size_t part_max;
-	uint8_t guid[8];
-	atomic_uint_least64_t requests;
+	struct azblob_conn *conn;
 };
 
 /*
@@ -88,8 +85,8 @@ void gw_device_free(struct gw_device *device);
 struct gw_port *gw_device_get(struct gw_device *device);
 void gw_port_hold(struct gw_port *port);
 void gw_port_put(struct gw_port *port); /* NULL is allowed */
-/* As the ioctl: 0 or -errno.  After -ENODEV the device is looked for anew. */
-int gw_port_submit(struct gw_port *port, struct az_blob_request_sync *request);
+/* The driver said that the device is not there any more: it is looked for anew. */
+void gw_port_gone(struct gw_port *port);
 /* For the metrics: how often it came. */
 unsigned int gw_device_arrivals(const struct gw_device *device);
 
@@ -117,7 +114,6 @@ enum gw_outcome {
  * @body, @body_length: bytes to go with it, in a buffer of gw_buffer_get(); or
  * @room, @room_length: where bytes of the answer go, in such a buffer.
  * @response_room: for head and text of the answer.
- * @probe: what the host says of itself is wanted among the headers.
  * @timeout_ms: for the host, 0 for ever.
  *
  * The rest is the answer, after GW_ANSWERED.
@@ -125,6 +121,7 @@ enum gw_outcome {
  * @text: a body that came behind the head.
  * @content_length: what the header says.
  * @sent: bytes in @room; @more: the body has others, and @handle reads them.
+ * @no_handle: the host does not know the handle that the target names.
  * @lost: after a failure: the host may still use body or room, which have other memory now.
  * @reason: after a failure, one line.
  */
@@ -137,7 +134,6 @@ struct gw_exchange {
 	size_t room_length;
 	size_t response_room;
 	unsigned int timeout_ms;
-	bool probe;
 
 	unsigned int status;
 	struct azb_buf headers;
@@ -145,13 +141,13 @@ struct gw_exchange {
 	uint64_t content_length;
 	uint64_t sent;
 	bool more;
+	bool no_handle;
 	char handle[GW_HANDLE_DIGITS + 1];
 	bool lost;
 	char reason[160];
 };
 
-enum gw_outcome gw_exchange_do(struct gw_exchange *exchange, struct gw_port *port,
-			       struct azc_pool *pool);
+enum gw_outcome gw_exchange_do(struct gw_exchange *exchange, struct gw_port *port);
 /* Frees the answer, and makes it ready for another one. */
 void gw_exchange_reset(struct gw_exchange *exchange);
 

@@ -75,7 +75,7 @@ static void forget_run(struct link_job *job)
 					.response_room = GW_RESPONSE_ROOM,
 					.timeout_ms = forget->gw->config.timeout_ms };
 
-	gw_exchange_do(&exchange, forget->port, forget->gw->buffers.pool);
+	gw_exchange_do(&exchange, forget->port);
 	gw_exchange_reset(&exchange);
 	atomic_fetch_sub(&forget->gw->handles, 1);
 	gw_port_put(forget->port);
@@ -156,7 +156,7 @@ static struct rest_answer *by_device(struct gw *gw, struct gw_port *port,
 		*outcome = GW_NOTHING;
 		snprintf(exchange.reason, sizeof(exchange.reason), "out of memory");
 	} else {
-		*outcome = gw_exchange_do(&exchange, port, gw->buffers.pool);
+		*outcome = gw_exchange_do(&exchange, port);
 	}
 	if (*outcome == GW_ANSWERED) {
 		answer = gw_download_make(gw, port, &exchange, size);

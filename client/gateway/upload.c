@@ -81,11 +81,27 @@ static void destroy(struct upload *u)
 	free(u);
 }
 
+/*
+ * The host does not know the handle any more: it was started anew, or the time of the handle has
+ * passed.  That is between us and it, and no answer for a client.
+ */
+static bool is_forgotten(enum gw_outcome outcome, struct gw_exchange *exchange)
+{
+	if (outcome != GW_ANSWERED || !exchange->no_handle)
+		return false;
+	gw_exchange_reset(exchange);
+	snprintf(exchange->reason, sizeof(exchange->reason),
+		 "the host has forgotten what it was sent of the body");
+	return true;
+}
+
 /* The first failure is the one that is told. */
 static void fail(struct upload *u, enum gw_outcome outcome, struct gw_exchange *exchange)
 {
 	struct rest_answer *answer = NULL;
 
+	if (is_forgotten(outcome, exchange))
+		outcome = GW_NOTHING;
 	if (outcome == GW_ANSWERED)
 		answer = gw_download_make(u->gw, u->port, exchange, 0);
 	pthread_mutex_lock(&u->lock);
@@ -119,7 +135,7 @@ static void send_part(struct part *part)
 						" HTTP/1.1\r\nHost: localhost\r\n"
 						"Content-Length: %zu\r\n\r\n",
 						u->handle, part->offset, part->length);
-	outcome = gw_exchange_do(&exchange, u->port, u->gw->buffers.pool);
+	outcome = gw_exchange_do(&exchange, u->port);
 	if (outcome != GW_ANSWERED || exchange.status != 202)
 		fail(u, outcome, &exchange);
 	gw_exchange_reset(&exchange);
@@ -252,7 +268,7 @@ static struct rest_answer *finish_whole(struct upload *u, struct rest_error *err
 					.body_length = u->have,
 					.response_room = u->response_room,
 					.timeout_ms = u->gw->config.timeout_ms };
-	enum gw_outcome outcome = gw_exchange_do(&exchange, u->port, u->gw->buffers.pool);
+	enum gw_outcome outcome = gw_exchange_do(&exchange, u->port);
 	struct rest_answer *answer;
 
 	if (outcome == GW_NOTHING || (outcome == GW_UNKNOWN && !exchange.lost)) {
@@ -274,22 +290,17 @@ static struct rest_answer *finish_parts(struct upload *u, struct rest_error *err
 					.timeout_ms = u->gw->config.timeout_ms };
 	enum gw_outcome outcome = GW_NOTHING;
 	bool unsure = false; /* at some try it may have happened */
+	bool ended = false;
 
 	exchange.head_length = (size_t)snprintf(
 		head, sizeof(head), "POST /.azblob/%s?commit HTTP/1.1\r\nHost: localhost\r\n\r\n",
 		u->handle);
-	for (unsigned int i = 0; i < COMMITS; i++) {
-		outcome = gw_exchange_do(&exchange, u->port, u->gw->buffers.pool);
-		/* a handle that is unknown now may be so because it was committed before */
-		if (outcome == GW_ANSWERED && exchange.status == 404 && unsure) {
-			gw_exchange_reset(&exchange);
-			snprintf(exchange.reason, sizeof(exchange.reason),
-				 "the handle of the body is unknown after its end");
-			outcome = GW_UNKNOWN;
-			break;
-		}
-		if (outcome == GW_ANSWERED || outcome == GW_REFUSED)
-			break;
+	for (unsigned int i = 0; i < COMMITS && !ended; i++) {
+		outcome = gw_exchange_do(&exchange, u->port);
+		ended = outcome == GW_ANSWERED || outcome == GW_REFUSED;
+		/* a handle may also be unknown now because it was committed before */
+		if (is_forgotten(outcome, &exchange))
+			outcome = GW_NOTHING;
 		unsure |= outcome == GW_UNKNOWN;
 	}
 	/* that the last try did nothing says nothing of those before it */
@@ -373,7 +384,7 @@ static struct rest_answer *open_handle(struct upload *u, struct rest_error *erro
 					.timeout_ms = u->gw->config.timeout_ms };
 	struct rest_answer *answer = NULL;
 
-	*outcome = gw_exchange_do(&exchange, u->port, u->gw->buffers.pool);
+	*outcome = gw_exchange_do(&exchange, u->port);
 	/* 202 is an answer of some operations too; the handle tells them apart */
 	if (*outcome == GW_ANSWERED && exchange.status == 202 && *exchange.handle) {
 		memcpy(u->handle, exchange.handle, sizeof(u->handle));

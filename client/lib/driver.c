@@ -21,8 +21,8 @@
 #define MAX_HEAD ((size_t)64 << 10)
 /* Room for one page of a list; the host ends a page early rather than overflow it. */
 #define TEXT_ROOM ((size_t)1 << 20)
-/* A host that asks for more room than this is not believed. */
-#define MAX_RESPONSE_ROOM ((size_t)1 << 20)
+/* A host that asks for more room than this is not believed: the longest list of blocks is less. */
+#define MAX_RESPONSE_ROOM ((size_t)16 << 20)
 #define PROBE_TIMEOUT_MS 10000u
 
 struct driver {
@@ -33,8 +33,8 @@ struct driver {
 	atomic_uint_least64_t next;
 };
 
-static int compose(const azblob_conn *conn, const struct azc_request *request, struct azb_buf *head,
-		   struct azblob_error *error)
+static void compose(const azblob_conn *conn, const struct azc_request *request,
+		    struct azb_buf *head)
 {
 	azb_buf_printf(head, "%s %s%s%s HTTP/1.1\r\nHost: %s\r\n", request->method,
 		       request->path.data, request->query.length ? "?" : "",
@@ -46,13 +46,6 @@ static int compose(const azblob_conn *conn, const struct azc_request *request, s
 		azb_buf_printf(head, "Content-Length: %llu\r\n",
 			       (unsigned long long)request->content_length);
 	azb_buf_puts(head, "\r\n");
-	if (head->failed)
-		return azc_fail_memory(error);
-	if (head->length > MAX_HEAD)
-		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
-				"the request's head has %zu bytes; at most %zu are allowed",
-				head->length, MAX_HEAD);
-	return 0;
 }
 
 struct azc_device *azc_driver_device(const azblob_conn *conn)
@@ -84,18 +77,22 @@ void azc_flight_drop(const azblob_conn *conn, struct azc_flight *flight)
 }
 
 static int make_buffers(const azblob_conn *conn, const struct azc_request *request,
-			const struct azb_buf *head, size_t response_room, struct azc_flight *flight,
-			struct azblob_error *error)
+			const char *head, size_t head_length, size_t response_room,
+			struct azc_flight *flight, struct azblob_error *error)
 {
 	memset(flight, 0, sizeof(*flight));
-	flight->head_room = head->length;
+	if (head_length > MAX_HEAD)
+		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
+				"the request's head has %zu bytes; at most %zu are allowed",
+				head_length, MAX_HEAD);
+	flight->head_room = head_length;
 	flight->response_room = response_room;
 	flight->head = azc_pool_get(conn->pool, flight->head_room);
 	flight->response = azc_pool_get(conn->pool, flight->response_room);
 	if (request->want_text)
 		flight->text = azc_pool_get(conn->pool, TEXT_ROOM);
 	if (flight->head && flight->response && (flight->text || !request->want_text)) {
-		memcpy(flight->head, head->data, head->length);
+		memcpy(flight->head, head, head_length);
 		return 0;
 	}
 	azc_flight_drop(conn, flight);
@@ -164,18 +161,22 @@ int azc_driver_submit(const azblob_conn *conn, struct az_blob_request *wire)
  * caller's memory is at least not used for another try.
  */
 static void abandon(const struct azc_request *request, const struct azc_flight *flight,
-		    enum azc_failure *failure)
+		    struct azc_answer *answer, enum azc_failure *failure)
 {
 	azc_pool_abandon(flight->response, flight->response_room);
 	if (flight->text)
 		azc_pool_abandon(flight->text, TEXT_ROOM);
 	if (request->room_pooled)
 		azc_pool_abandon(request->room, request->room_length);
+	if (request->body_pooled)
+		azc_pool_abandon((void *)(uintptr_t)request->body, request->body_length);
+	answer->abandoned = true;
 	*failure = request->room && !request->room_pooled ? AZC_GONE : AZC_UNKNOWN;
 }
 
 static int ioctl_failed(const struct azc_request *request, const struct azc_flight *flight,
-			int sys_errno, enum azc_failure *failure, struct azblob_error *error)
+			int sys_errno, struct azc_answer *answer, enum azc_failure *failure,
+			struct azblob_error *error)
 {
 	switch (sys_errno) {
 	case EINVAL:
@@ -192,7 +193,7 @@ static int ioctl_failed(const struct azc_request *request, const struct azc_flig
 		*failure = AZC_GONE;
 		return azc_fail_errno(error, AZBLOB_TRANSPORT, sys_errno, "the device went away");
 	default:
-		abandon(request, flight, failure);
+		abandon(request, flight, answer, failure);
 		break;
 	}
 	return azc_fail_errno(error, AZBLOB_TRANSPORT, sys_errno, "the driver");
@@ -324,7 +325,9 @@ static size_t needed_room(const struct azc_request *request, const struct azc_fl
 	size_t body_at;
 	size_t length = flight->wire.response.response_len;
 
-	if (flight->wire.response.status != VSP_WIRE_STATUS_TOO_SMALL || request->room_length)
+	/* Of a request that opens a body only its head can be too long. */
+	if (flight->wire.response.status != VSP_WIRE_STATUS_TOO_SMALL ||
+	    (request->room_length && !request->head))
 		return 0;
 	if (length <= flight->response_room &&
 	    parse_head(flight->response, length, &answer, &body_at) &&
@@ -338,21 +341,33 @@ static int begin(struct driver *driver, const struct azc_request *request, size_
 		 unsigned int timeout_ms, struct azc_flight *flight, struct azblob_error *error)
 {
 	struct azb_buf head = { 0 };
-	int result = compose(driver->conn, request, &head, error);
+	int result;
 
-	if (!result)
-		result = make_buffers(driver->conn, request, &head, response_room, flight, error);
+	if (request->head) {
+		result = make_buffers(driver->conn, request, request->head, request->head_length,
+				      response_room, flight, error);
+	} else {
+		compose(driver->conn, request, &head);
+		result = head.failed ? azc_fail_memory(error)
+				     : make_buffers(driver->conn, request, head.data, head.length,
+						    response_room, flight, error);
+		azb_buf_free(&head);
+	}
 	if (!result)
 		fill_wire(driver, request, timeout_ms, flight);
-	azb_buf_free(&head);
 	return result;
+}
+
+static size_t response_room_of(const struct azc_request *request)
+{
+	return request->response_room ? request->response_room : RESPONSE_ROOM;
 }
 
 int azc_flight_begin(const azblob_conn *conn, const struct azc_request *request,
 		     unsigned int timeout_ms, struct azc_flight *flight, struct azblob_error *error)
 {
-	return begin((struct driver *)conn->transport, request, RESPONSE_ROOM, timeout_ms, flight,
-		     error);
+	return begin((struct driver *)conn->transport, request, response_room_of(request),
+		     timeout_ms, flight, error);
 }
 
 int azc_flight_end(const azblob_conn *conn, const struct azc_request *request,
@@ -360,7 +375,7 @@ int azc_flight_end(const azblob_conn *conn, const struct azc_request *request,
 		   enum azc_failure *failure, struct azblob_error *error)
 {
 	if (result)
-		result = ioctl_failed(request, flight, -result, failure, error);
+		result = ioctl_failed(request, flight, -result, answer, failure, error);
 	else if (flight->wire.response.status)
 		result = link_failed(flight->wire.response.status, failure, error);
 	else
@@ -369,14 +384,13 @@ int azc_flight_end(const azblob_conn *conn, const struct azc_request *request,
 	return result;
 }
 
-static int driver_exchange(struct azc_transport *transport, const struct azc_request *request,
-			   struct azc_answer *answer, struct azc_op *op, enum azc_failure *failure,
-			   struct azblob_error *error)
+static int exchange(struct driver *driver, const struct azc_request *request,
+		    unsigned int timeout_ms, struct azc_answer *answer, enum azc_failure *failure,
+		    struct azblob_error *error)
 {
-	struct driver *driver = (struct driver *)transport;
-	unsigned int timeout_ms = op ? op->timeout_ms : PROBE_TIMEOUT_MS;
-	size_t response_room = RESPONSE_ROOM;
+	size_t response_room = response_room_of(request);
 	struct azc_flight flight;
+	bool first = true;
 	int result;
 
 	do {
@@ -385,13 +399,28 @@ static int driver_exchange(struct azc_transport *transport, const struct azc_req
 			return -1;
 		result = submit(driver, &flight.wire);
 		/* Nothing was done, so once more with the room that the host asks for. */
-		response_room = !result && response_room == RESPONSE_ROOM
-					? needed_room(request, &flight)
-					: 0;
+		response_room = !result && first ? needed_room(request, &flight) : 0;
+		first = false;
 		result = azc_flight_end(driver->conn, request, &flight, result, answer, failure,
 					error);
 	} while (result && response_room);
 	return result;
+}
+
+static int driver_exchange(struct azc_transport *transport, const struct azc_request *request,
+			   struct azc_answer *answer, struct azc_op *op, enum azc_failure *failure,
+			   struct azblob_error *error)
+{
+	return exchange((struct driver *)transport, request,
+			op ? op->timeout_ms : PROBE_TIMEOUT_MS, answer, failure, error);
+}
+
+int azc_driver_exchange(const azblob_conn *conn, const struct azc_request *request,
+			unsigned int timeout_ms, struct azc_answer *answer,
+			enum azc_failure *failure, struct azblob_error *error)
+{
+	return exchange((struct driver *)conn->transport, request, timeout_ms, answer, failure,
+			error);
 }
 
 static void driver_close(struct azc_transport *transport)

@@ -41,6 +41,13 @@ int azc_flight_begin(const azblob_conn *conn, const struct azc_request *request,
 int azc_flight_end(const azblob_conn *conn, const struct azc_request *request,
 		   struct azc_flight *flight, int result, struct azc_answer *answer,
 		   enum azc_failure *failure, struct azblob_error *error);
+/*
+ * One try of a request with a time-out of its own, without what azc_perform() does around it: as a
+ * transport's exchange.
+ */
+int azc_driver_exchange(const azblob_conn *conn, const struct azc_request *request,
+			unsigned int timeout_ms, struct azc_answer *answer,
+			enum azc_failure *failure, struct azblob_error *error);
 /* It was never sent. */
 void azc_flight_drop(const azblob_conn *conn, struct azc_flight *flight);
 

@@ -16,10 +16,8 @@ void azc_request_init(struct azc_request *request, const char *method)
 
 static void free_fields(struct azc_fields *fields)
 {
-	for (size_t i = 0; i < fields->count; i++) {
+	for (size_t i = 0; i < fields->count; i++)
 		free(fields->item[i].name);
-		free(fields->item[i].value);
-	}
 	free(fields->item);
 	memset(fields, 0, sizeof(*fields));
 }
@@ -57,6 +55,20 @@ void azc_request_query(struct azc_request *request, const char *name, const char
 	request->no_memory |= request->query.failed;
 }
 
+static bool make_field(struct azc_field *field, const char *name, size_t name_length,
+		       const char *value, size_t value_length)
+{
+	field->name = malloc(name_length + value_length + 2);
+	if (!field->name)
+		return false;
+	memcpy(field->name, name, name_length);
+	field->name[name_length] = 0;
+	field->value = field->name + name_length + 1;
+	memcpy(field->value, value, value_length);
+	field->value[value_length] = 0;
+	return true;
+}
+
 static bool add_field(struct azc_fields *fields, const char *name, size_t name_length,
 		      const char *value, size_t value_length)
 {
@@ -71,13 +83,8 @@ static bool add_field(struct azc_fields *fields, const char *name, size_t name_l
 		fields->item = grown;
 		fields->room = room;
 	}
-	added.name = strndup(name, name_length);
-	added.value = strndup(value, value_length);
-	if (!added.name || !added.value) {
-		free(added.name);
-		free(added.value);
+	if (!make_field(&added, name, name_length, value, value_length))
 		return false;
-	}
 	fields->item[fields->count++] = added;
 	return true;
 }
@@ -89,17 +96,16 @@ void azc_request_field(struct azc_request *request, const char *name, const char
 	if (!value)
 		return;
 	for (size_t i = 0; i < fields->count; i++) {
-		char *copy;
+		struct azc_field *field = &fields->item[i], made;
 
-		if (strcasecmp(fields->item[i].name, name))
+		if (strcasecmp(field->name, name))
 			continue;
-		copy = strdup(value);
-		if (!copy) {
+		if (!make_field(&made, name, strlen(name), value, strlen(value))) {
 			request->no_memory = true;
 			return;
 		}
-		free(fields->item[i].value);
-		fields->item[i].value = copy;
+		free(field->name);
+		*field = made;
 		return;
 	}
 	if (!add_field(fields, name, strlen(name), value, strlen(value)))
@@ -114,7 +120,6 @@ bool azc_request_drop_field(struct azc_request *request, const char *name)
 		if (strcasecmp(fields->item[i].name, name))
 			continue;
 		free(fields->item[i].name);
-		free(fields->item[i].value);
 		fields->item[i] = fields->item[--fields->count];
 		return true;
 	}
@@ -181,6 +186,15 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
+/* What whoever reads it next could take for the end of a line or of the text. */
+static bool has_control(const char *line, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)line[i] < ' ' && line[i] != '\t')
+			return true;
+	return false;
+}
+
 bool azc_answer_line(struct azc_answer *answer, const char *line, size_t length)
 {
 	const char *colon;
@@ -193,7 +207,7 @@ bool azc_answer_line(struct azc_answer *answer, const char *line, size_t length)
 		return status_line(answer, line, length);
 	colon = memchr(line, ':', length);
 	if (!answer->status || !colon || colon == line || is_blank(line[0]) ||
-	    memchr(line, '\0', length))
+	    has_control(line, length))
 		return false;
 	value = colon + 1;
 	value_length = length - (size_t)(value - line);

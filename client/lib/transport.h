@@ -12,6 +12,7 @@
 
 /* ---- requests ---- */
 
+/* @value lies behind @name, in the same memory. */
 struct azc_field {
 	char *name;
 	char *value;
@@ -27,13 +28,17 @@ struct azc_fields {
 /**
  * struct azc_request - what is sent
  * @method: a literal.
+ * @head, @head_length: all of the head, where somebody else has made it, or NULL; then @path,
+ *	@query, @fields and @content_length are not used, and of @method only whether it is HEAD.
  * @path, @query: percent-encoded, as they go on the wire; @query without its "?".
  * @fields: headers without Host and Content-Length, which the transport writes.
  * @content_length: of the whole body; only with @has_body.
  * @body, @body_length: the bytes that this request carries: fewer than @content_length only
  *	for the "Azblob-Body: open" of the link.
  * @room, @room_length: where the body of a good answer goes; not with a body.
- * @room_pooled: @room came from azc_pool_get().
+ * @room_pooled, @body_pooled: @room, @body came from azc_pool_get().
+ * @response_room: for the head of the answer, and a body that comes behind it; 0: what does for
+ *	every answer but few, which are asked for again with more.
  * @want_text: the body of a good answer goes to the answer's text instead.
  * @repeatable: sent again after a failure with unknown outcome changes nothing.
  * @effect: changes something on the service.
@@ -44,6 +49,8 @@ struct azc_fields {
  */
 struct azc_request {
 	const char *method;
+	const char *head;
+	size_t head_length;
 	struct azb_buf path;
 	struct azb_buf query;
 	struct azc_fields fields;
@@ -54,6 +61,8 @@ struct azc_request {
 	void *room;
 	size_t room_length;
 	bool room_pooled;
+	bool body_pooled;
+	size_t response_room;
 	bool want_text;
 	bool repeatable;
 	bool effect;
@@ -69,6 +78,8 @@ struct azc_request {
  * @body_length: bytes now in the request's room.
  * @crc: CRC-64 of those, when the request is @checked.
  * @text: the body, when it was an error or the request wanted text.
+ * @abandoned: the try failed and somebody may still use the request's pooled memory, which was given
+ *	other pages (azc_pool_abandon()).
  */
 struct azc_answer {
 	int status;
@@ -76,6 +87,7 @@ struct azc_answer {
 	size_t body_length;
 	uint64_t crc;
 	struct azb_buf text;
+	bool abandoned;
 };
 
 /* More than any answer of ours has; a longer one is a transport error. */

@@ -8,7 +8,8 @@
  * sends once more what is unanswered.
  *
  * With AZBLOB_LINK_COMMITS set, a list of the wire's statuses in hexadecimal, the first commits of
- * bodies come to these: NO_RESOURCES without the backend, others after it has done them.
+ * bodies come to these: NO_RESOURCES without the backend, others after it has done them.  A "404"
+ * there is what the backend says of a handle that it does not know.
  */
 #include "transport.h"
 
@@ -217,6 +218,10 @@ static bool send_request(struct link_device *link, const struct az_blob_request_
 	       write_all(link->fd, (void *)(uintptr_t)request->data_buffer, request->data_valid);
 }
 
+#define COMMIT "POST /.azblob/"
+#define COMMIT_LENGTH (sizeof(COMMIT) - 1)
+#define UNKNOWN_HANDLE 0x404u
+
 /* The status that @request is to come to; 0: its own. */
 static uint32_t lost_commit(const struct az_blob_request_sync *request)
 {
@@ -226,7 +231,8 @@ static uint32_t lost_commit(const struct az_blob_request_sync *request)
 	unsigned long status;
 	char *end;
 
-	if (!list || request->request_len < 15 || memcmp(head, "POST /.azblob/", 14) != 0)
+	if (!list || request->request_len <= COMMIT_LENGTH ||
+	    memcmp(head, COMMIT, COMMIT_LENGTH) != 0)
 		return 0;
 	status = strtoul(list, &end, 16);
 	for (unsigned int n = commits++; n && end != list; n--) {
@@ -249,6 +255,12 @@ static int link_submit(struct azc_device *device, struct az_blob_request_sync *r
 	if (lost == VSP_WIRE_STATUS_NO_RESOURCES) {
 		request->response.status = lost;
 		return 0;
+	}
+	if (lost == UNKNOWN_HANDLE) {
+		char *digit = (char *)(uintptr_t)request->request_buffer + COMMIT_LENGTH;
+
+		*digit = *digit == '0' ? '1' : '0';
+		lost = 0;
 	}
 	pthread_mutex_lock(&link->send_lock);
 	pthread_mutex_lock(&link->lock);

@@ -56,6 +56,8 @@ def test_nobody_is_told_that_a_lost_write_did_not_happen(start, own):
 
 # VSP_WIRE_STATUS_TIMEOUT and _NO_RESOURCES of include/azblob/vsp_wire.h
 TIMEOUT, NO_RESOURCES = "80070102", "800705aa"
+# the host says that it does not know the handle (tests/client/link_device.c)
+NO_HANDLE = "404"
 
 
 @pytest.mark.parametrize("lost, status", [
@@ -66,6 +68,12 @@ TIMEOUT, NO_RESOURCES = "80070102", "800705aa"
     ([NO_RESOURCES, NO_RESOURCES, NO_RESOURCES], 503),
     # the host keeps its answer for who asks again
     ([TIMEOUT, NO_RESOURCES], 201),
+    # a handle may be gone because the commit happened, however long ago that try was
+    ([TIMEOUT, NO_HANDLE], 424),
+    ([TIMEOUT, NO_RESOURCES, NO_HANDLE], 424),
+    # but where no try can have happened, the body was lost before it
+    ([NO_HANDLE], 503),
+    ([NO_RESOURCES, NO_HANDLE], 503),
 ])
 def test_a_commit_whose_answer_was_lost(start, own, lost, status):
     gateway = start(own.link, environment={"AZBLOB_LINK_COMMITS": " ".join(lost)})
@@ -96,6 +104,26 @@ def test_an_upload_whose_device_goes_has_not_happened(start, own):
     own.start()
     assert Client(own.port, timeout=300).get("/box/b").status == 404
     wait_for(lambda: ask(gateway).status == 404)
+
+
+def test_an_upload_that_the_host_has_forgotten_has_not_happened(start, own):
+    # the link comes back as it does for a guest, and a daemon that was started anew has no handles
+    gateway = start(own.link, environment={"AZBLOB_LINK_RETURNS": "1"})
+    direct = Client(own.port, timeout=300)
+    direct.create_container("box")
+    data = content(2 * LARGE + 5)
+    with raw(gateway.port) as connection:
+        connection.sendall(head_of(direct, "PUT", "/box/b", {
+            "x-ms-blob-type": "BlockBlob", "Content-Length": len(data),
+            "Expect": "100-continue"}))
+        assert read_head(connection).startswith(b"HTTP/1.1 100 ")
+        own.kill()
+        own.start()
+        connection.sendall(data)
+        head = read_head(connection)
+        assert head.startswith(b"HTTP/1.1 503 "), head
+        assert b"x-ms-error-code: ServerBusy\r\n" in head
+    assert Client(own.port, timeout=300).get("/box/b").status == 404
 
 
 def test_a_body_whose_device_goes_is_cut_off(start, own):
