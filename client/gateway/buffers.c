@@ -8,6 +8,7 @@ bool gw_buffers_init(struct gw_buffers *buffers, size_t limit)
 	buffers->pool = azc_pool_new();
 	buffers->limit = limit;
 	atomic_init(&buffers->used, 0);
+	atomic_init(&buffers->used_small, 0);
 	return buffers->pool != NULL;
 }
 
@@ -41,7 +42,17 @@ void *gw_buffer_get(struct gw_buffers *buffers, size_t want, size_t *size)
 		atomic_fetch_sub(&buffers->used, GW_LARGE);
 	}
 	*size = GW_SMALL;
-	return azc_pool_get(buffers->pool, GW_SMALL);
+	buffer = azc_pool_get(buffers->pool, GW_SMALL);
+	if (buffer)
+		atomic_fetch_add(&buffers->used_small, GW_SMALL);
+	return buffer;
+}
+
+bool gw_buffers_busy(struct gw_buffers *buffers)
+{
+	size_t limit = buffers->limit > GW_LEAST_SMALL ? buffers->limit : GW_LEAST_SMALL;
+
+	return atomic_load(&buffers->used_small) >= limit;
 }
 
 void gw_buffer_put(struct gw_buffers *buffers, void *buffer, size_t size)
@@ -49,6 +60,5 @@ void gw_buffer_put(struct gw_buffers *buffers, void *buffer, size_t size)
 	if (!buffer)
 		return;
 	azc_pool_put(buffers->pool, buffer, size);
-	if (size == GW_LARGE)
-		atomic_fetch_sub(&buffers->used, GW_LARGE);
+	atomic_fetch_sub(size == GW_LARGE ? &buffers->used : &buffers->used_small, size);
 }

@@ -35,17 +35,20 @@ struct azc_pool;
 /* ---------------------------------------------------------------- buffers.c */
 
 /*
- * Two sizes of buffers.  Whoever has to move a body always gets a small one, since what may have
- * to wait for a slow client must not keep others from going on; large ones come out of a budget.
- * So memory is at most the budget and a few small ones for each connection (docs/gateway.md).
+ * Two sizes of buffers.  Whoever has begun to move a body always gets a small one, since what may
+ * have to wait for a slow client must not keep others from going on; large ones come out of a
+ * budget.  A body may only begin while few small ones are in use.  So memory is at most the budget
+ * and a few small ones for each body that was let in (docs/gateway.md).
  */
 #define GW_SMALL ((size_t)256 << 10)
 #define GW_LARGE ((size_t)4 << 20)
+/* Bytes of small buffers below which bodies may begin, when the budget is less. */
+#define GW_LEAST_SMALL ((size_t)64 << 20)
 
 struct gw_buffers {
 	struct azc_pool *pool;
-	size_t limit; /* bytes of large buffers */
-	atomic_size_t used;
+	size_t limit; /* bytes of large buffers, and of small ones where a body begins */
+	atomic_size_t used, used_small;
 };
 
 /* @limit: bytes for large buffers.  False: out of memory. */
@@ -56,6 +59,8 @@ void gw_buffers_end(struct gw_buffers *buffers);
  * on a page; content undefined.  NULL: out of memory.
  */
 void *gw_buffer_get(struct gw_buffers *buffers, size_t want, size_t *size);
+/* No other body may begin now. */
+bool gw_buffers_busy(struct gw_buffers *buffers);
 /* @size as it came.  NULL is allowed. */
 void gw_buffer_put(struct gw_buffers *buffers, void *buffer, size_t size);
 
@@ -215,7 +220,7 @@ struct gw {
 	struct gw_holder *holder;
 	struct gw_fallback *fallback;
 	struct metrics_source numbers;
-	atomic_ullong by_device, by_fallback, unavailable, unknown, touched, parts;
+	atomic_ullong by_device, by_fallback, unavailable, unknown, touched, parts, busy;
 	atomic_int handles; /* open with the host */
 };
 

@@ -179,6 +179,13 @@ static struct rest_answer *gateway_request(struct store *store, const struct res
 	enum gw_outcome outcome = GW_NOTHING;
 	struct rest_answer *answer;
 
+	if (port && gw_buffers_busy(&gw->buffers)) {
+		atomic_fetch_add(&gw->busy, 1);
+		gw_port_put(port);
+		gw_error(error, 503, "ServerBusy",
+			 "As many bodies go through the gateway as its memory allows (--memory).");
+		return NULL;
+	}
 	if (port) {
 		if (request->head->content_length > 0)
 			answer = gw_upload_begin(gw, port, request, upload, error, &outcome);
@@ -300,6 +307,13 @@ static void show_numbers(struct metrics_source *source, struct azb_buf *out)
 		       (unsigned long long)atomic_load(&gw->touched));
 	metrics_head(out, "azblob_gateway_buffer_bytes", "gauge", "of large buffers, of --memory");
 	azb_buf_printf(out, "azblob_gateway_buffer_bytes %zu\n", atomic_load(&gw->buffers.used));
+	metrics_head(out, "azblob_gateway_small_buffer_bytes", "gauge", "of buffers of 256 KiB");
+	azb_buf_printf(out, "azblob_gateway_small_buffer_bytes %zu\n",
+		       atomic_load(&gw->buffers.used_small));
+	metrics_head(out, "azblob_gateway_busy_total", "counter",
+		     "requests refused for want of memory for bodies");
+	azb_buf_printf(out, "azblob_gateway_busy_total %llu\n",
+		       (unsigned long long)atomic_load(&gw->busy));
 }
 
 struct gw *gw_new(const struct gw_config *config, struct gw_fallback *fallback)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""Thousands of connections, slow clients, and more bodies at once than there is memory for."""
+
+import resource
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+from blobclient import Client
+from gateways import wait_for
+from test_bodies import SMALL, content, head_of, numbers, raw, read_head
+
+WANTED = 10000
+# of the heap for a connection that waits for its next request
+EACH = 4 << 10
+
+
+def room_for_connections():
+    """How many this process may have open, with some for the rest of it; the gateway may as many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return min(WANTED, (1 << 20 if hard == resource.RLIM_INFINITY else hard) - 500)
+
+
+def anonymous(gateway):
+    for line in Path(f"/proc/{gateway.process.pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) << 10
+    raise AssertionError("the kernel does not tell RssAnon")
+
+
+def ask(connection, head):
+    connection.sendall(head)
+    return read_head(connection)
+
+
+def test_ten_thousand_connections_and_one_too_many(start, own):
+    many = room_for_connections()
+    metrics = own.sockets + "/metrics"
+    gateway = start(own.link, ["--max-connections", many, "--idle-timeout", "3600",
+                               "--head-timeout", "3600", "--metrics", metrics])
+    direct = Client(own.port, timeout=300)
+    direct.create_container("box")
+    direct.put_blob("/box/b", b"")
+    head = head_of(direct, "HEAD", "/box/b", {})
+    with ExitStack() as stack:
+        before = anonymous(gateway)
+        connections = [stack.enter_context(raw(gateway.port)) for _ in range(many)]
+        wait_for(lambda: numbers(metrics)["azblob_http_connections"] == many)
+        # each that has asked for something keeps no more than one that has not
+        for connection in connections[::10]:
+            assert ask(connection, head).startswith(b"HTTP/1.1 200 ")
+        grown = anonymous(gateway) - before
+        assert grown < many * EACH + (16 << 20), grown
+        with raw(gateway.port) as one_more:
+            refused = read_head(one_more)
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"x-ms-error-code: ServerBusy\r\n" in refused
+        assert numbers(metrics)["azblob_http_refused_total"] == 1
+        # who was let in goes on, and who leaves makes room
+        assert ask(connections[1], head).startswith(b"HTTP/1.1 200 ")
+        connections[0].close()
+        wait_for(lambda: numbers(metrics)["azblob_http_connections"] == many - 1)
+        with raw(gateway.port) as another:
+            assert ask(another, head).startswith(b"HTTP/1.1 200 ")
+
+
+def test_who_is_slow_is_cut_off_and_the_others_are_not(start, own):
+    metrics = own.sockets + "/metrics"
+    gateway = start(own.link, ["--head-timeout", "1", "--body-timeout", "1", "--idle-timeout", "3600",
+                               "--metrics", metrics])
+    direct = Client(own.port, timeout=300)
+    direct.create_container("box")
+    data = content(64 * SMALL)
+    direct.put_blob("/box/b", data)
+    with raw(gateway.port) as waiting, ExitStack() as stack:
+        assert ask(waiting, head_of(direct, "HEAD", "/box/b", {})).startswith(b"HTTP/1.1 200 ")
+        slow = [stack.enter_context(raw(gateway.port)) for _ in range(150)]
+        for i, connection in enumerate(slow):
+            if i % 3 == 0:
+                connection.sendall(b"GET /half")
+            elif i % 3 == 1:
+                connection.sendall(head_of(direct, "PUT", f"/box/half{i}", {
+                    "x-ms-blob-type": "BlockBlob", "Content-Length": SMALL}) + b"only this")
+            else:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.sendall(head_of(direct, "GET", "/box/b", {}))
+        wait_for(lambda: numbers(metrics)["azblob_http_connections"] == 1)
+        wait_for(lambda: numbers(metrics)["azblob_gateway_buffer_bytes"] == 0)
+        wait_for(lambda: numbers(metrics)["azblob_gateway_small_buffer_bytes"] == 0)
+        wait_for(lambda: numbers(metrics)["azblob_gateway_handles"] == 0)
+        assert ask(waiting, head_of(direct, "HEAD", "/box/b", {})).startswith(b"HTTP/1.1 200 ")
+    assert direct.get("/box/half1").status == 404
+
+
+def test_more_bodies_than_there_is_memory_for_are_told_so(start, own):
+    metrics = own.sockets + "/metrics"
+    gateway = start(own.link, ["--memory", "0", "--body-timeout", "3600", "--metrics", metrics])
+    direct = Client(own.port, timeout=300)
+    direct.create_container("box")
+    limit = (64 << 20) // SMALL
+    data = content(1000)
+
+    def begin(connection, name):
+        connection.sendall(head_of(direct, "PUT", f"/box/{name}", {
+            "x-ms-blob-type": "BlockBlob", "Content-Length": len(data)}))
+
+    with ExitStack() as stack:
+        begun = [stack.enter_context(raw(gateway.port)) for _ in range(limit)]
+        for i, connection in enumerate(begun):
+            begin(connection, i)
+        wait_for(lambda: numbers(metrics)["azblob_gateway_small_buffer_bytes"] == limit * SMALL)
+        with raw(gateway.port) as one_more:
+            begin(one_more, "late")
+            one_more.sendall(data)
+            refused = read_head(one_more)
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"x-ms-error-code: ServerBusy\r\n" in refused
+        assert numbers(metrics)["azblob_gateway_busy_total"] == 1
+        # what has begun can end, and makes room
+        for connection in begun:
+            connection.sendall(data)
+        for connection in begun:
+            assert read_head(connection).startswith(b"HTTP/1.1 201 ")
+        with raw(gateway.port) as another:
+            begin(another, "late")
+            another.sendall(data)
+            assert read_head(another).startswith(b"HTTP/1.1 201 ")
+    assert direct.get("/box/0").body == data
