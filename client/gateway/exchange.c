@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* One request through the device, by libazblob (client/lib/driver.c), with the client's own head. */
+/* One request through the device, by libazblob (client/lib/driver.c), with the client's own head.
+ */
 #include "gateway.h"
 
 #include <stdio.h>

@@ -100,8 +100,7 @@ static void touch(struct gw_holder *holder, const struct due *due)
 		head, sizeof(head),
 		"GET /.azblob/%s?offset=0&length=1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
 		due->handle);
-	if (exchange.room &&
-	    gw_exchange_do(&exchange, due->port) == GW_ANSWERED &&
+	if (exchange.room && gw_exchange_do(&exchange, due->port) == GW_ANSWERED &&
 	    exchange.status == 206)
 		atomic_fetch_add(&holder->gw->touched, 1);
 	gw_exchange_reset(&exchange);

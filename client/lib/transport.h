@@ -78,8 +78,8 @@ struct azc_request {
  * @body_length: bytes now in the request's room.
  * @crc: CRC-64 of those, when the request is @checked.
  * @text: the body, when it was an error or the request wanted text.
- * @abandoned: the try failed and somebody may still use the request's pooled memory, which was given
- *	other pages (azc_pool_abandon()).
+ * @abandoned: the try failed and somebody may still use the request's pooled memory, which was
+ *given other pages (azc_pool_abandon()).
  */
 struct azc_answer {
 	int status;

@@ -9,7 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Nobody listens on a socket that refuses.  One whose line is full does not, and is not waited for. */
+/* Nobody listens on a socket that refuses.  One whose line is full does not, and is not waited for.
+ */
 static bool is_stale(const struct sockaddr_un *address)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

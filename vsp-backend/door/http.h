@@ -27,8 +27,10 @@ struct http_door;
  * @progress_ms: for each 64 KiB of a body, in or out; default 60 s.
  * @stay_ms: how long a worker waits itself for what its connection does next, before it hands it
  *	back to its loop; default 0, never.  That saves two wake-ups for each request, and costs a
- *	thread for each connection that is busy: for a store where a request waits for somebody else.
- * @stayers: the most workers that wait so at once; fewer than there are, or nobody takes what is new.
+ *	thread for each connection that is busy: for a store where a request waits for somebody
+ *else.
+ * @stayers: the most workers that wait so at once; fewer than there are, or nobody takes what is
+ *new.
  */
 struct http_door_config {
 	unsigned int loops;
