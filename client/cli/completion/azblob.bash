@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Completion of azblob(1) for bash; zsh's comes down to it.  The command itself knows its words.
+# Completion of azblob(1) for bash, as _azblob is for zsh.  The command itself knows its words.
 _azblob() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 	local commands command='' word words=''
