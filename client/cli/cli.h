@@ -229,9 +229,10 @@ void cli_signals_grace(int seconds);
 void cli_signals_done(void);
 /*
  * Files that must not outlive the program: removed when it is ended by a signal and does not get
- * to it in time.  Returns a slot for cli_temp_forget(), or -1 when there is none left.
+ * to it in time.  @directory stays open until cli_temp_forget(), which takes the slot that is
+ * returned, or -1 when there is none left.
  */
-int cli_temp_register(const char *path);
+int cli_temp_register(int directory, const char *name);
 void cli_temp_forget(int slot);
 
 /* ---- work on many things (work.c) ---- */

@@ -10,57 +10,92 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TEMP_NAME ".azblob-XXXXXX"
+#include "tree.h"
 
-/* "a" for "a/b", "/" for "/b", "." for "b" */
-static char *directory_of(const char *path)
+/* ".azblob-" and six letters that nobody has yet */
+#define TEMP_PREFIX ".azblob-"
+#define TEMP_LETTERS 6u
+#define TEMP_TRIES 100u
+
+static void random_letters(char text[TEMP_LETTERS])
 {
-	const char *slash = strrchr(path, '/');
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	unsigned char bytes[TEMP_LETTERS];
 
-	if (!slash)
-		return cli_text(".");
-	if (slash == path)
-		return cli_text("/");
-	return cli_text("%.*s", (int)(slash - path), path);
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		abort();
+	for (size_t i = 0; i < TEMP_LETTERS; i++)
+		text[i] = letters[bytes[i] % (sizeof(letters) - 1)];
 }
 
-/* What open() would have given; umask() can only be asked by setting it. */
-static mode_t file_mode(void)
+/* In dest->directory. */
+static int open_temp(struct dest *dest, struct azblob_error *error)
 {
-	static mode_t mask;
-	static bool known;
-
-	cli_output_lock();
-	if (!known) {
-		mask = umask(0);
-		umask(mask);
-		known = true;
+	dest->temp = cli_text(TEMP_PREFIX "%*s", (int)TEMP_LETTERS, "");
+	for (unsigned int tries = 0; tries < TEMP_TRIES; tries++) {
+		random_letters(dest->temp + strlen(TEMP_PREFIX));
+		dest->fd = openat(dest->directory, dest->temp,
+				  O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+		if (dest->fd >= 0 || errno != EEXIST)
+			break;
 	}
-	cli_output_unlock();
-	return 0666 & ~mask;
-}
-
-static int open_temp(struct dest *dest, const char *path, struct azblob_error *error)
-{
-	char *directory = directory_of(path);
-
-	dest->final = cli_text("%s", path);
-	dest->temp = cli_text("%s/" TEMP_NAME, directory);
-	free(directory);
-	dest->fd = mkostemp(dest->temp, O_CLOEXEC);
 	if (dest->fd < 0) {
-		transfer_local_error(error, errno, "%s can't be made", dest->temp);
+		transfer_local_error(error, errno, "no file can be made beside %s", dest->final);
 		return -1;
 	}
-	dest->temp_slot = cli_temp_register(dest->temp);
-	fchmod(dest->fd, file_mode());
+	dest->temp_slot = cli_temp_register(dest->directory, dest->temp);
 	return 0;
 }
 
-int dest_open(struct dest *dest, const char *path, bool in_tree, struct azblob_error *error)
+/* @path: where it shall be in the end. */
+static int open_file(struct dest *dest, const char *path, size_t root, struct azblob_error *error)
+{
+	const char *name;
+
+	dest->final = cli_text("%s", path);
+	dest->directory = tree_parent(dest->final, root, false, &name);
+	dest->name = name;
+	if (dest->directory < 0) {
+		int failure = errno;
+
+		transfer_local_error(error, 0, "the directory of %s: %s", path,
+				     tree_error(failure));
+		error->sys_errno = failure;
+		return -1;
+	}
+	return open_temp(dest, error);
+}
+
+/* A file of a tree: nothing but a regular file is replaced, and nothing else is opened. */
+static int open_in_tree(struct dest *dest, const char *path, size_t root,
+			struct azblob_error *error)
+{
+	struct stat status;
+	int failure = 0;
+
+	if (open_file(dest, path, root, error))
+		return -1;
+	if (fstatat(dest->directory, dest->name, &status, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	if (S_ISLNK(status.st_mode))
+		failure = ELOOP;
+	else if (S_ISDIR(status.st_mode))
+		failure = EISDIR;
+	else if (!S_ISREG(status.st_mode))
+		failure = EINVAL;
+	if (!failure)
+		return 0;
+	transfer_local_error(error, 0, "%s %s", path,
+			     failure == EISDIR ? "is a directory" : tree_error(failure));
+	error->sys_errno = failure;
+	return -1;
+}
+
+int dest_open(struct dest *dest, const char *path, size_t root, struct azblob_error *error)
 {
 	struct stat status;
 	char *real;
@@ -68,17 +103,16 @@ int dest_open(struct dest *dest, const char *path, bool in_tree, struct azblob_e
 
 	memset(dest, 0, sizeof(*dest));
 	dest->fd = -1;
+	dest->directory = -1;
 	dest->temp_slot = -1;
 	if (!strcmp(path, "-")) {
 		dest->fd = STDOUT_FILENO;
 		return 0;
 	}
-	if (in_tree && !lstat(path, &status) && S_ISLNK(status.st_mode)) {
-		transfer_local_error(error, ELOOP, "%s is a link, which is not followed", path);
-		return -1;
-	}
+	if (root)
+		return open_in_tree(dest, path, root, error);
 	if (stat(path, &status))
-		return open_temp(dest, path, error);
+		return open_file(dest, path, 0, error);
 	if (S_ISREG(status.st_mode)) {
 		/* The file behind a link is replaced, not the link. */
 		real = realpath(path, NULL);
@@ -86,7 +120,7 @@ int dest_open(struct dest *dest, const char *path, bool in_tree, struct azblob_e
 			transfer_local_error(error, errno, "%s", path);
 			return -1;
 		}
-		result = open_temp(dest, real, error);
+		result = open_file(dest, real, 0, error);
 		free(real);
 		return result;
 	}
@@ -119,17 +153,17 @@ int dest_advance(const struct dest *dest, uint64_t bytes, struct azblob_error *e
 	return 0;
 }
 
-static int sync_directory(const char *path)
+static int sync_directory(int directory)
 {
-	char *directory = directory_of(path);
-	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int result = fd < 0 ? -1 : fsync(fd);
+	int failure = errno;
 
 	if (fd >= 0)
 		close(fd);
-	free(directory);
+	errno = failure;
 	/* Some file systems can't, and need not. */
-	return result && errno != EINVAL && errno != EACCES ? -1 : 0;
+	return result && failure != EINVAL && failure != EACCES ? -1 : 0;
 }
 
 /* Gives the finished file its name. */
@@ -146,7 +180,7 @@ static int publish(struct dest *dest, struct azblob_error *error)
 		transfer_local_error(error, errno, "%s can't be written", dest->final);
 		return -1;
 	}
-	if (rename(dest->temp, dest->final)) {
+	if (renameat(dest->directory, dest->temp, dest->directory, dest->name)) {
 		transfer_local_error(error, errno, "%s can't be replaced", dest->final);
 		return -1;
 	}
@@ -154,7 +188,7 @@ static int publish(struct dest *dest, struct azblob_error *error)
 	dest->temp_slot = -1;
 	free(dest->temp);
 	dest->temp = NULL;
-	if (sync_directory(dest->final)) {
+	if (sync_directory(dest->directory)) {
 		transfer_local_error(error, errno, "the directory of %s can't be written",
 				     dest->final);
 		return -1;
@@ -164,7 +198,7 @@ static int publish(struct dest *dest, struct azblob_error *error)
 
 bool dest_keep_as(struct dest *dest, const char *temp)
 {
-	if (rename(dest->temp, temp))
+	if (renameat(dest->directory, dest->temp, dest->directory, temp))
 		return false;
 	cli_temp_forget(dest->temp_slot);
 	dest->temp_slot = -1;
@@ -175,7 +209,7 @@ bool dest_keep_as(struct dest *dest, const char *temp)
 
 void dest_take(struct dest *dest, int fd, const char *temp)
 {
-	unlink(dest->temp);
+	unlinkat(dest->directory, dest->temp, 0);
 	cli_temp_forget(dest->temp_slot);
 	dest->temp_slot = -1;
 	close(dest->fd);
@@ -191,45 +225,28 @@ int dest_close(struct dest *dest, bool good, bool keep, struct azblob_error *err
 	if (good && dest->final)
 		result = publish(dest, error);
 	if (dest->temp && (good || !keep))
-		unlink(dest->temp);
+		unlinkat(dest->directory, dest->temp, 0);
 	cli_temp_forget(dest->temp_slot);
 	if (dest->fd > STDERR_FILENO && close(dest->fd) && good && !result) {
 		transfer_local_error(error, errno, "writing the destination failed");
 		result = -1;
 	}
+	if (dest->directory >= 0)
+		close(dest->directory);
 	free(dest->final);
 	free(dest->temp);
 	return result;
 }
 
-/* EEXIST is said of a link, too. */
-static bool make_directory(const char *path)
+int cli_make_parents(const char *path, size_t root)
 {
-	struct stat status;
+	const char *name;
+	int parent = tree_parent(path, root, true, &name);
 
-	if (!mkdir(path, 0777))
-		return true;
-	if (errno != EEXIST || lstat(path, &status)) {
-		cli_error("%s: %s", path, strerrordesc_np(errno));
-		return false;
+	if (parent < 0) {
+		cli_error("%s: on the way to it: %s", path, tree_error(errno));
+		return EXIT_LOCAL;
 	}
-	if (S_ISLNK(status.st_mode))
-		cli_error("%s: is a link, which is not followed", path);
-	else if (!S_ISDIR(status.st_mode))
-		cli_error("%s: %s", path, strerrordesc_np(ENOTDIR));
-	return S_ISDIR(status.st_mode);
-}
-
-int cli_make_parents(char *path, size_t from)
-{
-	for (char *slash = strchr(path + from, '/'); slash; slash = strchr(slash + 1, '/')) {
-		bool made;
-
-		*slash = '\0';
-		made = make_directory(path);
-		*slash = '/';
-		if (!made)
-			return EXIT_LOCAL;
-	}
+	close(parent);
 	return EXIT_OK;
 }

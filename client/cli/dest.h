@@ -6,28 +6,32 @@
 
 /**
  * struct dest - where a download goes
- * @final: the file's path; NULL: the descriptor is written as it is.
- * @temp: what the file is called until it is complete.
+ * @final: the file's path, for messages; NULL: the descriptor is written as it is.
+ * @directory: where it is, or -1; @name: what it is called there, within @final.
+ * @temp: what the file is called there until it is complete.
  * @temp_slot: of cli_temp_register(), or -1.
  */
 struct dest {
 	char *final;
+	int directory;
+	const char *name;
 	char *temp;
 	int temp_slot;
 	int fd;
 };
 
 /*
- * "-" is standard output; devices and pipes are written as they are.  With @in_tree a
- * link is an error.
+ * "-" is standard output; devices and pipes are written as they are.  With a @root, as tree.h has
+ * it, only a regular file is replaced, and a link on the way is an error.  dest_close() follows in
+ * any case.
  */
-int dest_open(struct dest *dest, const char *path, bool in_tree, struct azblob_error *error);
+int dest_open(struct dest *dest, const char *path, size_t root, struct azblob_error *error);
 /*
  * After a download of @bytes: what is written next through the same open file follows them.  0, or
  * -1 with an error.
  */
 int dest_advance(const struct dest *dest, uint64_t bytes, struct azblob_error *error);
-/* The file is called @temp from now on, and outlives the program. */
+/* The file is called @temp (in the same directory) from now on, and outlives the program. */
 bool dest_keep_as(struct dest *dest, const char *temp);
 /* Takes @fd and the name @temp, which is kept, in place of the temporary file. */
 void dest_take(struct dest *dest, int fd, const char *temp);
@@ -38,9 +42,9 @@ void dest_take(struct dest *dest, int fd, const char *temp);
 int dest_close(struct dest *dest, bool good, bool keep, struct azblob_error *error);
 
 /*
- * Makes the directories on the way to @path, below the first @from characters; an exit code.  A
- * link in place of one is an error: it may lead anywhere.
+ * Makes the directories on the way to @path below its first @root characters; an exit code.  A link
+ * in place of one is an error: it may lead anywhere.
  */
-int cli_make_parents(char *path, size_t from);
+int cli_make_parents(const char *path, size_t root);
 
 #endif /* AZBLOB_CLI_DEST_H */

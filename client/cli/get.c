@@ -188,7 +188,8 @@ static void prepare(struct download *download)
 		       NULL))
 		return;
 	download->may_keep = true;
-	partial_init(&download->partial, download->dest.final, download->url);
+	partial_init(&download->partial, download->dest.directory, download->dest.final,
+		     download->url);
 }
 
 /* Where that can't be, the next sync fetches it again: no reason to fail. */
@@ -212,7 +213,7 @@ int transfer_get(struct transfer *transfer, const struct job *job)
 	bool keep = false;
 	int status;
 
-	status = dest_open(&download.dest, job->path, job->in_tree, &error);
+	status = dest_open(&download.dest, job->path, job->root, &error);
 	prepare(&download);
 	if (!status)
 		status = fetch(&download, &error);
@@ -252,7 +253,8 @@ struct collect {
 	struct transfer *transfer;
 	const struct cli_name *name;
 	const char *prefix;
-	const char *directory;
+	const char *directory; /* with the last part of the name, where that goes along */
+	size_t root;
 	int code;
 };
 
@@ -272,13 +274,13 @@ static int collect_entry(void *context, const struct azblob_entry *entry)
 		return EXIT_OK;
 	}
 	path = cli_text("%s/%s", collect->directory, relative);
-	code = cli_make_parents(path, strlen(collect->directory) + 1);
+	code = cli_make_parents(path, collect->root);
 	if (code)
 		collect->code = cli_worse(collect->code, code);
 	else
 		transfer_add(collect->transfer, path, collect->name->container, entry->name,
 			     entry->size)
-			->in_tree = true;
+			->root = collect->root;
 	free(path);
 	return EXIT_OK;
 }
@@ -311,12 +313,13 @@ static int collect_tree(struct transfer *transfer, const struct cli_name *name, 
 	below = cli_text("%s/%s%s", directory, last, *last ? "/" : "");
 	collect.prefix = prefix;
 	collect.directory = below;
+	collect.root = strlen(directory);
 	if (mkdir(directory, 0777) && errno != EEXIST) {
 		cli_error("%s: %s", directory, strerrordesc_np(errno));
 		code = EXIT_LOCAL;
 	}
 	if (!code)
-		code = cli_make_parents(below, strlen(directory) + 1);
+		code = cli_make_parents(below, collect.root);
 	below[strlen(below) - 1] = '\0';
 	transfer->cli->list_include = AZBLOB_INCLUDE_METADATA;
 	if (!code)

@@ -16,26 +16,16 @@
 #define HEAD "azblob-partial 1"
 #define BUFFER ((size_t)1 << 20)
 
-static char *path_of(const char *path, uint64_t hash, const char *end)
-{
-	const char *slash = strrchr(path, '/');
-	int directory = slash ? (int)(slash - path) + 1 : 0;
-	char *made;
-
-	if (asprintf(&made, "%.*s.azblob-%016" PRIx64 "%s", directory, path, hash, end) < 0)
-		abort();
-	return made;
-}
-
-void partial_init(struct partial *partial, const char *path, const char *url)
+void partial_init(struct partial *partial, int directory, const char *path, const char *url)
 {
 	/* With its zero between the two. */
 	uint64_t hash = azb_crc64(0, path, strlen(path) + 1);
 
 	hash = azb_crc64(hash, url, strlen(url));
 	memset(partial, 0, sizeof(*partial));
-	partial->part = path_of(path, hash, ".part");
-	partial->state = path_of(path, hash, ".state");
+	partial->directory = fcntl(directory, F_DUPFD_CLOEXEC, 0);
+	partial->part = cli_text(".azblob-%016" PRIx64 ".part", hash);
+	partial->state = cli_text(".azblob-%016" PRIx64 ".state", hash);
 	partial->state_fd = -1;
 	partial->part_fd = -1;
 }
@@ -46,10 +36,14 @@ void partial_free(struct partial *partial)
 		close(partial->state_fd);
 	if (partial->part_fd >= 0)
 		close(partial->part_fd);
+	/* One that was never begun is all zeros. */
+	if (partial->part && partial->directory >= 0)
+		close(partial->directory);
 	free(partial->part);
 	free(partial->state);
 	free(partial->piece);
 	memset(partial, 0, sizeof(*partial));
+	partial->directory = -1;
 	partial->state_fd = -1;
 	partial->part_fd = -1;
 }
@@ -59,8 +53,8 @@ void partial_remove(struct partial *partial)
 	if (partial->state_fd < 0)
 		return;
 	/* The part first: a state without one is nothing, a part without one is litter. */
-	unlink(partial->part);
-	unlink(partial->state);
+	unlinkat(partial->directory, partial->part, 0);
+	unlinkat(partial->directory, partial->state, 0);
 	close(partial->state_fd);
 	partial->state_fd = -1;
 }
@@ -214,7 +208,8 @@ bool partial_find(struct partial *partial, const char *url, bool *busy)
 	char *at;
 
 	*busy = false;
-	partial->state_fd = open(partial->state, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	partial->state_fd = openat(partial->directory, partial->state,
+				   O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
 	if (partial->state_fd < 0)
 		return false;
 	if (flock(partial->state_fd, LOCK_EX | LOCK_NB)) {
@@ -223,7 +218,8 @@ bool partial_find(struct partial *partial, const char *url, bool *busy)
 		partial->state_fd = -1;
 		return false;
 	}
-	partial->part_fd = open(partial->part, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	partial->part_fd =
+		openat(partial->directory, partial->part, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	text = partial->part_fd >= 0 ? read_all(partial->state_fd) : NULL;
 	at = text;
 	if (text && read_head(partial, &at, url)) {
@@ -240,13 +236,14 @@ bool partial_find(struct partial *partial, const char *url, bool *busy)
 
 bool partial_start(struct partial *partial, const char *url, const char *etag, uint64_t size)
 {
-	int fd = open(partial->state, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+	int fd = openat(partial->directory, partial->state,
+			O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return false;
 	if (flock(fd, LOCK_EX | LOCK_NB) ||
 	    dprintf(fd, HEAD "\n%s\n%s\n%" PRIu64 "\n", url, etag, size) < 0) {
-		unlink(partial->state);
+		unlinkat(partial->directory, partial->state, 0);
 		close(fd);
 		return false;
 	}

@@ -14,7 +14,8 @@
 
 /**
  * struct partial - one download
- * @part, @state: the two paths.
+ * @directory: where they are, a descriptor of its own.
+ * @part, @state: the names of the two in it.
  * @state_fd: -1 as long as there is no state file; locked by us otherwise.
  * @part_fd: what was found of an earlier download, or -1.
  * @etag, @size: of the blob that it was of.
@@ -22,6 +23,7 @@
  * @bytes: of those.
  */
 struct partial {
+	int directory;
 	char *part;
 	char *state;
 	int state_fd;
@@ -36,8 +38,8 @@ struct partial {
 	uint64_t bytes;
 };
 
-/* Paths for @path (of the file that is to be made) and the blob's address. */
-void partial_init(struct partial *partial, const char *path, const char *url);
+/* Names for @path (of the file that is to be made in @directory) and the blob's address. */
+void partial_init(struct partial *partial, int directory, const char *path, const char *url);
 /*
  * Looks for what an earlier download left, and checks all of it.  True when there is something,
  * which then is locked and open.  False too when another process is at it: *busy.

@@ -10,15 +10,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tree.h"
+
 static int open_source(const struct job *job, struct azblob_error *error)
 {
 	int fd;
 
 	if (!strcmp(job->path, "-"))
 		return STDIN_FILENO;
-	fd = open(job->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		transfer_local_error(error, errno, "can't be opened");
+	fd = tree_open(job->path, job->root);
+	if (fd < 0) {
+		int failure = errno;
+
+		transfer_local_error(error, 0, "can't be opened: %s", tree_error(failure));
+		error->sys_errno = failure;
+	}
 	return fd;
 }
 
@@ -111,9 +117,14 @@ int transfer_put(struct transfer *transfer, const struct job *job)
 
 /* ---- what is to be uploaded ---- */
 
+/**
+ * struct scan - the arguments, one after the other
+ * @root: as tree.h has it, of the directory that is being read.
+ */
 struct scan {
 	struct transfer *transfer;
 	const char *container;
+	size_t root;
 	uint64_t skipped;
 };
 
@@ -144,7 +155,8 @@ static int scan_entry(struct scan *scan, const char *path, const char *blob)
 		return code;
 	}
 	if (S_ISREG(stat.st_mode)) {
-		transfer_add(scan->transfer, path, scan->container, blob, (uint64_t)stat.st_size);
+		transfer_add(scan->transfer, path, scan->container, blob, (uint64_t)stat.st_size)
+			->root = scan->root;
 		return EXIT_OK;
 	}
 	cli_note(scan->transfer->cli, "%s: not a regular file, skipped", path);
@@ -223,6 +235,7 @@ static int scan_argument(struct scan *scan, const char *path, const struct cli_n
 		}
 		/* As cp -r does: DIR goes with its name, DIR/ and . are their contents. */
 		blob = joined(prefix, base, *base ? "/" : "");
+		scan->root = strlen(path);
 		code = scan_directory(scan, path, blob);
 		free(prefix);
 	} else {

@@ -7,6 +7,7 @@
  */
 #include "cli.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -26,18 +27,22 @@ static atomic_bool done;
 static atomic_int grace_seconds = GRACE_SECONDS;
 
 static pthread_mutex_t temp_lock = PTHREAD_MUTEX_INITIALIZER; /* protects temps */
-static char *temps[MAX_TEMPS];
+static struct {
+	int directory;
+	char *name; /* NULL: free */
+} temps[MAX_TEMPS];
 
-int cli_temp_register(const char *path)
+int cli_temp_register(int directory, const char *name)
 {
 	int slot = -1;
 
 	pthread_mutex_lock(&temp_lock);
 	for (int i = 0; i < MAX_TEMPS && slot < 0; i++) {
-		if (temps[i])
+		if (temps[i].name)
 			continue;
-		temps[i] = strdup(path);
-		if (temps[i])
+		temps[i].directory = directory;
+		temps[i].name = strdup(name);
+		if (temps[i].name)
 			slot = i;
 	}
 	pthread_mutex_unlock(&temp_lock);
@@ -49,8 +54,8 @@ void cli_temp_forget(int slot)
 	if (slot < 0)
 		return;
 	pthread_mutex_lock(&temp_lock);
-	free(temps[slot]);
-	temps[slot] = NULL;
+	free(temps[slot].name);
+	temps[slot].name = NULL;
 	pthread_mutex_unlock(&temp_lock);
 }
 
@@ -76,8 +81,8 @@ static void end_now(void)
 	/* Kept: a transfer that still runs must not rename what is removed here. */
 	pthread_mutex_lock(&temp_lock);
 	for (int i = 0; i < MAX_TEMPS; i++)
-		if (temps[i])
-			unlink(temps[i]);
+		if (temps[i].name)
+			unlinkat(temps[i].directory, temps[i].name, 0);
 	_exit(cli_interrupted_code());
 }
 

@@ -6,6 +6,7 @@
 #include "sync.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "dest.h"
+#include "tree.h"
 
 /**
  * struct sync - one run
@@ -67,8 +69,8 @@ static void hash_one(void *context, size_t index)
 	if (!sync->up && (!blob || blob->size != entry->size || !*blob->md5))
 		return;
 	path = path_of(sync, entry->name);
-	if (!sync_md5(path, entry->md5))
-		cli_error("%s: %s", path, strerrordesc_np(errno));
+	if (!sync_md5(path, strlen(sync->directory), entry->md5))
+		cli_error("%s: %s", path, tree_error(errno));
 	free(path);
 }
 
@@ -113,10 +115,10 @@ static int plan_move(struct sync *sync, const struct sync_entry *entry, const ch
 	path = path_of(sync, entry->name);
 	blob = cli_text("%s%s", sync->prefix, entry->name);
 	if (!sync->up)
-		code = cli_make_parents(path, strlen(sync->directory) + 1);
+		code = cli_make_parents(path, strlen(sync->directory));
 	if (!code) {
 		job = transfer_add(&sync->transfer, path, sync->name.container, blob, entry->size);
-		job->in_tree = true;
+		job->root = strlen(sync->directory);
 		job->has_mtime = true;
 		job->mtime = entry->mtime;
 		memcpy(job->md5, entry->md5, sizeof(job->md5));
@@ -166,23 +168,40 @@ static int plan(struct sync *sync)
 
 /* ---- deletion ---- */
 
+/* @flags: as unlinkat() has them.  What is not there any more is no failure. */
+static bool remove_name(const char *path, size_t root, int flags)
+{
+	const char *name;
+	int parent = tree_parent(path, root, false, &name);
+	bool good;
+	int failure;
+
+	if (parent < 0)
+		return errno == ENOENT;
+	good = !unlinkat(parent, name, flags) || errno == ENOENT;
+	failure = errno;
+	close(parent);
+	errno = failure;
+	return good;
+}
+
 static int delete_file(const struct sync *sync, const char *name, struct azblob_error *error)
 {
+	size_t root = strlen(sync->directory);
 	char *path = path_of(sync, name);
-	size_t base = strlen(sync->directory) + 1;
+	bool good = remove_name(path, root, 0);
 	char *slash;
-	int status = unlink(path) && errno != ENOENT ? -1 : 0;
 
-	if (status)
-		transfer_local_error(error, errno, "can't be deleted");
+	if (!good)
+		transfer_local_error(error, 0, "can't be deleted: %s", tree_error(errno));
 	/* Directories that are empty now. */
-	while (!status && (slash = strrchr(path + base, '/'))) {
+	while (good && (slash = strrchr(path + root + 1, '/'))) {
 		*slash = '\0';
-		if (rmdir(path))
+		if (!remove_name(path, root, AT_REMOVEDIR))
 			break;
 	}
 	free(path);
-	return status;
+	return good ? 0 : -1;
 }
 
 static int delete_blob(const struct sync *sync, const struct sync_entry *entry,

@@ -51,8 +51,8 @@ const struct sync_entry *sync_find(const struct sync_tree *tree, const char *nam
 bool sync_is_skipped(const struct sync_tree *tree, const char *name);
 void sync_tree_free(struct sync_tree *tree);
 
-/* The MD5 of a file as base64; false with errno. */
-bool sync_md5(const char *path, char text[SYNC_MD5_ROOM]);
+/* The MD5 of a file as base64; @root as tree.h has it; false with errno. */
+bool sync_md5(const char *path, size_t root, char text[SYNC_MD5_ROOM]);
 void sync_format_time(const struct timespec *time, char text[SYNC_TIME_ROOM]);
 /* As sync_format_time() writes it, with fewer digits of a second or none; false when it is not so.
  */

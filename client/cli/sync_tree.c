@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/base64.h"
+#include "tree.h"
 
 /* Names of our own that are not finished files. */
 #define OWN_NAMES ".azblob-"
@@ -247,9 +248,9 @@ int sync_scan_blobs(struct cli *cli, const char *container, const char *prefix,
 
 /* ---- differences ---- */
 
-bool sync_md5(const char *path, char text[SYNC_MD5_ROOM])
+bool sync_md5(const char *path, size_t root, char text[SYNC_MD5_ROOM])
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = tree_open(path, root);
 	EVP_MD_CTX *digest = EVP_MD_CTX_new();
 	unsigned char sum[EVP_MAX_MD_SIZE];
 	char *buffer = malloc(BUFFER);

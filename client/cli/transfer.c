@@ -48,7 +48,7 @@ struct job *transfer_add(struct transfer *transfer, const char *path, const char
 	job->size = size;
 	job->source = NULL;
 	job->has_mtime = false;
-	job->in_tree = false;
+	job->root = 0;
 	job->md5[0] = '\0';
 	if (size != AZBLOB_SIZE_UNKNOWN)
 		cli_progress_expect(size);

@@ -13,8 +13,8 @@
  *	name.
  * @source: of a copy: the address, else NULL; freed with the job.
  * @size: bytes, AZBLOB_SIZE_UNKNOWN when not known.
- * @in_tree: of a download: the path was not given but follows from the blob's name, and so a link
- *	there is not followed.
+ * @root: characters of @path that were given to the command, where the rest follows from a name
+ *	that was found there, or from the blob's; see tree.h.  0: all was given.
  * @mtime: with @has_mtime: goes with the blob as metadata, or to the file.
  * @md5: base64, goes with the blob; "": none.
  */
@@ -26,7 +26,7 @@ struct job {
 	uint64_t size;
 	struct timespec mtime;
 	bool has_mtime;
-	bool in_tree;
+	size_t root;
 	char md5[25];
 };
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """azblob sync: afterwards one side is what the other one is, and nothing else was touched."""
 
+import ctypes
 import os
+import threading
 
 import pytest
 
@@ -175,6 +177,88 @@ def test_get_of_a_tree_writes_nothing_through_links(azblob, box, tmp_path):
     (tmp_path / "given").symlink_to("real")
     azblob.ok("get", "-r", f"{box}/s", tmp_path / "given")
     assert tree(tmp_path / "real/s") == LINKED
+
+
+def test_get_of_a_tree_writes_into_no_pipe(azblob, box, tmp_path):
+    """Nobody may ever read it, and what is in it would be lost."""
+    azblob.ok("put", "-", f"{box}/t/pipe", stdin=b"1")
+    azblob.ok("put", "-", f"{box}/t/sub/x", stdin=b"2")
+    azblob.ok("put", "-", f"{box}/t/dir", stdin=b"3")
+    make(tmp_path / "in", {"dir/inner": b"kept"})
+    os.mkfifo(tmp_path / "in/pipe")
+    failed = azblob.run("get", "-r", f"{box}/t/", tmp_path / "in")
+    assert failed.code == 7
+    assert f"{tmp_path}/in/pipe is no regular file" in failed.err
+    assert f"{tmp_path}/in/dir is a directory" in failed.err
+    assert (tmp_path / "in/pipe").is_fifo()
+    assert tree(tmp_path / "in") == {"dir/inner": b"kept", "sub/x": b"2"}
+    # Given by name it is written to: the caller says so.
+    process = azblob.start("get", f"{box}/t/pipe", tmp_path / "in/pipe")
+    assert (tmp_path / "in/pipe").read_bytes() == b"1"
+    assert process.wait(120) == 0
+
+
+RENAME_EXCHANGE = 2
+
+
+class Swapped(threading.Thread):
+    """A directory of the tree is a link elsewhere, and a directory again, as fast as that goes."""
+
+    def __init__(self, place, elsewhere):
+        super().__init__()
+        self.names = [-100, os.fsencode(place), -100, os.fsencode(place.parent.parent / "link")]
+        (place.parent.parent / "link").symlink_to(elsewhere)
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.ended = threading.Event()
+        self.failed = None
+
+    def exchange(self):
+        if self.libc.renameat2(*self.names, RENAME_EXCHANGE):
+            self.failed = os.strerror(ctypes.get_errno())
+
+    def run(self):
+        while not self.ended.is_set() and not self.failed:
+            self.exchange()
+            self.exchange()
+
+    def __enter__(self):
+        self.start()
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.join()
+        assert not self.failed, self.failed
+
+
+@pytest.mark.parametrize("arguments", [["get", "-r"], ["sync", "--delete", "--compare", "size"]])
+def test_a_directory_that_becomes_a_link_meanwhile_leads_nowhere(http, box, tmp_path, arguments):
+    """What is outside of the tree stays as it is, whenever the link appears."""
+    for number in range(30):
+        http.ok("put", "-", f"{box}/t/sub/f{number}", stdin=b"new")
+    outside = make(tmp_path / "outside", {f"f{number}": b"kept" for number in range(10)})
+    (outside / "own").write_bytes(b"kept")
+    before = tree(outside)
+    inside = make(tmp_path / "inside", {"sub/old": b"x"})
+    with Swapped(inside / "sub", outside):
+        for _ in range(3):
+            # Some may fail, since a link was in the way; none is written elsewhere.
+            done = http.run(*arguments, f"{box}/t/", inside)
+            assert done.code in (0, 7), done.err
+    assert tree(outside) == before
+    http.ok(*arguments, f"{box}/t/", inside)
+    assert {name for name in tree(inside) if name.startswith("sub/f")} == \
+        {f"sub/f{number}" for number in range(30)}
+
+
+def test_an_upload_reads_nothing_through_a_link_that_appears(http, box, tmp_path):
+    outside = make(tmp_path / "outside", {f"f{number}": b"secret" for number in range(20)})
+    inside = make(tmp_path / "inside", {f"sub/f{number}": b"mine" for number in range(20)})
+    with Swapped(inside / "sub", outside):
+        for _ in range(3):
+            done = http.run("put", "-r", f"{inside}/", f"{box}/p/")
+            assert done.code in (0, 7), done.err
+    uploaded = {http.ok("cat", f"{box}/{name}").out for name in http.ok("ls", f"{box}/p/").lines}
+    assert uploaded <= {b"mine"}
 
 
 def test_what_is_skipped_at_the_source_is_not_deleted(azblob, box, tmp_path):
