@@ -67,6 +67,23 @@ static bool resumes(const struct cli *cli, const struct job *job)
 	return job->size != AZBLOB_SIZE_UNKNOWN && job->size / cli->block_size >= RESUME_FROM;
 }
 
+/*
+ * The service takes no blocks for a blob of another type; Put Blob, which is what a file of one
+ * part becomes, replaces any.  To remove what is there, with all that it says, is not ours to
+ * decide.
+ */
+static void explain(struct azblob_error *error)
+{
+	static const char advice[] =
+		"an append or page blob of that name is there, which a file of several parts does "
+		"not replace: remove it first (azblob rm), or give a --block-size (up to 32M) that "
+		"all of the file fits (InvalidBlobType)";
+
+	if (strcmp(error->code, "InvalidBlobType"))
+		return;
+	snprintf(error->message, sizeof(error->message), "%s", advice);
+}
+
 int transfer_put(struct transfer *transfer, const struct job *job)
 {
 	struct azblob_put_options options = AZBLOB_PUT_OPTIONS_INIT;
@@ -99,6 +116,7 @@ int transfer_put(struct transfer *transfer, const struct job *job)
 	options.progress = cli_meter;
 	options.progress_context = &meter;
 	if (fd < 0 || put_fd(cli, job, fd, &options, &result, &error)) {
+		explain(&error);
 		outcome.error = &error;
 		cli_meter_undo(&meter);
 	} else {

@@ -5,8 +5,16 @@ import os
 import random
 import stat
 import subprocess
+import sys
+from http.client import HTTPConnection
 
 import pytest
+
+from conftest import ACCOUNT, ROOT
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from azvm import sharedkey  # noqa: E402  pylint: disable=wrong-import-position
 
 BLOCK = 64 * 1024
 
@@ -157,3 +165,34 @@ def test_what_goes_to_a_file_as_standard_output_follows_what_is_there(azblob, bo
             os.write(out.fileno(), b"last\n")
     parts = [small + large, large[3:8], large + small]
     assert path.read_bytes() == b"".join(b"first\n" + part + b"last\n" for part in parts)
+
+
+@pytest.mark.parametrize("kind", ["append", "page"])
+def test_a_blob_of_another_type_is_replaced_in_one_request_or_not_at_all(http, daemon, box, tmp_path, kind):
+    """As Azure has it: Put Blob replaces any blob, blocks belong to block blobs only."""
+    if kind == "append":
+        http.ok("append", "-", f"{box}/x", stdin=b"there")
+    else:
+        make_page_blob(daemon, box, "x")
+    before = http.ok("cat", f"{box}/x").out
+    source = make_file(tmp_path / "in", 5 * BLOCK)
+    refused = http.run("--block-size", "64K", "put", source, f"{box}/x")
+    assert refused.code == 6
+    assert refused.err.count("\n") == 1 and "remove it first (azblob rm)" in refused.err
+    refused = http.run("--block-size", "64K", "put", "-", f"{box}/x", stdin=source.read_bytes())
+    assert refused.code == 6 and "remove it first" in refused.err
+    assert http.ok("cat", f"{box}/x").out == before
+    http.ok("--block-size", "1M", "put", source, f"{box}/x")
+    assert http.ok("cat", f"{box}/x").out == source.read_bytes()
+    assert http.ok("--json", "stat", f"{box}/x").json[0]["blob_type"] == "BlockBlob"
+
+
+def make_page_blob(daemon, box, name):
+    """By a request of its own: the command makes none."""
+    path = f"/{ACCOUNT}/{box}/{name}"
+    headers = sharedkey.headers("PUT", path, {"x-ms-blob-type": "PageBlob",
+                                              "x-ms-blob-content-length": "512"}, 0)
+    connection = HTTPConnection("127.0.0.1", daemon.port, timeout=120)
+    connection.request("PUT", path, b"", headers)
+    assert connection.getresponse().status == 201
+    connection.close()
