@@ -481,10 +481,15 @@ struct azblob_get_options {
 	const struct azblob_access *access; /* snapshot, conditions, lease; if_match above wins */
 	azblob_part_fn part;
 	void *part_context;
+	/*
+	 * Not 0: no checksum is asked for and none is computed, here and at the host.  What came is
+	 * then not verified, and the parts' crc64 is 0.
+	 */
+	int no_checksum;
 };
-#define AZBLOB_GET_OPTIONS_INIT                                                       \
-	{                                                                             \
-		sizeof(struct azblob_get_options), NULL, NULL, NULL, NULL, NULL, NULL \
+#define AZBLOB_GET_OPTIONS_INIT                                                          \
+	{                                                                                \
+		sizeof(struct azblob_get_options), NULL, NULL, NULL, NULL, NULL, NULL, 0 \
 	}
 
 /**

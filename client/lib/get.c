@@ -75,7 +75,7 @@ static void get_request(struct azc_request *request, const struct download *down
 	azc_request_init(request, "GET");
 	azc_request_path(request, download->conn, download->container, download->blob);
 	request->repeatable = true;
-	request->checked = true;
+	request->checked = !download->options.no_checksum;
 }
 
 static void http_range_request(struct azc_request *request, const struct download *download,
@@ -83,7 +83,7 @@ static void http_range_request(struct azc_request *request, const struct downloa
 {
 	get_request(request, download);
 	add_range(request, download->base + offset, length);
-	if (ask_crc)
+	if (ask_crc && request->checked)
 		azc_request_field(request, "x-ms-range-get-content-crc64", "true");
 }
 
@@ -158,7 +158,8 @@ static int take_head(struct download *download, const struct azc_answer *answer,
 
 static void note_crc(struct download *download, const struct azc_answer *answer)
 {
-	if (!answer->body_length || azc_answer_has_crc(download->conn, answer))
+	if (!answer->body_length ||
+	    (!download->options.no_checksum && azc_answer_has_crc(download->conn, answer)))
 		return;
 	pthread_mutex_lock(&download->parts.lock);
 	download->unverified = true;
@@ -175,7 +176,8 @@ static void open_request(struct azc_request *request, const struct download *dow
 		add_range(request, download->base, download->wanted);
 	azc_request_field(request, "If-Match", if_match);
 	azc_request_field(request, "Azblob-Body", "open");
-	azc_request_field(request, "Azblob-Crc64", "true");
+	if (request->checked)
+		azc_request_field(request, "Azblob-Crc64", "true");
 }
 
 static int first_by_link(struct download *download, void *buffer, size_t room, size_t *got,
@@ -359,12 +361,13 @@ static int try_part(struct download *download, const char *handle, void *buffer,
 
 	if (*handle) {
 		azc_handle_request(&request, "GET", handle);
-		request.checked = true;
+		request.checked = !download->options.no_checksum;
 		snprintf(number, sizeof(number), "%llu", (unsigned long long)offset);
 		azc_request_query(&request, "offset", number);
 		snprintf(number, sizeof(number), "%zu", length);
 		azc_request_query(&request, "length", number);
-		azc_request_field(&request, "Azblob-Crc64", "true");
+		if (request.checked)
+			azc_request_field(&request, "Azblob-Crc64", "true");
 	} else {
 		http_range_request(&request, download, offset, length,
 				   !atomic_load(&download->conn->no_range_crc));

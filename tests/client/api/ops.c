@@ -39,6 +39,30 @@ static void assert_content(const char *blob, const struct azblob_access *access,
 	CHECK(!memcmp(buffer, text, strlen(text)));
 }
 
+static int sum_of_part(void *context, const struct azblob_part *part)
+{
+	*(uint64_t *)context = part->crc64;
+	return 0;
+}
+
+static void checksums_may_be_left_out(void)
+{
+	struct azblob_get_options options = AZBLOB_GET_OPTIONS_INIT;
+	struct azblob_get_result result;
+	uint64_t sum = 0;
+	char buffer[10];
+
+	put("sums", "0123456789");
+	options.part = sum_of_part;
+	options.part_context = &sum;
+	OK(azblob_get_blob(conn, box, "sums", 0, 10, buffer, 10, &options, &result, &api_error));
+	CHECK(result.verified && sum);
+	options.no_checksum = 1;
+	OK(azblob_get_blob(conn, box, "sums", 0, 10, buffer, 10, &options, &result, &api_error));
+	CHECK(!result.verified && !sum);
+	CHECK(!memcmp(buffer, "0123456789", 10));
+}
+
 static void a_range_is_read_under_a_condition(void)
 {
 	struct azblob_access access = AZBLOB_ACCESS_INIT;
@@ -427,6 +451,7 @@ int main(int argc, char **argv)
 	CHECK(argc == 2);
 	box = argv[1];
 	conn = api_open();
+	checksums_may_be_left_out();
 	a_range_is_read_under_a_condition();
 	properties_and_metadata();
 	headers_are_replaced();
