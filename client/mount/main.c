@@ -163,7 +163,7 @@ static int connect_service(struct mnt_mount *mount)
 	}
 	if (options->verbose || strncmp(azblob_conn_transport_note(conn), "using ", 6) != 0)
 		mnt_log(MNT_LOG_NOTE, "%s", azblob_conn_transport_note(conn));
-	mount->service = mnt_service_azblob(conn, options->container);
+	mount->service = mnt_service_azblob(conn, options->container, options->checksums);
 	marker = strdup("");
 	if (!mount->service || !marker) {
 		free(marker);

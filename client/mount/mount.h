@@ -57,6 +57,7 @@ struct mnt_options {
 	size_t read_ahead;
 	unsigned int parallel;
 	unsigned int ttl;
+	enum mnt_checksums checksums;
 };
 
 /* Fills @options or ends the program: help, version, usage errors. */

@@ -37,6 +37,7 @@ static const char usage[] =
 	"  cache_size=SIZE               memory for blocks and buffers [256M]\n"
 	"  block_size=SIZE               of the cache and of uploads, a power of two [4M]\n"
 	"  read_ahead=SIZE               of each open file, at most; 0: none [32M]\n"
+	"  checksums=auto|always|never   of what is read; auto: not through the driver\n"
 	"  attr_timeout=SECONDS          how long names and attributes are trusted [3]\n"
 	"  uid=N, gid=N                  owner of all files [who mounts]\n"
 	"  file_mode=MODE, dir_mode=MODE [644, 755; 444, 555 with ro]\n"
@@ -213,6 +214,19 @@ static bool is_for_others(const char *name)
 	return !strncmp(name, "x-", 2) || !strncmp(name, "comment", 7);
 }
 
+static void set_checksums(struct mnt_options *options, const char *text)
+{
+	static const char *const names[] = { "auto", "always", "never" };
+
+	for (size_t i = 0; text && i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]) != 0)
+			continue;
+		options->checksums = (enum mnt_checksums)i;
+		return;
+	}
+	bad_value(options, "checksums", text, "auto, always or never");
+}
+
 /* The options that lead to the service; false when it is none of them. */
 static bool connection_option(struct mnt_options *options, const char *name, char *value)
 {
@@ -271,6 +285,8 @@ static bool size_option(struct mnt_options *options, const char *name, const cha
 	else if (!strcmp(name, "read_ahead"))
 		options->read_ahead = (size_t)number(options, name, value, 0, UINT64_C(1) << 40,
 						     true, "a size, such as 0 or 32M");
+	else if (!strcmp(name, "checksums"))
+		set_checksums(options, value);
 	else if (!strcmp(name, "parallel"))
 		options->parallel =
 			(unsigned int)number(options, name, value, 1, 64, false, "1 to 64");

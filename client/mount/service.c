@@ -14,6 +14,7 @@ struct service {
 	struct mnt_service service;
 	azblob_conn *conn;
 	char *container;
+	bool unchecked; /* what is read */
 };
 
 static struct service *of(struct mnt_service *service)
@@ -182,6 +183,7 @@ static int do_read(struct mnt_service *service, const char *blob, const char *et
 	struct azblob_error error;
 
 	options.if_match = etag;
+	options.no_checksum = of(service)->unchecked;
 	if (azblob_get_blob(of(service)->conn, of(service)->container, blob, offset, length, buffer,
 			    length, &options, &got, &error)) {
 		int result = failed("read", blob, &error);
@@ -465,7 +467,8 @@ static const struct mnt_service_ops ops = {
 	.close = do_close,
 };
 
-struct mnt_service *mnt_service_azblob(azblob_conn *conn, const char *container)
+struct mnt_service *mnt_service_azblob(azblob_conn *conn, const char *container,
+				       enum mnt_checksums checksums)
 {
 	struct service *service = calloc(1, sizeof(*service));
 
@@ -478,5 +481,9 @@ struct mnt_service *mnt_service_azblob(azblob_conn *conn, const char *container)
 	}
 	service->service.ops = &ops;
 	service->conn = conn;
+	/* Through the driver bytes are copied once, from memory to memory of one machine. */
+	service->unchecked = checksums == MNT_CHECK_NEVER ||
+			     (checksums == MNT_CHECK_AUTO &&
+			      azblob_conn_transport(conn) == AZBLOB_TRANSPORT_DRIVER);
 	return &service->service;
 }

@@ -118,8 +118,16 @@ struct mnt_service {
 
 void mnt_free_blocks(struct mnt_block_id *list, size_t count);
 
+/* Which of the bytes that are read have to fit a checksum of the service's. */
+enum mnt_checksums {
+	MNT_CHECK_AUTO, /* those that came over a network */
+	MNT_CHECK_ALWAYS,
+	MNT_CHECK_NEVER,
+};
+
 /* @conn becomes the service's; NULL when out of memory. */
-struct mnt_service *mnt_service_azblob(azblob_conn *conn, const char *container);
+struct mnt_service *mnt_service_azblob(azblob_conn *conn, const char *container,
+				       enum mnt_checksums checksums);
 
 /* The metadata that marks an empty blob as a directory; other programs use it too. */
 #define MNT_FOLDER_KEY "hdi_isfolder"

@@ -28,6 +28,7 @@ def run(*arguments, env=None):
     ("cache_size=8M", "cache_size: must be at least 4 blocks: 16384K"),
     ("parallel=0", 'parallel "0": must be 1 to 64'),
     ("transport=carrier", 'transport "carrier": must be auto, driver or http'),
+    ("checksums=some", 'checksums "some": must be auto, always or never'),
     ("file_mode=888", 'file_mode "888": must be an octal mode, such as 644'),
     ("endpoint=ftp://x", "ftp://x"),
     ("key", 'key "": must be followed by = and a value'),
