@@ -241,6 +241,12 @@ void mnt_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	mnt_fill_entry(mount, node, changed, &entry);
+	/* The answer was under way while a name was removed, perhaps this one: ask again next time.
+	 */
+	if (mnt_nodes_removed(&mount->nodes, mnt_node_of(mount, parent), asked)) {
+		entry.entry_timeout = 0;
+		entry.attr_timeout = 0;
+	}
 	/* The caller was killed: the kernel does not have it. */
 	if (fuse_reply_entry(req, &entry) == -ENOENT)
 		mnt_nodes_forget(&mount->nodes, node, 1);
@@ -315,7 +321,7 @@ static int set_size(struct mnt_mount *mount, struct mnt_node *node, struct mnt_f
 		return attr.directory ? -EISDIR : -EOPNOTSUPP;
 	}
 	mnt_nodes_update(&mount->nodes, node, &attr, asked);
-	writer = mnt_writer_open(&mount->writers, node, &attr, properties);
+	writer = mnt_writer_open(&mount->writers, node, properties);
 	if (!writer)
 		return -ENOMEM;
 	result = mnt_writer_truncate(writer, size);
@@ -351,11 +357,12 @@ static int set_times(struct mnt_mount *mount, struct mnt_node *node, int to_set)
 	blob = mnt_nodes_path(&mount->nodes, node, NULL);
 	if (!blob)
 		return -ENOMEM;
+	mnt_nodes_begin(&mount->nodes, node);
 	result = mount->service->ops->touch(mount->service, blob, known.etag, &attr);
+	mnt_nodes_end(&mount->nodes, node, result ? NULL : &attr);
 	free(blob);
 	if (result)
 		return result;
-	mnt_nodes_update(&mount->nodes, node, &attr, MNT_OURS);
 	writer = mnt_writer_find(&mount->writers, node);
 	if (writer) {
 		mnt_writer_renamed(writer);

@@ -314,7 +314,11 @@ static bool put_entry(struct reply *reply, struct listing *listing, size_t index
 	};
 	struct stat stat;
 
-	if (reply->plus) {
+	/*
+	 * The page was fetched before a name in here was removed by us: it is shown as a name,
+	 * which says nothing of what there is now, and the kernel asks before it believes in it.
+	 */
+	if (reply->plus && !mnt_nodes_removed(&listing->mount->nodes, listing->node, from->asked)) {
 		memcpy(attr.etag, from->etag, strlen(from->etag) + 1);
 		return put_node(reply, listing, from, &attr, (off_t)index + 3);
 	}

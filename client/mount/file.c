@@ -70,7 +70,7 @@ static int open_writer(struct mnt_mount *mount, struct mnt_node *node, bool trun
 	}
 	if (mnt_nodes_update(&mount->nodes, node, &attr, asked))
 		mnt_forget_pages(mount, node);
-	*writer = mnt_writer_open(&mount->writers, node, &attr, properties);
+	*writer = mnt_writer_open(&mount->writers, node, properties);
 	if (!*writer)
 		return -ENOMEM;
 	if (truncate)

@@ -135,8 +135,8 @@ static bool update(struct mnt_nodes *nodes, struct mnt_node *node, const struct 
 
 	if (ours)
 		asked = mnt_nodes_stamp(nodes);
-	/* The answer was under way for longer. */
-	if (asked < node->heard)
+	/* The answer was under way for longer, or may be of a change that we are making. */
+	if (asked < node->heard || (node->changing && !ours))
 		return false;
 	node->heard = asked;
 	if (other && node->version) {
@@ -172,7 +172,8 @@ struct mnt_node *mnt_nodes_lookup(struct mnt_nodes *nodes, struct mnt_node *pare
 	pthread_mutex_lock(&nodes->lock);
 	node = find(nodes, parent, name);
 	/* A file that became a directory is another inode. */
-	if (node && node->attr.directory != attr->directory && asked >= node->heard) {
+	if (node && node->attr.directory != attr->directory && asked >= node->heard &&
+	    !node->changing) {
 		take_out(nodes, node);
 		node = NULL;
 	}
@@ -236,6 +237,32 @@ bool mnt_nodes_update(struct mnt_nodes *nodes, struct mnt_node *node, const stru
 	return changed;
 }
 
+void mnt_nodes_begin(struct mnt_nodes *nodes, struct mnt_node *node)
+{
+	pthread_mutex_lock(&nodes->lock);
+	node->changing++;
+	pthread_mutex_unlock(&nodes->lock);
+}
+
+void mnt_nodes_end(struct mnt_nodes *nodes, struct mnt_node *node, const struct mnt_attr *attr)
+{
+	pthread_mutex_lock(&nodes->lock);
+	if (attr)
+		update(nodes, node, attr, MNT_OURS);
+	else
+		node->expires = 0;
+	node->heard = mnt_nodes_stamp(nodes);
+	node->changing--;
+	pthread_mutex_unlock(&nodes->lock);
+}
+
+void mnt_nodes_attr(struct mnt_nodes *nodes, struct mnt_node *node, struct mnt_attr *attr)
+{
+	pthread_mutex_lock(&nodes->lock);
+	*attr = node->attr;
+	pthread_mutex_unlock(&nodes->lock);
+}
+
 void mnt_nodes_expire(struct mnt_nodes *nodes, struct mnt_node *node)
 {
 	pthread_mutex_lock(&nodes->lock);
@@ -246,9 +273,20 @@ void mnt_nodes_expire(struct mnt_nodes *nodes, struct mnt_node *node)
 void mnt_nodes_keep(struct mnt_nodes *nodes, struct mnt_node *directory)
 {
 	pthread_mutex_lock(&nodes->lock);
+	directory->removed = mnt_nodes_stamp(nodes);
 	for (; directory; directory = directory->parent)
 		directory->kept = true;
 	pthread_mutex_unlock(&nodes->lock);
+}
+
+bool mnt_nodes_removed(struct mnt_nodes *nodes, struct mnt_node *directory, uint64_t asked)
+{
+	bool removed;
+
+	pthread_mutex_lock(&nodes->lock);
+	removed = asked < directory->removed;
+	pthread_mutex_unlock(&nodes->lock);
+	return removed;
 }
 
 bool mnt_nodes_kept(struct mnt_nodes *nodes, struct mnt_node *parent, const char *name,

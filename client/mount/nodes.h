@@ -24,6 +24,9 @@ struct mnt_writer;
  * @kept: a directory whose files this mount has removed: it stays until it is removed itself.
  * @attr: as last heard of; @expires: until when that may be shown, ms of CLOCK_MONOTONIC.
  * @heard: stamp of the request that said so, or of the change of ours that made it so.
+ * @changing: changes of ours that are under way: what the service says meanwhile may be one of
+ *	them, which is not to be taken for somebody else's.
+ * @removed: of a directory: stamp of the last name that this mount took from it.
  * @epoch: counts changes that did not come from this mount.
  * @version: of @attr, made when it is first read, or NULL.
  * @writer: of the handles that may write, or NULL.
@@ -43,6 +46,8 @@ struct mnt_node {
 	struct mnt_attr attr;
 	uint64_t expires;
 	uint64_t heard;
+	unsigned int changing;
+	uint64_t removed;
 	uint64_t epoch;
 	struct mnt_version *version;
 	struct mnt_writer *writer;
@@ -102,12 +107,22 @@ void mnt_nodes_put(struct mnt_nodes *nodes, struct mnt_node *node);
  */
 bool mnt_nodes_update(struct mnt_nodes *nodes, struct mnt_node *node, const struct mnt_attr *attr,
 		      uint64_t asked);
+/*
+ * A change of ours is under way until mnt_nodes_end(), which tells what it made of the blob, or
+ * NULL: nothing, or nobody knows.  Answers to what was asked before its end don't count.
+ */
+void mnt_nodes_begin(struct mnt_nodes *nodes, struct mnt_node *node);
+void mnt_nodes_end(struct mnt_nodes *nodes, struct mnt_node *node, const struct mnt_attr *attr);
+/* What is known of it now. */
+void mnt_nodes_attr(struct mnt_nodes *nodes, struct mnt_node *node, struct mnt_attr *attr);
 /* The number that a node of this name has, or would have.  Needs no lock. */
 uint64_t mnt_child_ino(const struct mnt_node *parent, const char *name);
 /* What is known may be wrong: ask before it is shown. */
 void mnt_nodes_expire(struct mnt_nodes *nodes, struct mnt_node *node);
-/* A name in the directory is about to be removed by us. */
+/* A name in the directory was removed by us. */
 void mnt_nodes_keep(struct mnt_nodes *nodes, struct mnt_node *directory);
+/* Whether that happened after @asked: then the answer may tell of a name that is gone. */
+bool mnt_nodes_removed(struct mnt_nodes *nodes, struct mnt_node *directory, uint64_t asked);
 /* Whether @name below @parent is such a directory; fills @attr. */
 bool mnt_nodes_kept(struct mnt_nodes *nodes, struct mnt_node *parent, const char *name,
 		    struct mnt_attr *attr);

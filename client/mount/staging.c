@@ -212,14 +212,15 @@ int mnt_append_buffer(struct mnt_writer *writer)
 
 	if (!writer->fill)
 		return 0;
+	mnt_nodes_begin(writer->all->nodes, writer->node);
 	result = service->ops->append(service, writer->blob, writer->buffer, writer->fill,
 				      writer->start, &attr);
+	mnt_nodes_end(writer->all->nodes, writer->node, result ? NULL : &attr);
 	if (result)
 		return mnt_writer_fail(writer, result);
 	writer->start += writer->fill;
 	writer->fill = 0;
 	writer->attr = attr;
-	mnt_nodes_update(writer->all->nodes, writer->node, &attr, MNT_OURS);
 	return 0;
 }
 

@@ -52,6 +52,7 @@ static int commit_blocks(struct mnt_writer *writer, const struct mnt_condition *
 
 static int commit(struct mnt_writer *writer)
 {
+	struct mnt_nodes *nodes = writer->all->nodes;
 	struct mnt_condition condition = { .match = writer->attr.etag };
 	struct mnt_attr attr = { 0 };
 	int result;
@@ -68,19 +69,20 @@ static int commit(struct mnt_writer *writer)
 			writer->dirty = false;
 		return result;
 	}
+	mnt_nodes_begin(nodes, writer->node);
 	if (writer->count)
 		result = commit_blocks(writer, &condition, &attr);
 	else
 		result = put_all(writer, &condition, &attr);
+	attr.size = writer->size;
+	attr.kind = MNT_BLOCK_BLOB;
+	mnt_nodes_end(nodes, writer->node, result ? NULL : &attr);
 	if (result == -ESTALE)
 		mnt_writer_fail(writer, result);
 	if (result)
 		return result;
-	attr.size = writer->size;
-	attr.kind = MNT_BLOCK_BLOB;
 	writer->attr = attr;
 	writer->dirty = false;
-	mnt_nodes_update(writer->all->nodes, writer->node, &attr, MNT_OURS);
 	return 0;
 }
 
@@ -183,9 +185,12 @@ static int empty_append_blob(struct mnt_writer *writer)
 	struct mnt_service *service = writer->all->service;
 	struct mnt_condition condition = { .match = writer->attr.etag };
 	struct mnt_attr attr;
-	int result = service->ops->append_new(service, writer->blob, writer->properties, &condition,
-					      &attr);
+	int result;
 
+	mnt_nodes_begin(writer->all->nodes, writer->node);
+	result = service->ops->append_new(service, writer->blob, writer->properties, &condition,
+					  &attr);
+	mnt_nodes_end(writer->all->nodes, writer->node, result ? NULL : &attr);
 	if (result)
 		return result;
 	writer->attr = attr;
@@ -194,7 +199,6 @@ static int empty_append_blob(struct mnt_writer *writer)
 	writer->size = 0;
 	writer->loaded = true;
 	writer->dirty = false;
-	mnt_nodes_update(writer->all->nodes, writer->node, &attr, MNT_OURS);
 	return 0;
 }
 
@@ -313,9 +317,7 @@ void mnt_writer_renamed(struct mnt_writer *writer)
 	} else {
 		mnt_writer_fail(writer, -ENOMEM);
 	}
-	pthread_mutex_lock(&writer->all->nodes->lock);
-	attr = writer->node->attr;
-	pthread_mutex_unlock(&writer->all->nodes->lock);
+	mnt_nodes_attr(writer->all->nodes, writer->node, &attr);
 	/* Staged blocks stay with the old name. */
 	if (!writer->dirty)
 		start_over(writer, &attr);
@@ -336,8 +338,7 @@ static void free_writer(struct mnt_writer *writer)
 	free(writer);
 }
 
-static struct mnt_writer *make_writer(struct mnt_writers *writers, struct mnt_node *node,
-				      const struct mnt_attr *attr)
+static struct mnt_writer *make_writer(struct mnt_writers *writers, struct mnt_node *node)
 {
 	struct mnt_writer *writer = calloc(1, sizeof(*writer));
 
@@ -351,25 +352,29 @@ static struct mnt_writer *make_writer(struct mnt_writers *writers, struct mnt_no
 	}
 	writer->all = writers;
 	writer->node = node;
-	writer->attr = *attr;
-	writer->size = attr->size;
+	mnt_nodes_attr(writers->nodes, node, &writer->attr);
+	writer->size = writer->attr.size;
 	pthread_mutex_init(&writer->lock, NULL);
 	pthread_mutex_init(&writer->upload_lock, NULL);
 	pthread_cond_init(&writer->uploaded, NULL);
 	return writer;
 }
 
-/* Opened once more: when nothing is at stake, what somebody else did meanwhile is taken over. */
-static void refresh(struct mnt_writer *writer, const struct mnt_attr *attr,
-		    struct azblob_properties **properties)
+/*
+ * Opened once more: when nothing is at stake, what somebody else did meanwhile is taken over.  What
+ * the node says is asked for with the lock: a commit that was under way has told it by then.
+ */
+static void refresh(struct mnt_writer *writer, struct azblob_properties **properties)
 {
 	struct azblob_properties *old;
+	struct mnt_attr attr;
 
 	pthread_mutex_lock(&writer->lock);
+	mnt_nodes_attr(writer->all->nodes, writer->node, &attr);
 	old = writer->properties;
-	if (!writer->dirty && strcmp(writer->attr.etag, attr->etag) != 0) {
+	if (!writer->dirty && strcmp(writer->attr.etag, attr.etag) != 0) {
 		mnt_wait_uploads(writer, 0);
-		start_over(writer, attr);
+		start_over(writer, &attr);
 		writer->failed = 0;
 		writer->properties = *properties;
 		*properties = old;
@@ -378,7 +383,6 @@ static void refresh(struct mnt_writer *writer, const struct mnt_attr *attr,
 }
 
 struct mnt_writer *mnt_writer_open(struct mnt_writers *writers, struct mnt_node *node,
-				   const struct mnt_attr *attr,
 				   struct azblob_properties *properties)
 {
 	struct mnt_writer *writer;
@@ -386,7 +390,7 @@ struct mnt_writer *mnt_writer_open(struct mnt_writers *writers, struct mnt_node 
 	pthread_mutex_lock(&writers->lock);
 	writer = node->writer;
 	if (!writer) {
-		writer = make_writer(writers, node, attr);
+		writer = make_writer(writers, node);
 		if (writer) {
 			writer->properties = properties;
 			properties = NULL;
@@ -402,7 +406,7 @@ struct mnt_writer *mnt_writer_open(struct mnt_writers *writers, struct mnt_node 
 		writer->refs++;
 	pthread_mutex_unlock(&writers->lock);
 	if (writer)
-		refresh(writer, attr, &properties);
+		refresh(writer, &properties);
 	azblob_properties_free(properties);
 	return writer;
 }

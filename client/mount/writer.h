@@ -40,11 +40,11 @@ void mnt_writers_init(struct mnt_writers *writers);
 void mnt_writers_end(struct mnt_writers *writers);
 
 /*
- * The writer of a file, one more reference.  @properties: what the blob has besides @attr; it is
- * the writer's, or freed.  NULL when out of memory.
+ * The writer of a file as its node knows it, one more reference: what was just asked has to be told
+ * to the node before.  @properties: what the blob has besides; it is the writer's, or freed.  NULL
+ * when out of memory.
  */
 struct mnt_writer *mnt_writer_open(struct mnt_writers *writers, struct mnt_node *node,
-				   const struct mnt_attr *attr,
 				   struct azblob_properties *properties);
 /* Commits what is not yet when it was the last one, and then frees it. */
 void mnt_writer_close(struct mnt_writers *writers, struct mnt_writer *writer);

@@ -270,27 +270,61 @@ def test_names_that_come_and_go_elsewhere(mount, blobs):
     assert not os.path.exists(mount / "f")
 
 
+class Directory:
+    """Reads a directory in small pieces, as programs do when there is much in it."""
+
+    def __init__(self, path):
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        # Smaller than the C library's own, which would take in all at once.
+        self.buffer = ctypes.create_string_buffer(4096)
+        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+    def read(self):
+        """Bytes of the next entries, 0 at the end."""
+        got = self.libc.getdents64(self.fd, self.buffer, 4096)
+        assert got >= 0
+        return got
+
+    def close(self):
+        os.close(self.fd)
+
+
+def test_a_listing_brings_no_name_back(mounter, way, box, blobs):
+    """What was removed here while the listing was under way is gone, however old its pages are."""
+    names = [f"{'n' * 200}{number}" for number in range(100, 160)]
+    for name in names:
+        blobs.put(name, b"x")
+    mount = mounter(box, way, attr_timeout=3600)
+    directory = Directory(mount.path)
+    try:
+        assert directory.read()
+        for name in names:
+            os.unlink(mount / name)
+        # Kernels take attributes with a listing only after a lookup.
+        while directory.read():
+            os.path.exists(mount / "none")
+    finally:
+        directory.close()
+    assert [name for name in names if os.path.exists(mount / name)] == []
+    assert os.listdir(mount.path) == []
+
+
 def test_a_listing_undoes_nothing(mounter, way, box, blobs):
     """Pages that were fetched before a change are read after it."""
     names = [f"{'n' * 200}{number}" for number in range(100, 160)]
     for name in names:
         blobs.put(name, b"old")
     mount = mounter(box, way, attr_timeout=3600)
-    libc = ctypes.CDLL(None, use_errno=True)
-    # Smaller than the C library's own, which would take in all at once.
-    buffer = ctypes.create_string_buffer(4096)
-    directory = os.open(mount.path, os.O_RDONLY | os.O_DIRECTORY)
+    directory = Directory(mount.path)
     try:
-        assert libc.getdents64(directory, buffer, 4096) > 0
+        assert directory.read()
         for name in names:
             with open(mount / name, "ab") as file:
                 file.write(b" and new")
-        # Kernels take attributes with a listing only after a lookup.
-        while got := libc.getdents64(directory, buffer, 4096):
-            assert got > 0
+        while directory.read():
             os.path.exists(mount / "none")
     finally:
-        os.close(directory)
+        directory.close()
     for name in names:
         assert os.stat(mount / name).st_size == 11
         assert (mount / name).read_bytes() == b"old and new"
@@ -329,6 +363,37 @@ def test_the_backend_may_be_killed_and_come_back(mounter, tmp_path):
     mount.stop()
     proxy.close()
     daemon.stop()
+
+
+class FlipOnce:
+    """Flips a bit of the first bulk of bytes that comes down."""
+
+    def __init__(self):
+        self.left = 1
+        self.lock = threading.Lock()
+
+    def __call__(self, direction, data):
+        with self.lock:
+            if direction != "down" or len(data) < 4000 or not self.left:
+                return data
+            self.left -= 1
+        spoiled = bytearray(data)
+        spoiled[-1000] ^= 0x10
+        return bytes(spoiled)
+
+
+@pytest.mark.parametrize("checksums, right", [("auto", True), ("always", True), ("never", False)])
+def test_what_comes_by_a_network_is_checked_unless_told_otherwise(mounter, daemon, blobs, box, checksums,
+                                                                  right):
+    data = random_bytes(200000)
+    blobs.put("f", data)
+    spoil = FlipOnce()
+    proxy = Proxy(daemon.port, spoil)
+    mount = mounter(box, over_http(proxy), checksums=checksums)
+    assert ((mount / "f").read_bytes() == data) is right
+    assert not spoil.left
+    mount.stop()
+    proxy.close()
 
 
 INTERRUPTED = """

@@ -47,6 +47,7 @@ struct world {
 	unsigned int told;
 	int fail_block;
 	int fail_commit;
+	bool look; /* at the node, as somebody else's stat() would, while a commit is under way */
 };
 
 static struct world *of(struct mnt_service *service)
@@ -109,6 +110,9 @@ static int fake_put(struct mnt_service *service, const char *blob, const void *d
 	for (size_t i = 0; i < world->staged_count; i++)
 		world->staged[i].committed = false;
 	new_version(world, attr);
+	if (world->look)
+		assert_false(mnt_nodes_update(&world->nodes, world->node, attr,
+					      mnt_nodes_stamp(&world->nodes)));
 	return 0;
 }
 
@@ -283,7 +287,8 @@ static struct mnt_writer *open_writer(struct world *world)
 	struct mnt_writer *writer;
 
 	snprintf(attr.etag, sizeof(attr.etag), "%s", world->etag);
-	writer = mnt_writer_open(&world->writers, world->node, &attr, NULL);
+	mnt_nodes_update(&world->nodes, world->node, &attr, mnt_nodes_stamp(&world->nodes));
+	writer = mnt_writer_open(&world->writers, world->node, NULL);
 	assert_non_null(writer);
 	return writer;
 }
@@ -491,6 +496,61 @@ static void an_old_answer_undoes_no_commit(void **state)
 	end_world(&world);
 }
 
+static void what_a_commit_makes_is_not_taken_for_anothers(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+	uint64_t epoch;
+
+	(void)state;
+	make_world(&world, 10);
+	writer = open_writer(&world);
+	epoch = world.node->epoch;
+	world.look = true;
+	assert_int_equal(mnt_writer_write(writer, "more", 4, 0, true), 0);
+	assert_int_equal(mnt_writer_commit(writer), 0);
+	assert_int_equal(world.puts, 1);
+	/* Who has the file open goes on with it. */
+	assert_true(world.node->epoch == epoch);
+	assert_string_equal(world.node->attr.etag, world.etag);
+	assert_int_equal(world.node->attr.size, 14);
+	mnt_writer_close(&world.writers, writer);
+	end_world(&world);
+}
+
+static void an_open_with_an_old_answer_writes_to_what_is_there(void **state)
+{
+	struct mnt_writer *first;
+	struct mnt_writer *second;
+	struct mnt_attr before;
+	struct world world;
+	uint64_t asked;
+
+	(void)state;
+	make_world(&world, 10);
+	before = world.node->attr;
+	/* Both that share a writer, and one that comes after the other has closed. */
+	for (unsigned int round = 0; round < 2; round++) {
+		asked = mnt_nodes_stamp(&world.nodes);
+		first = open_writer(&world);
+		assert_int_equal(mnt_writer_write(first, "more", 4, 0, true), 0);
+		assert_int_equal(mnt_writer_commit(first), 0);
+		if (round)
+			mnt_writer_close(&world.writers, first);
+		assert_false(mnt_nodes_update(&world.nodes, world.node, &before, asked));
+		second = mnt_writer_open(&world.writers, world.node, NULL);
+		assert_non_null(second);
+		assert_int_equal(mnt_writer_write(second, "last", 4, 0, true), 0);
+		assert_int_equal(mnt_writer_commit(second), 0);
+		mnt_writer_close(&world.writers, second);
+		if (!round)
+			mnt_writer_close(&world.writers, first);
+		assert_int_equal(world.size, 10 + 8 * (round + 1));
+		assert_memory_equal(world.data + world.size - 8, "morelast", 8);
+	}
+	end_world(&world);
+}
+
 static void only_what_is_in_memory_can_be_changed(void **state)
 {
 	struct mnt_writer *writer;
@@ -554,6 +614,8 @@ int main(void)
 		cmocka_unit_test(an_append_keeps_the_blocks_that_are_there),
 		cmocka_unit_test(an_fsync_in_between_replaces_the_last_block),
 		cmocka_unit_test(an_old_answer_undoes_no_commit),
+		cmocka_unit_test(what_a_commit_makes_is_not_taken_for_anothers),
+		cmocka_unit_test(an_open_with_an_old_answer_writes_to_what_is_there),
 		cmocka_unit_test(only_what_is_in_memory_can_be_changed),
 		cmocka_unit_test(an_abandoned_writer_sends_nothing),
 		cmocka_unit_test(the_end_commits_what_is_open),
