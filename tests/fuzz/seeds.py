@@ -209,7 +209,48 @@ def requests():
     return [text.encode("latin-1") for text in texts]
 
 
-SEEDS = {"body": bodies, "envelope": envelopes, "head": heads, "link": messages,
+# For the two of the emulator: an operation's byte, and what it takes (guest.c, backend.c).
+PACKET, CONTROL, EXTENDED, MESSAGE, WORD, ANSWER = 0, 70, 95, 115, 160, 195
+
+
+def guests():
+    """Operations of a guest that mostly means well."""
+    request = bytes([PACKET, 0, 1])
+    sends, takes = bytes([PACKET, 3, 12, 2]), bytes([PACKET, 1, 12, 3])
+    register = bytes([CONTROL, 1, 2, 4])
+    deregister, cancel = bytes([CONTROL, 2, 5]), bytes([CONTROL, 4 | 128, 6, 1])
+    in_buffer = bytes([EXTENDED, 1 | 16, 7])
+    answer, die, connect = bytes([ANSWER, 4]), bytes([ANSWER, 1]), bytes([ANSWER, 3])
+    offers, opens, closes, gpadl, body, teardown, released, contact, unload, modify = (
+        bytes([MESSAGE, 0, number]) for number in range(10))
+    rescind, fault, later = bytes([242]), bytes([235, 0, 0, 1, 1, 0, 1]), bytes([225])
+    return [request + sends + takes + answer * 3, request * 3 + die + connect + answer * 3,
+            register + in_buffer + cancel + answer + deregister, request + closes + answer + opens,
+            gpadl + b"\x09" + teardown, gpadl + b"\x30" + body + teardown + closes,
+            request + unload + answer + contact + offers, request + rescind + answer + released,
+            fault + request + answer + later + request, modify + request + answer,
+            request + contact + die + offers, bytes([WORD, 1, 5]) + request,
+            bytes([WORD, 10, 7]) + request + answer]
+
+
+def backends():
+    """Whether inline, three requests, and what is said then."""
+    done, cut = bytes([0, 1, 5, 0]), bytes([0, 1 | 64, 5, 0, 9, 0, 0, 0])
+    older, oldest = bytes([0, 0, 5, 1]), bytes([0, 0, 5, 2])
+    long = bytes([0, 4 | 8, 5, 0, 11, 12])
+    welcome, status = bytes([0, 0, 0]), bytes([0, 0, 1])
+    gone, refuse, goodbye = bytes([0, 0, 2, 0]), bytes([0, 0, 3, 3]) + b"why", bytes([0, 0, 4])
+    request, late, die, connect = bytes([160, 3]), bytes([190]), bytes([215]), bytes([225])
+    narrow, wide = bytes([245, 9]), bytes([246])
+    return [bytes([2, 1, 1, 3]) + done + older + oldest, bytes([3, 1, 1, 3]) + long * 2,
+            bytes([3, 3, 3, 3]) + cut * 2, bytes([2, 0, 1, 3]) + late + done + older,
+            bytes([3, 0, 1, 3]) + narrow + request + done + wide + done,
+            bytes([2, 0, 1, 3]) + die + connect + done, bytes([0, 0, 0, 0]) + welcome + status + done,
+            bytes([2, 0, 0, 0]) + gone + connect, bytes([0, 0, 0, 0]) + refuse + connect,
+            bytes([2, 0, 1, 2]) + goodbye + connect + done + older]
+
+
+SEEDS = {"backend": backends, "guest": guests, "body": bodies, "envelope": envelopes, "head": heads, "link": messages,
          "service": requests, "tags": expressions, "target": targets, "text": texts,
          "token": tokens, "xml": documents}
 
