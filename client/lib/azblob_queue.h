@@ -111,8 +111,8 @@ struct azblob_queue_options {
 int azblob_queue_new(azblob_conn *conn, const struct azblob_queue_options *options,
 		     azblob_queue **queue, struct azblob_error *error);
 /*
- * Cancels what was submitted, waits until the host is done with all of it (its time-outs are the
- * bound), and drops the completions that nobody took.  NULL is allowed.
+ * Cancels what was submitted, waits until the host is done with all of it (where it can't be told,
+ * its time-outs are the bound), and drops the completions that nobody took.  NULL is allowed.
  */
 void azblob_queue_free(azblob_queue *queue);
 enum azblob_queue_kind azblob_queue_kind(const azblob_queue *queue);
@@ -188,11 +188,17 @@ int azblob_queue_poll(azblob_queue *queue, struct azblob_completion *completion)
 int azblob_queue_wait(azblob_queue *queue, int timeout_ms, struct azblob_completion *completion);
 
 /*
- * Asks that a request ends soon.  It still has its one completion, by which its memory is the
- * caller's again: with AZBLOB_CANCELLED when it was stopped, or with whatever it came to.  What was
- * not sent yet is stopped at once and has not happened; what HTTP is doing is broken off; what the
- * host has runs to its answer or its time-out, and is not sent again.  Fails, with BAD_ARGUMENT,
- * when there is no such request any more.
+ * Asks that a request ends soon; does not wait for that.  It still has its one completion, by which
+ * its memory is the caller's again, and which is one of these:
+ * - AZBLOB_CANCELLED without outcome_unknown: it was stopped before the host had it (or it
+ *   changes nothing), and has not happened;
+ * - AZBLOB_CANCELLED with outcome_unknown: it was stopped while the host had it, or HTTP was at it,
+ *   and may have happened;
+ * - what it came to, success included: it was too far on.
+ * It is not sent again in any case.  A driver that can't cancel, or a host of protocol 1, makes
+ * a request that the host has run to its answer or its time-out.  A raw request is known by its
+ * guid: others of the connection that were given the same one end with it.  Fails, with
+ * BAD_ARGUMENT, when there is no such request any more.
  */
 int azblob_cancel(azblob_queue *queue, uint64_t id, struct azblob_error *error);
 

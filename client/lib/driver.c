@@ -156,6 +156,24 @@ int azc_driver_submit(const azblob_conn *conn, struct az_blob_request *wire)
 	return submit((struct driver *)conn->transport, wire);
 }
 
+enum azc_reach azc_driver_cancel(const azblob_conn *conn, const uint8_t guid[16])
+{
+	struct azc_device *device = azc_driver_device(conn);
+	bool unsent = false;
+
+	if (!device || !device->cancel)
+		return AZC_REACH_NEVER;
+	switch (device->cancel(device, guid, &unsent)) {
+	case 0:
+		return unsent ? AZC_REACH_UNSENT : AZC_REACH_TOLD;
+	case -ENOENT:
+		return AZC_REACH_ABSENT;
+	case -ENOMEM:
+		return AZC_REACH_LATER;
+	}
+	return AZC_REACH_NEVER;
+}
+
 /*
  * The driver gave up waiting and the host may still write: our own buffers get other pages, and a
  * caller's memory is at least not used for another try.
@@ -178,6 +196,10 @@ static int ioctl_failed(const struct azc_request *request, const struct azc_flig
 			int sys_errno, struct azc_answer *answer, enum azc_failure *failure,
 			struct azblob_error *error)
 {
+	if (sys_errno == ECANCELED && flight->unsent) {
+		*failure = AZC_SENT_NOTHING;
+		return azc_fail(error, AZBLOB_CANCELLED, "cancelled");
+	}
 	switch (sys_errno) {
 	case EINVAL:
 	case EMSGSIZE:
@@ -384,12 +406,14 @@ int azc_flight_end(const azblob_conn *conn, const struct azc_request *request,
 	return result;
 }
 
+/* @op may be NULL. */
 static int exchange(struct driver *driver, const struct azc_request *request,
-		    unsigned int timeout_ms, struct azc_answer *answer, enum azc_failure *failure,
-		    struct azblob_error *error)
+		    unsigned int timeout_ms, struct azc_op *op, struct azc_answer *answer,
+		    enum azc_failure *failure, struct azblob_error *error)
 {
 	size_t response_room = response_room_of(request);
 	struct azc_flight flight;
+	struct azc_sent sent;
 	bool first = true;
 	int result;
 
@@ -397,7 +421,17 @@ static int exchange(struct driver *driver, const struct azc_request *request,
 		*failure = AZC_REFUSED;
 		if (begin(driver, request, response_room, timeout_ms, &flight, error))
 			return -1;
+		memcpy(sent.guid, flight.wire.guid, sizeof(sent.guid));
+		if (op && !azc_op_begin_try(op, &sent)) {
+			*failure = AZC_SENT_NOTHING;
+			azc_flight_drop(driver->conn, &flight);
+			return azc_fail(error, AZBLOB_CANCELLED, "cancelled");
+		}
 		result = submit(driver, &flight.wire);
+		if (op)
+			azc_op_end_try(op, &sent);
+		/* The ioctl gives that for no other reason. */
+		flight.unsent = result == -ECANCELED;
 		/* Nothing was done, so once more with the room that the host asks for. */
 		response_room = !result && first ? needed_room(request, &flight) : 0;
 		first = false;
@@ -419,8 +453,8 @@ int azc_driver_exchange(const azblob_conn *conn, const struct azc_request *reque
 			unsigned int timeout_ms, struct azc_answer *answer,
 			enum azc_failure *failure, struct azblob_error *error)
 {
-	return exchange((struct driver *)conn->transport, request, timeout_ms, answer, failure,
-			error);
+	return exchange((struct driver *)conn->transport, request, timeout_ms, NULL, answer,
+			failure, error);
 }
 
 static void driver_close(struct azc_transport *transport)

@@ -11,6 +11,8 @@
  * @wire: what the ioctl or command is given; the addresses are plain ones.  Its response is for
  *	whoever carries it to fill.
  * @head, @response: buffers of the pool, @text too: room for a body that is wanted as text.
+ * @unsent: by whoever carries it: -ECANCELED means that the host never got it.  Without that such
+ *	a request may still be written to.
  */
 struct azc_flight {
 	struct az_blob_request wire;
@@ -19,6 +21,7 @@ struct azc_flight {
 	void *response;
 	size_t response_room;
 	void *text;
+	bool unsent;
 };
 
 /* NULL when the connection's transport is another. */
@@ -55,6 +58,16 @@ void azc_flight_drop(const azblob_conn *conn, struct azc_flight *flight);
  * Sends and waits: 0 or -errno.  Data in a buffer that is registered with the driver goes as such.
  */
 int azc_driver_submit(const azblob_conn *conn, struct az_blob_request *wire);
+
+/* What came of an attempt to end a request early. */
+enum azc_reach {
+	AZC_REACH_UNSENT, /* it ends with ECANCELED, and the host never got it */
+	AZC_REACH_TOLD,   /* the host knows, and ends it */
+	AZC_REACH_ABSENT, /* the driver has no such request: not yet, or not any more */
+	AZC_REACH_LATER,  /* memory was short */
+	AZC_REACH_NEVER,  /* driver or host can't do that */
+};
+enum azc_reach azc_driver_cancel(const azblob_conn *conn, const uint8_t guid[16]);
 
 /* ---- raw requests (raw.c) ---- */
 

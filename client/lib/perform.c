@@ -25,74 +25,6 @@
 /* How often a waiting thread asks whether it was cancelled. */
 #define WAIT_SLICE_MS 50
 
-/* ---- operations ---- */
-
-void azc_op_init(struct azc_op *op, azblob_conn *conn, azblob_progress_fn progress, void *context,
-		 uint64_t total)
-{
-	memset(op, 0, sizeof(*op));
-	op->conn = conn;
-	op->timeout_ms = conn->timeout_ms;
-	op->progress = progress;
-	op->context = context;
-	op->total = total;
-	pthread_mutex_init(&op->lock, NULL);
-}
-
-void azc_op_end(struct azc_op *op)
-{
-	pthread_mutex_destroy(&op->lock);
-}
-
-/* Called with the lock held. */
-static void ask_progress(struct azc_op *op)
-{
-	if (op->progress && !op->cancelled && op->progress(op->context, op->done, op->total))
-		op->cancelled = true;
-}
-
-void azc_op_advance(struct azc_op *op, uint64_t bytes)
-{
-	pthread_mutex_lock(&op->lock);
-	op->done += bytes;
-	ask_progress(op);
-	pthread_mutex_unlock(&op->lock);
-}
-
-void azc_op_restart(struct azc_op *op)
-{
-	pthread_mutex_lock(&op->lock);
-	op->done = 0;
-	op->retries++;
-	pthread_mutex_unlock(&op->lock);
-}
-
-void azc_op_set_total(struct azc_op *op, uint64_t total)
-{
-	pthread_mutex_lock(&op->lock);
-	op->total = total;
-	pthread_mutex_unlock(&op->lock);
-}
-
-bool azc_op_cancelled(struct azc_op *op)
-{
-	bool cancelled;
-
-	pthread_mutex_lock(&op->lock);
-	ask_progress(op);
-	cancelled = op->cancelled;
-	pthread_mutex_unlock(&op->lock);
-	return cancelled;
-}
-
-void azc_op_count(struct azc_op *op, bool again)
-{
-	pthread_mutex_lock(&op->lock);
-	op->requests++;
-	op->retries += again;
-	pthread_mutex_unlock(&op->lock);
-}
-
 /* ---- signing ---- */
 
 static void http_date(char *text, size_t room)
@@ -156,14 +88,14 @@ static int sign(struct azc_request *request, const azblob_conn *conn, struct azb
 	char date[40];
 	int result;
 
-	if (conn->sas) {
+	if (!request->in_batch)
 		azc_request_field(request, "x-ms-version", AZC_SERVICE_VERSION);
+	if (conn->sas) {
 		azc_request_sas(request, conn);
 		return request->no_memory ? azc_fail_memory(error) : 0;
 	}
 	http_date(date, sizeof(date));
 	azc_request_field(request, "x-ms-date", date);
-	azc_request_field(request, "x-ms-version", AZC_SERVICE_VERSION);
 	if (request->no_memory)
 		return azc_fail_memory(error);
 	field = calloc(request->fields.count + 1, sizeof(*field));
@@ -394,11 +326,14 @@ int azc_perform_again(struct azc_op *op, struct azc_request *request, struct azc
 void azc_final_error(struct azc_op *op, struct azblob_error *error)
 {
 	bool unknown = error->outcome_unknown;
+	uint32_t status = error->link_status;
 
-	if (azc_op_cancelled(op))
+	if (azc_op_cancelled(op)) {
 		azc_fail(error, AZBLOB_CANCELLED, "cancelled");
-	else if (is_checksum_refusal(error))
+		error->link_status = status;
+	} else if (is_checksum_refusal(error)) {
 		error->kind = AZBLOB_CHECKSUM;
+	}
 	error->outcome_unknown = unknown;
 	if (unknown)
 		append_text(error, "; whether it took effect is unknown");

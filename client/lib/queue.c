@@ -15,41 +15,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "azblob/vsp_wire.h"
 #include "put.h"
 
 #define DEFAULT_DEPTH 64u
-#define MAX_DEPTH 4096u
 /* Enough for a host at a moment's distance; each blocks for one request. */
 #define MAX_THREADS 64u
-/* An id is a number that is never used again, above the slot's. */
-#define SLOT_BITS 12
 /* The longest that a waiting thread overlooks that another one took the last completion. */
 #define WAIT_SLICE_MS 500
 /* Asks for a checksum of a range, by HTTP. */
 #define RANGE_CRC "x-ms-range-get-content-crc64"
-
-/**
- * struct azblob_queue - see azblob_queue.h
- * @lock: protects everything below it, and the states of requests.
- * @slot: @depth pointers, NULL where free.
- * @used: slots in use.
- * @ended, @last: without a ring: those whose completion waits for the caller; @event is readable
- *	as long as there are any.
- */
-struct azblob_queue {
-	azblob_conn *conn;
-	struct azc_ring *ring;
-	struct azc_threads *threads;
-	int event;
-	unsigned int depth;
-	pthread_mutex_t lock;
-	struct azc_async **slot;
-	unsigned int used;
-	unsigned int hint;
-	uint64_t next_id;
-	struct azc_async *ended;
-	struct azc_async **last;
-};
 
 /* ---- the life of a request ---- */
 
@@ -98,7 +73,7 @@ static struct azc_async *new_async(azblob_queue *queue, enum azc_async_kind kind
 		queue->hint = (i + 1) % queue->depth;
 		queue->slot[i] = async;
 		queue->used++;
-		async->id = queue->next_id++ << SLOT_BITS | i;
+		async->id = queue->next_id++ << AZC_SLOT_BITS | i;
 	}
 	pthread_mutex_unlock(&queue->lock);
 	if (async->id)
@@ -116,14 +91,13 @@ static void drop(struct azc_async *async)
 	azblob_queue *queue = async->queue;
 
 	pthread_mutex_lock(&queue->lock);
-	queue->slot[async->id & (MAX_DEPTH - 1)] = NULL;
+	queue->slot[async->id & (AZC_MAX_DEPTH - 1)] = NULL;
 	queue->used--;
 	pthread_mutex_unlock(&queue->lock);
 	free_async(async);
 }
 
-/* The caller can take it from now on. */
-static void publish(struct azc_async *async)
+void azc_async_publish(struct azc_async *async)
 {
 	azblob_queue *queue = async->queue;
 	uint64_t one = 1;
@@ -165,19 +139,40 @@ static int perform(struct azc_async *async)
 	return azc_perform_again(&async->op, &async->request, &async->answer, 0, &async->error);
 }
 
+/* @unsent: an ECANCELED means that the host never got it. */
+static int end_raw(struct azc_async *async, int sys_result, bool unsent)
+{
+	bool cancelled = atomic_load(&async->cancelled);
+	int result;
+
+	if (sys_result == -ECANCELED && unsent)
+		return azc_fail(&async->error, AZBLOB_CANCELLED, "cancelled");
+	result = azc_raw_end(&async->wire, sys_result, &async->raw_result, &async->error);
+	if (result && cancelled && async->raw_result.status == VSP_WIRE_STATUS_CANCELLED)
+		async->error.kind = AZBLOB_CANCELLED;
+	return result;
+}
+
+static int perform_raw(struct azc_async *async)
+{
+	struct azc_sent sent;
+	int result = -ECANCELED;
+
+	memcpy(sent.guid, async->wire.guid, sizeof(sent.guid));
+	if (azc_op_begin_try(&async->op, &sent)) {
+		result = azc_driver_submit(async->queue->conn, &async->wire);
+		azc_op_end_try(&async->op, &sent);
+	}
+	return end_raw(async, result, true);
+}
+
 /* In a thread. */
 static void run_async(struct azc_async *async)
 {
-	azblob_conn *conn = async->queue->conn;
-	int result;
+	int result = async->kind == AZC_ASYNC_RAW ? perform_raw(async) : perform(async);
 
-	if (async->kind == AZC_ASYNC_RAW)
-		result = azc_raw_end(&async->wire, azc_driver_submit(conn, &async->wire),
-				     &async->raw_result, &async->error);
-	else
-		result = perform(async);
 	set_ended(async, result);
-	publish(async);
+	azc_async_publish(async);
 }
 
 /* To a thread; false when there can be none. */
@@ -212,6 +207,8 @@ static int start_on_ring(struct azc_async *async, struct azblob_error *error)
 			return -1;
 		wire = &async->flight.wire;
 	}
+	memcpy(async->guid, wire->guid, sizeof(async->guid));
+	async->on_ring = true;
 	if (!azc_ring_submit(async->queue->ring, wire, async))
 		return 0;
 	if (async->kind != AZC_ASYNC_RAW)
@@ -239,20 +236,32 @@ static int start(struct azc_async *async, uint64_t *id, struct azblob_error *err
 	return 0;
 }
 
+/* The command of it is over; true when it was cancelled before the host had it. */
+static bool leave_ring(struct azc_async *async)
+{
+	bool unsent;
+
+	pthread_mutex_lock(&async->queue->lock);
+	async->on_ring = false;
+	unsent = async->unsent;
+	pthread_mutex_unlock(&async->queue->lock);
+	return unsent;
+}
+
 /* A command ended: true when the request has, too. */
 static bool finish_command(struct azc_async *async, const struct azc_ring_event *event)
 {
 	azblob_conn *conn = async->queue->conn;
 	enum azc_verdict verdict = AZC_AGAIN;
 	enum azc_failure failure;
+	bool unsent = leave_ring(async);
 	int result;
 
 	if (async->kind == AZC_ASYNC_RAW) {
 		if (worth_a_thread(event->result) && hand_over(async))
 			return false;
 		async->wire.response = event->response;
-		set_ended(async, azc_raw_end(&async->wire, event->result, &async->raw_result,
-					     &async->error));
+		set_ended(async, end_raw(async, event->result, unsent));
 		return true;
 	}
 	if (worth_a_thread(event->result)) {
@@ -260,6 +269,7 @@ static bool finish_command(struct azc_async *async, const struct azc_ring_event 
 		azc_fail_errno(&async->error, AZBLOB_TRANSPORT, -event->result, "the driver");
 	} else {
 		async->flight.wire.response = event->response;
+		async->flight.unsent = unsent;
 		result = azc_flight_end(conn, &async->request, &async->flight, event->result,
 					&async->answer, &failure, &async->error);
 		verdict = azc_judge(&async->op, &async->request, &async->answer, !result, failure,
@@ -385,47 +395,6 @@ int azblob_queue_wait(azblob_queue *queue, int timeout_ms, struct azblob_complet
 	}
 }
 
-/* ---- cancellation ---- */
-
-/* The queue's lock is held; true when the caller has to publish it. */
-static bool cancel(struct azc_async *async)
-{
-	atomic_store(&async->cancelled, true);
-	if (async->state != AZC_ASYNC_WAITING ||
-	    !azc_threads_withdraw(async->queue->threads, async))
-		return false;
-	async->state = AZC_ASYNC_ENDED;
-	async->result = -1;
-	if (async->kind == AZC_ASYNC_RAW)
-		azc_fail(&async->error, AZBLOB_CANCELLED, "cancelled");
-	else
-		azc_final_error(&async->op, &async->error);
-	return true;
-}
-
-int azblob_cancel(azblob_queue *queue, uint64_t id, struct azblob_error *error)
-{
-	unsigned int slot = id & (MAX_DEPTH - 1);
-	struct azc_async *async;
-	bool stopped = false;
-	bool known;
-
-	pthread_mutex_lock(&queue->lock);
-	async = slot < queue->depth ? queue->slot[slot] : NULL;
-	known = async && async->id == id && async->state != AZC_ASYNC_ENDED;
-	if (known)
-		stopped = cancel(async);
-	pthread_mutex_unlock(&queue->lock);
-	if (!known)
-		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
-				"no request %llu is under way in this queue",
-				(unsigned long long)id);
-	if (stopped)
-		publish(async);
-	azc_error_clear(error);
-	return 0;
-}
-
 /* ---- submissions ---- */
 
 static int take_options(struct azc_async *async, const struct azblob_submit_options *given,
@@ -456,14 +425,16 @@ static void build_get(struct azc_async *async, const char *container, const char
 		 (unsigned long long)(offset + length - 1));
 	azc_request_field(request, "x-ms-range", range);
 	azc_request_field(request, "If-Match", options->if_match);
+	request->repeatable = true;
+	request->checked = !conn->no_checksums;
+	request->room = buffer;
+	request->room_length = length;
+	if (conn->no_checksums)
+		return;
 	if (conn->transport->link)
 		azc_request_field(request, "Azblob-Crc64", "true");
 	else if (length <= AZC_MAX_CHECKED_RANGE && !atomic_load(&conn->no_range_crc))
 		azc_request_field(request, RANGE_CRC, "true");
-	request->repeatable = true;
-	request->checked = true;
-	request->room = buffer;
-	request->room_length = length;
 }
 
 int azblob_queue_get(azblob_queue *queue, const char *container, const char *blob, uint64_t offset,
@@ -557,10 +528,10 @@ int azblob_queue_new(azblob_conn *conn, const struct azblob_queue_options *given
 	if (given && azc_copy_options(&options, sizeof(options), given, given->struct_size))
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
 				"the queue options hold something that this library does not know");
-	if (options.depth > MAX_DEPTH)
+	if (options.depth > AZC_MAX_DEPTH)
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
 				"a queue of %u requests: must be 1 to %u", options.depth,
-				MAX_DEPTH);
+				AZC_MAX_DEPTH);
 	queue = calloc(1, sizeof(*queue));
 	if (!queue)
 		return azc_fail_memory(error);
@@ -579,22 +550,6 @@ int azblob_queue_new(azblob_conn *conn, const struct azblob_queue_options *given
 	return 0;
 }
 
-static void cancel_all(azblob_queue *queue)
-{
-	for (unsigned int i = 0; i < queue->depth; i++) {
-		struct azc_async *async;
-		bool stopped = false;
-
-		pthread_mutex_lock(&queue->lock);
-		async = queue->slot[i];
-		if (async && async->state != AZC_ASYNC_ENDED)
-			stopped = cancel(async);
-		pthread_mutex_unlock(&queue->lock);
-		if (stopped)
-			publish(async);
-	}
-}
-
 void azblob_queue_free(azblob_queue *queue)
 {
 	struct azblob_completion completion;
@@ -602,11 +557,12 @@ void azblob_queue_free(azblob_queue *queue)
 	if (!queue)
 		return;
 	if (queue->threads) {
-		cancel_all(queue);
+		azc_queue_cancel_all(queue);
 		while (azblob_queue_wait(queue, -1, &completion))
 			;
 	}
 	azc_threads_free(queue->threads);
+	azc_canceller_free(queue->canceller);
 	azc_ring_free(queue->ring);
 	if (queue->event >= 0)
 		close(queue->event);

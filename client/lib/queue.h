@@ -5,6 +5,13 @@
 
 #include "ring.h"
 
+#define AZC_MAX_DEPTH 4096u
+/* An id is a number that is never used again, above the slot's. */
+#define AZC_SLOT_BITS 12
+
+struct azc_threads;
+struct azc_canceller;
+
 enum azc_async_kind {
 	AZC_ASYNC_GET,
 	AZC_ASYNC_PUT_BLOCK,
@@ -25,6 +32,10 @@ enum azc_async_state {
  * @op, @request, @answer: of typed requests; @op's progress function tells of @cancelled.
  * @flight: of the try that the ring has.
  * @wire, @raw_result: of raw ones.
+ * @guid: of the try that the ring has while @on_ring is set; under the queue's lock.
+ * @unsent: that try was cancelled before the host had it; under the queue's lock.
+ * @chased: cancelled while it was on its way to the driver; under the queue's lock.
+ * @looks: for it on the ring since then.
  * @tries: made so far, and failed.
  * @result, @error: how it ended.
  */
@@ -42,14 +53,52 @@ struct azc_async {
 	struct azc_flight flight;
 	struct az_blob_request wire;
 	struct azblob_raw_result raw_result;
+	uint8_t guid[16];
+	bool on_ring;
+	bool unsent;
+	bool chased;
+	unsigned int looks;
 	unsigned int tries;
 	int result;
 	struct azblob_error error;
 };
 
-/* ---- threads (queue_threads.c) ---- */
+/**
+ * struct azblob_queue - see azblob_queue.h
+ * @lock: protects everything below it, and the states of requests.
+ * @slot: @depth pointers, NULL where free.
+ * @used: slots in use.
+ * @ended, @last: without a ring: those whose completion waits for the caller; @event is readable
+ *	as long as there are any.
+ * @canceller: made when it is needed.
+ */
+struct azblob_queue {
+	azblob_conn *conn;
+	struct azc_ring *ring;
+	struct azc_threads *threads;
+	struct azc_canceller *canceller;
+	int event;
+	unsigned int depth;
+	pthread_mutex_t lock;
+	struct azc_async **slot;
+	unsigned int used;
+	unsigned int hint;
+	uint64_t next_id;
+	struct azc_async *ended;
+	struct azc_async **last;
+};
 
-struct azc_threads;
+/* The caller can take its completion from now on. */
+void azc_async_publish(struct azc_async *async);
+
+/* ---- cancellation (queue_cancel.c) ---- */
+
+/* Everything that has not ended. */
+void azc_queue_cancel_all(azblob_queue *queue);
+/* Nothing is under way; NULL is allowed. */
+void azc_canceller_free(struct azc_canceller *canceller);
+
+/* ---- threads (queue_threads.c) ---- */
 
 /*
  * At most @limit threads, made when there is work for them; @run is called for each.  NULL when out

@@ -44,6 +44,7 @@ struct azc_fields {
  * @effect: changes something on the service.
  * @sign: needs the connection's credential: Authorization, or its SAS in the query.
  * @sas_added: the query has it.
+ * @in_batch: it is part of another request, which says the version of the service.
  * @checked: the answer's checksum header must fit the bytes received, where there is one.
  * @no_memory: azc_request_field() and kin failed; azc_perform() reports it.
  */
@@ -68,6 +69,7 @@ struct azc_request {
 	bool effect;
 	bool sign;
 	bool sas_added;
+	bool in_batch;
 	bool checked;
 	bool no_memory;
 };
@@ -104,6 +106,10 @@ void azc_request_query(struct azc_request *request, const char *name, const char
 void azc_request_field(struct azc_request *request, const char *name, const char *value);
 /* Takes a header out; false when it was not there. */
 bool azc_request_drop_field(struct azc_request *request, const char *name);
+/* The same with a number, and with "bytes=FIRST-LAST"; @length may be AZBLOB_LENGTH_REST. */
+void azc_request_number(struct azc_request *request, const char *name, uint64_t value);
+void azc_request_range(struct azc_request *request, const char *name, uint64_t first,
+		       uint64_t length);
 void azc_request_field_crc(struct azc_request *request, const char *name, uint64_t crc);
 
 void azc_answer_reset(struct azc_answer *answer);
@@ -124,6 +130,7 @@ bool azc_answer_line(struct azc_answer *answer, const char *line, size_t length)
 /**
  * struct azc_op - what the requests of one call have in common
  * @lock protects all other fields but @conn and @timeout_ms; progress is called with it held.
+ * @sent: tries that the driver has, or is about to get.
  */
 struct azc_op {
 	azblob_conn *conn;
@@ -136,6 +143,18 @@ struct azc_op {
 	uint64_t requests;
 	uint64_t retries;
 	bool cancelled;
+	struct azc_sent *sent;
+};
+
+/**
+ * struct azc_sent - a try while a thread waits for it in the driver
+ * @guid: by which the driver knows it.
+ * @told: the host was told that nobody wants it any more, or can't be.
+ */
+struct azc_sent {
+	struct azc_sent *next;
+	uint8_t guid[16];
+	bool told;
 };
 
 /* @progress may be NULL. */
@@ -151,6 +170,17 @@ void azc_op_restart(struct azc_op *op);
 bool azc_op_cancelled(struct azc_op *op);
 /* A try was made; @again: not the first one. */
 void azc_op_count(struct azc_op *op, bool again);
+/*
+ * Around a call that blocks in the driver.  False when the operation was cancelled before: then
+ * nothing must be sent, and there is nothing to end.
+ */
+bool azc_op_begin_try(struct azc_op *op, struct azc_sent *sent);
+void azc_op_end_try(struct azc_op *op, struct azc_sent *sent);
+/*
+ * Has the driver end what it has of a cancelled operation.  True when that is to be asked again
+ * soon: a try was on its way to the driver.  Never blocks for long.
+ */
+bool azc_op_interrupt(struct azc_op *op);
 
 /* ---- the interface ---- */
 
@@ -206,6 +236,8 @@ struct az_blob_request_sync;
  * @submit_placed: as IOCTL_AZ_BLOB_REQUEST, for data in registered buffers.
  * @add_buffer: registers; @id is filled.  0 or -errno.
  * @remove_buffer: waits for the requests in it.
+ * @cancel: the request of that guid is to end soon: 0, and @unsent says that it ends with ECANCELED
+ *	and never got to the host; -ENOENT: there is none; -EOPNOTSUPP: the host can't be told.
  * @node: the open node, for io_uring; only when @features say that it can do that, since 0 is a
  *number that an open file may have.
  * @features: AZ_BLOB_FEATURE_URING and the like.
@@ -217,6 +249,7 @@ struct azc_device {
 	int (*add_buffer)(struct azc_device *device, void *memory, size_t length, bool read_only,
 			  uint32_t *id);
 	void (*remove_buffer)(struct azc_device *device, uint32_t id);
+	int (*cancel)(struct azc_device *device, const uint8_t guid[16], bool *unsent);
 	int node;
 	uint64_t features;
 };

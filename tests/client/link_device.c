@@ -287,6 +287,26 @@ static int link_submit(struct azc_device *device, struct az_blob_request_sync *r
 	return result;
 }
 
+/* As the driver's: what is in line to be sent is sent, and the host is told after it. */
+static int link_cancel(struct azc_device *device, const uint8_t guid[16], bool *unsent)
+{
+	struct link_device *link = (struct link_device *)device;
+	struct waiter *at;
+	uint64_t id = 0;
+
+	pthread_mutex_lock(&link->lock);
+	for (at = link->waiters; at && memcmp(at->request->guid, guid, 16) != 0; at = at->next)
+		;
+	if (at)
+		id = at->id;
+	pthread_mutex_unlock(&link->lock);
+	if (!id)
+		return -ENOENT;
+	*unsent = false;
+	/* One that has been answered meanwhile is nothing to the backend. */
+	return send_bare(link, AZL_CANCEL, id) ? 0 : -ENODEV;
+}
+
 static void link_close(struct azc_device *device)
 {
 	struct link_device *link = (struct link_device *)device;
@@ -408,6 +428,7 @@ struct azc_device *azc_device_open(const char *path, int *sys_errno)
 	}
 	link->next_id = 1;
 	link->device.submit = link_submit;
+	link->device.cancel = link_cancel;
 	link->device.close = link_close;
 	pthread_mutex_init(&link->send_lock, NULL);
 	pthread_mutex_init(&link->lock, NULL);
