@@ -159,6 +159,14 @@ int azblob_config_set_parallel(azblob_config *config, unsigned int requests,
  * where a blob would need more than 50,000 blocks.
  */
 int azblob_config_set_block_size(azblob_config *config, size_t bytes, struct azblob_error *error);
+/*
+ * Whether bytes of blobs travel with their CRC-64 and are checked where they arrive; 1 is the
+ * default.  0 takes that work from a slow processor and leaves it to what carries them (TLS, TCP,
+ * the copy into this machine's memory) and the service's own checks; results then say that nothing
+ * was verified.  What needs sums for another reason (a part function, a resumed upload) has them
+ * made all the same.
+ */
+int azblob_config_set_checksums(azblob_config *config, int on, struct azblob_error *error);
 /* The account of the configuration, or NULL; valid until it is changed. */
 const char *azblob_config_account(const azblob_config *config);
 
@@ -293,6 +301,7 @@ enum azblob_include {
 	AZBLOB_INCLUDE_DELETED = 8,
 	AZBLOB_INCLUDE_UNCOMMITTED = 16, /* blobs that have only blocks so far */
 	AZBLOB_INCLUDE_COPY = 32,
+	AZBLOB_INCLUDE_TAGS = 64,
 };
 
 enum azblob_entry_kind {
@@ -322,6 +331,8 @@ struct azblob_entry {
 	int is_deleted;
 	size_t metadata_count;
 	const struct azblob_pair *metadata;
+	size_t tag_count;
+	const struct azblob_pair *tags;
 };
 
 /**

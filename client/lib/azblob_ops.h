@@ -257,4 +257,8 @@ int azblob_put_block_leased(azblob_conn *conn, const char *container, const char
 }
 #endif
 
+/* They need what is above, whichever header a program includes first. */
+#include "azblob_pages.h"
+#include "azblob_service.h"
+
 #endif /* AZBLOB_OPS_H */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/base64.h"
-#include "base/crc64.h"
 #include "ops.h"
 
 void azc_put_begin_list(struct azb_buf *body)
@@ -28,11 +27,11 @@ int azc_put_block_list(struct azc_op *op, const char *container, const char *blo
 	request.content_length = body->length;
 	request.effect = true;
 	azc_put_carry(&request, op->conn, body->data, body->length,
-		      azb_crc64(0, body->data, body->length));
+		      azc_put_sum(op->conn, body->data, body->length));
 	return azc_put_finish(op, &request, size, result, error);
 }
 
-static int check_block_id(const char *id, struct azblob_error *error)
+int azc_check_block_id(const char *id, struct azblob_error *error)
 {
 	size_t length = id ? strlen(id) : 0;
 	uint8_t bytes[64];
@@ -49,7 +48,7 @@ int azc_put_block_request(struct azc_request *request, const azblob_conn *conn,
 			  size_t size, struct azblob_error *error)
 {
 	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
-	    check_block_id(id, error))
+	    azc_check_block_id(id, error))
 		return -1;
 	if (!size || size > conn->transport->part_max || !data)
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
@@ -63,7 +62,7 @@ int azc_put_block_request(struct azc_request *request, const azblob_conn *conn,
 	request->content_length = size;
 	request->repeatable = true;
 	request->effect = true;
-	azc_put_carry(request, conn, data, size, azb_crc64(0, data, size));
+	azc_put_carry(request, conn, data, size, azc_put_sum(conn, data, size));
 	return 0;
 }
 
@@ -129,7 +128,7 @@ int azblob_put_block_list(azblob_conn *conn, const char *container, const char *
 	for (size_t i = 0; i < count; i++) {
 		const char *kind = kind_of(&options, i);
 
-		if (check_block_id(ids[i], error)) {
+		if (azc_check_block_id(ids[i], error)) {
 			azb_buf_free(&body);
 			return -1;
 		}

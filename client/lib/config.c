@@ -179,6 +179,14 @@ int azblob_config_set_block_size(azblob_config *config, size_t bytes, struct azb
 	return 0;
 }
 
+int azblob_config_set_checksums(azblob_config *config, int on, struct azblob_error *error)
+{
+	if (on != 0 && on != 1)
+		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "checksums %d: must be 0 or 1", on);
+	config->no_checksums = !on;
+	return 0;
+}
+
 const char *azblob_config_account(const azblob_config *config)
 {
 	return config->account;

@@ -123,6 +123,7 @@ static int fill(azblob_conn *conn, const azblob_config *config, struct azblob_er
 	conn->timeout_ms = config->timeout_ms;
 	conn->retries = config->retries;
 	conn->parallel = config->parallel;
+	conn->no_checksums = config->no_checksums;
 	conn->pool = azc_pool_new();
 	conn->buffers = azc_buffers_new();
 	if (!conn->pool || !conn->buffers)

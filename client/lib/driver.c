@@ -446,7 +446,7 @@ static int driver_exchange(struct azc_transport *transport, const struct azc_req
 			   struct azblob_error *error)
 {
 	return exchange((struct driver *)transport, request, op ? op->timeout_ms : PROBE_TIMEOUT_MS,
-			answer, failure, error);
+			op, answer, failure, error);
 }
 
 int azc_driver_exchange(const azblob_conn *conn, const struct azc_request *request,

@@ -58,16 +58,11 @@ struct download {
 
 /* ---- requests ---- */
 
-static void add_range(struct azc_request *request, uint64_t first, uint64_t length)
+/* Who takes parts is told their sums, unless the options say that none is wanted. */
+static bool is_checked(const struct download *download)
 {
-	char range[64];
-
-	if (length == AZBLOB_LENGTH_REST)
-		snprintf(range, sizeof(range), "bytes=%llu-", (unsigned long long)first);
-	else
-		snprintf(range, sizeof(range), "bytes=%llu-%llu", (unsigned long long)first,
-			 (unsigned long long)(first + length - 1));
-	azc_request_field(request, "x-ms-range", range);
+	return !download->options.no_checksum &&
+	       (!download->conn->no_checksums || download->options.part);
 }
 
 static void get_request(struct azc_request *request, const struct download *download)
@@ -75,15 +70,15 @@ static void get_request(struct azc_request *request, const struct download *down
 	azc_request_init(request, "GET");
 	azc_request_path(request, download->conn, download->container, download->blob);
 	request->repeatable = true;
-	request->checked = !download->options.no_checksum;
+	request->checked = is_checked(download);
 }
 
 static void http_range_request(struct azc_request *request, const struct download *download,
 			       uint64_t offset, uint64_t length, bool ask_crc)
 {
 	get_request(request, download);
-	add_range(request, download->base + offset, length);
-	if (ask_crc && request->checked)
+	azc_request_range(request, "x-ms-range", download->base + offset, length);
+	if (ask_crc)
 		azc_request_field(request, "x-ms-range-get-content-crc64", "true");
 }
 
@@ -159,11 +154,22 @@ static int take_head(struct download *download, const struct azc_answer *answer,
 static void note_crc(struct download *download, const struct azc_answer *answer)
 {
 	if (!answer->body_length ||
-	    (!download->options.no_checksum && azc_answer_has_crc(download->conn, answer)))
+	    (is_checked(download) && azc_answer_has_crc(download->conn, answer)))
 		return;
 	pthread_mutex_lock(&download->parts.lock);
 	download->unverified = true;
 	pthread_mutex_unlock(&download->parts.lock);
+}
+
+static void ask_link_crc(struct azc_request *request, const struct download *download)
+{
+	if (is_checked(download))
+		azc_request_field(request, "Azblob-Crc64", "true");
+}
+
+static bool ask_http_crc(const struct download *download)
+{
+	return is_checked(download) && !atomic_load(&download->conn->no_range_crc);
 }
 
 /* The request of the operation itself, on the link. */
@@ -173,11 +179,10 @@ static void open_request(struct azc_request *request, const struct download *dow
 	get_request(request, download);
 	azc_access_apply(request, &download->access);
 	if (download->base || download->wanted != AZBLOB_LENGTH_REST)
-		add_range(request, download->base, download->wanted);
+		azc_request_range(request, "x-ms-range", download->base, download->wanted);
 	azc_request_field(request, "If-Match", if_match);
 	azc_request_field(request, "Azblob-Body", "open");
-	if (request->checked)
-		azc_request_field(request, "Azblob-Crc64", "true");
+	ask_link_crc(request, download);
 }
 
 static int first_by_link(struct download *download, void *buffer, size_t room, size_t *got,
@@ -243,7 +248,7 @@ static int first_range(struct download *download, void *buffer, size_t room, boo
 static int first_by_http(struct download *download, void *buffer, size_t room, size_t *got,
 			 uint64_t *crc, struct azblob_error *error)
 {
-	bool ask_crc = !atomic_load(&download->conn->no_range_crc);
+	bool ask_crc = ask_http_crc(download);
 	int status = first_range(download, buffer, room, ask_crc, got, crc, error);
 
 	if (!status || !ask_crc || !azc_is_unsupported(error))
@@ -361,16 +366,14 @@ static int try_part(struct download *download, const char *handle, void *buffer,
 
 	if (*handle) {
 		azc_handle_request(&request, "GET", handle);
-		request.checked = !download->options.no_checksum;
+		request.checked = is_checked(download);
 		snprintf(number, sizeof(number), "%llu", (unsigned long long)offset);
 		azc_request_query(&request, "offset", number);
 		snprintf(number, sizeof(number), "%zu", length);
 		azc_request_query(&request, "length", number);
-		if (request.checked)
-			azc_request_field(&request, "Azblob-Crc64", "true");
+		ask_link_crc(&request, download);
 	} else {
-		http_range_request(&request, download, offset, length,
-				   !atomic_load(&download->conn->no_range_crc));
+		http_range_request(&request, download, offset, length, ask_http_crc(download));
 		/* The conditions were met; what counts now is that it is still the same. */
 		azc_request_query(&request, "snapshot", download->access.snapshot);
 		azc_request_query(&request, "versionid", download->access.version);

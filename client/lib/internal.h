@@ -91,6 +91,7 @@ struct azblob_config {
 	unsigned int retries;
 	unsigned int parallel;
 	size_t block_size;
+	bool no_checksums;
 };
 
 struct azc_transport;
@@ -108,6 +109,7 @@ struct azblob_conn {
 	unsigned int retries;
 	unsigned int parallel;
 	size_t block_size;
+	bool no_checksums;
 	struct azc_transport *transport;
 	struct azc_pool *pool;
 	struct azc_buffers *buffers;

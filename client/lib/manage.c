@@ -49,7 +49,7 @@ int azblob_delete_blob(azblob_conn *conn, const char *container, const char *blo
 
 /* ---- lists ---- */
 
-#define ALL_INCLUDES (2u * AZBLOB_INCLUDE_COPY - 1)
+#define ALL_INCLUDES (2u * AZBLOB_INCLUDE_TAGS - 1)
 
 static int get_options(const struct azblob_list_options *given, unsigned int may_include,
 		       struct azblob_list_options *options, struct azblob_error *error)
@@ -75,8 +75,8 @@ static int get_options(const struct azblob_list_options *given, unsigned int may
 
 static void include_query(struct azc_request *request, unsigned int include)
 {
-	static const char *const names[] = { "metadata", "snapshots",        "versions",
-					     "deleted",  "uncommittedblobs", "copy" };
+	static const char *const names[] = { "metadata",         "snapshots", "versions", "deleted",
+					     "uncommittedblobs", "copy",      "tags" };
 	struct azb_buf text = { 0 };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

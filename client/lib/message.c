@@ -2,6 +2,7 @@
 /* Requests and answers as data: building the one, taking the other apart. */
 #include "transport.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,6 +111,27 @@ void azc_request_field(struct azc_request *request, const char *name, const char
 	}
 	if (!add_field(fields, name, strlen(name), value, strlen(value)))
 		request->no_memory = true;
+}
+
+void azc_request_number(struct azc_request *request, const char *name, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	azc_request_field(request, name, text);
+}
+
+void azc_request_range(struct azc_request *request, const char *name, uint64_t first,
+		       uint64_t length)
+{
+	char text[64];
+
+	if (length == AZBLOB_LENGTH_REST)
+		snprintf(text, sizeof(text), "bytes=%llu-", (unsigned long long)first);
+	else
+		snprintf(text, sizeof(text), "bytes=%llu-%llu", (unsigned long long)first,
+			 (unsigned long long)(first + length - 1));
+	azc_request_field(request, name, text);
 }
 
 bool azc_request_drop_field(struct azc_request *request, const char *name)

@@ -30,6 +30,9 @@ void azc_access_apply(struct azc_request *request, const struct azblob_access *a
 /* Something in it that a repetition of a change that happened would not meet. */
 bool azc_access_has_condition(const struct azblob_access *access);
 
+/* An If-Match that a second time can't meet, having met it once: one ETag, not "*" or several. */
+bool azc_is_one_etag(const char *if_match);
+
 /* The names and the conditions of a call at once. */
 int azc_check_call(const char *container, const char *blob, const struct azblob_access *given,
 		   unsigned int use, struct azblob_access *access, struct azblob_error *error);
@@ -41,11 +44,31 @@ void azc_begin_change(struct azc_request *request, const char *method, const azb
 int azc_check_metadata(const struct azblob_pair *pair, size_t count, struct azblob_error *error);
 void azc_request_metadata(struct azc_request *request, const struct azblob_pair *pair,
 			  size_t count);
+/* Pairs of an answer, whose strings stay the answer's; -1 when out of memory. */
+int azc_answer_metadata(const struct azc_answer *answer, struct azblob_pair **pair, size_t *count);
 /* Checks them as the service would, but with a clearer message. */
 int azc_check_tags(const struct azblob_pair *tag, size_t count, struct azblob_error *error);
 /* x-ms-tags; nothing when there are none. */
 void azc_request_tags(struct azc_request *request, const struct azblob_pair *tag, size_t count);
+/* Where a copy or the like comes from: its address, and conditions on it. */
+int azc_check_source(const char *url, struct azblob_error *error);
+void azc_source_conditions(struct azc_request *request, const struct azblob_access *source);
+int azc_check_block_id(const char *id, struct azblob_error *error);
 int azc_check_lease_id(const char *id, struct azblob_error *error);
 int azc_check_tier(const char *tier, struct azblob_error *error);
+
+/* ---- pages and appends, with the bytes in the request or from elsewhere ---- */
+
+/* Checks and begins a Put Page; @write: "update" or "clear". */
+int azc_page_begin(struct azc_request *request, const azblob_conn *conn, const char *container,
+		   const char *blob, uint64_t offset, uint64_t length, const char *write,
+		   const struct azblob_page_options *given, struct azblob_error *error);
+/* Performs and frees a request that changes a page blob; @result may be NULL. */
+int azc_page_finish(azblob_conn *conn, struct azc_request *request,
+		    struct azblob_page_result *result, struct azblob_error *error);
+/* The same for an append. */
+int azc_append_finish(azblob_conn *conn, struct azc_request *request, uint64_t position,
+		      uint64_t max_size, struct azblob_append_result *result,
+		      struct azblob_error *error);
 
 #endif /* AZC_OPS_H */

@@ -2,10 +2,8 @@
 /* Append blobs. */
 #include "ops.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "base/crc64.h"
 #include "put.h"
 
 int azblob_append_create(azblob_conn *conn, const char *container, const char *blob,
@@ -26,16 +24,6 @@ int azblob_append_create(azblob_conn *conn, const char *container, const char *b
 	azc_request_field(&request, "x-ms-blob-type", "AppendBlob");
 	azc_put_headers(&request, &options);
 	return azc_perform_change(conn, &request, result, error);
-}
-
-static void add_number(struct azc_request *request, const char *name, uint64_t value)
-{
-	char text[24];
-
-	if (value == AZBLOB_APPEND_ANYWHERE)
-		return;
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-	azc_request_field(request, name, text);
 }
 
 static int take_append(const struct azc_answer *answer, struct azblob_append_result *result,
@@ -61,6 +49,24 @@ static int take_append(const struct azc_answer *answer, struct azblob_append_res
 	return 0;
 }
 
+int azc_append_finish(azblob_conn *conn, struct azc_request *request, uint64_t position,
+		      uint64_t max_size, struct azblob_append_result *result,
+		      struct azblob_error *error)
+{
+	struct azc_answer answer;
+	int status;
+
+	if (position != AZBLOB_APPEND_ANYWHERE)
+		azc_request_number(request, "x-ms-blob-condition-appendpos", position);
+	if (max_size != AZBLOB_APPEND_ANYWHERE)
+		azc_request_number(request, "x-ms-blob-condition-maxsize", max_size);
+	status = azc_perform_alone(conn, request, &answer, error);
+	if (!status)
+		status = take_append(&answer, result, error);
+	azc_answer_reset(&answer);
+	return status;
+}
+
 int azblob_append_block(azblob_conn *conn, const char *container, const char *blob,
 			const void *data, size_t size, uint64_t position, uint64_t max_size,
 			const struct azblob_access *given, struct azblob_append_result *result,
@@ -68,8 +74,6 @@ int azblob_append_block(azblob_conn *conn, const char *container, const char *bl
 {
 	struct azblob_access access;
 	struct azc_request request;
-	struct azc_answer answer;
-	int status;
 
 	if (azc_check_call(container, blob, given, AZC_ACCESS_LEASE, &access, error))
 		return -1;
@@ -78,14 +82,8 @@ int azblob_append_block(azblob_conn *conn, const char *container, const char *bl
 				"an append of %zu bytes: must be 1 to %u", size, AZBLOB_APPEND_MAX);
 	azc_begin_change(&request, "PUT", conn, container, blob, "appendblock", &access);
 	request.content_length = size;
-	add_number(&request, "x-ms-blob-condition-appendpos", position);
-	add_number(&request, "x-ms-blob-condition-maxsize", max_size);
-	azc_put_carry(&request, conn, data, size, azb_crc64(0, data, size));
-	status = azc_perform_alone(conn, &request, &answer, error);
-	if (!status)
-		status = take_append(&answer, result, error);
-	azc_answer_reset(&answer);
-	return status;
+	azc_put_carry(&request, conn, data, size, azc_put_sum(conn, data, size));
+	return azc_append_finish(conn, &request, position, max_size, result, error);
 }
 
 int azblob_append_seal(azblob_conn *conn, const char *container, const char *blob,

@@ -50,7 +50,7 @@ void azblob_text_free(char *text)
 	free(text);
 }
 
-static void source_conditions(struct azc_request *request, const struct azblob_access *source)
+void azc_source_conditions(struct azc_request *request, const struct azblob_access *source)
 {
 	azc_request_field(request, "x-ms-source-if-match", source->if_match);
 	azc_request_field(request, "x-ms-source-if-none-match", source->if_none_match);
@@ -59,7 +59,7 @@ static void source_conditions(struct azc_request *request, const struct azblob_a
 	azc_request_field(request, "x-ms-source-lease-id", source->lease_id);
 }
 
-static int check_source(const char *source, struct azblob_error *error)
+int azc_check_source(const char *source, struct azblob_error *error)
 {
 	if (!source || (strncasecmp(source, "http://", 7) && strncasecmp(source, "https://", 8)))
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
@@ -103,7 +103,7 @@ int azblob_copy_start(azblob_conn *conn, const char *container, const char *blob
 	int status;
 
 	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
-	    check_source(source_url, error) ||
+	    azc_check_source(source_url, error) ||
 	    copy_options(given, &options, &access, &source, error))
 		return -1;
 	azc_begin_change(&request, "PUT", conn, container, blob, NULL, &access);
@@ -111,7 +111,7 @@ int azblob_copy_start(azblob_conn *conn, const char *container, const char *blob
 	request.no_memory |= url.failed;
 	azc_request_field(&request, "x-ms-copy-source", url.data);
 	azb_buf_free(&url);
-	source_conditions(&request, &source);
+	azc_source_conditions(&request, &source);
 	azc_request_metadata(&request, options.metadata, options.metadata_count);
 	azc_request_field(&request, "x-ms-access-tier", options.tier);
 	if (options.synchronous)

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/crc64.h"
 #include "put.h"
 #include "xml.h"
 
@@ -66,7 +65,8 @@ int azblob_set_tags(azblob_conn *conn, const char *container, const char *blob,
 	request.repeatable = !azc_access_has_condition(&access);
 	azc_request_field(&request, "Content-Type", "application/xml");
 	request.content_length = body.length;
-	azc_put_carry(&request, conn, body.data, body.length, azb_crc64(0, body.data, body.length));
+	azc_put_carry(&request, conn, body.data, body.length,
+		      azc_put_sum(conn, body.data, body.length));
 	status = azc_perform_simple(conn, &request, error);
 	azb_buf_free(&body);
 	return status;

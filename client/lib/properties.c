@@ -25,23 +25,20 @@ void azblob_properties_free(struct azblob_properties *properties)
 
 #define METADATA "x-ms-meta-"
 
-static int take_metadata(struct properties *all)
+int azc_answer_metadata(const struct azc_answer *answer, struct azblob_pair **pair, size_t *count)
 {
-	size_t count = 0;
-
-	all->pair = calloc(all->answer.fields.count + 1, sizeof(*all->pair));
-	if (!all->pair)
+	*count = 0;
+	*pair = calloc(answer->fields.count + 1, sizeof(**pair));
+	if (!*pair)
 		return -1;
-	for (size_t i = 0; i < all->answer.fields.count; i++) {
-		const struct azc_field *field = &all->answer.fields.item[i];
+	for (size_t i = 0; i < answer->fields.count; i++) {
+		const struct azc_field *field = &answer->fields.item[i];
 
 		if (strncasecmp(field->name, METADATA, strlen(METADATA)))
 			continue;
-		all->pair[count].name = field->name + strlen(METADATA);
-		all->pair[count++].value = field->value;
+		(*pair)[*count].name = field->name + strlen(METADATA);
+		(*pair)[(*count)++].value = field->value;
 	}
-	all->properties.metadata = all->pair;
-	all->properties.metadata_count = count;
 	return 0;
 }
 
@@ -106,10 +103,11 @@ int azblob_get_properties_of(azblob_conn *conn, const char *container, const cha
 		azblob_properties_free(&all->properties);
 		return azc_fail(error, AZBLOB_TRANSPORT, "the answer has no Content-Length");
 	}
-	if (take_metadata(all)) {
+	if (azc_answer_metadata(&all->answer, &all->pair, &all->properties.metadata_count)) {
 		azblob_properties_free(&all->properties);
 		return azc_fail_memory(error);
 	}
+	all->properties.metadata = all->pair;
 	*properties = &all->properties;
 	return 0;
 }

@@ -221,6 +221,17 @@ static bool next_of_stream(struct upload *upload, char *buffer, uint64_t *offset
 	return got;
 }
 
+/* The names of a resumable upload's blocks are made of them. */
+static bool needs_sum(const struct upload *upload)
+{
+	return upload->resume || !upload->conn->no_checksums;
+}
+
+static uint64_t sum_of(const struct upload *upload, const void *data, size_t length)
+{
+	return needs_sum(upload) ? azb_crc64(0, data, length) : 0;
+}
+
 /*
  * Fetches the next part into @buffer, or points *data at it in memory (@buffer is NULL), with its
  * checksum.
@@ -239,17 +250,19 @@ static bool next_part(struct upload *upload, char *buffer, const char **data, ui
 		there = next_of_stream(upload, buffer, offset, length, error);
 		pthread_mutex_unlock(&upload->source_lock);
 		if (there)
-			*crc = azb_crc64(0, buffer, *length);
+			*crc = sum_of(upload, buffer, *length);
 		return there;
 	}
 	if (!azc_parts_claim(&upload->parts, offset, length))
 		return false;
 	if (!buffer) {
 		*data = source->memory + *offset;
-		*crc = azb_crc64(0, *data, *length);
+		*crc = sum_of(upload, *data, *length);
 		return true;
 	}
-	if (azc_source_read(source, buffer, *offset, *length, &got, crc, error)) {
+	*crc = 0;
+	if (azc_source_read(source, buffer, *offset, *length, &got, needs_sum(upload) ? crc : NULL,
+			    error)) {
 		azc_parts_fail(&upload->parts, error);
 		return false;
 	}
@@ -308,7 +321,8 @@ static int put_whole(struct upload *upload, const void *data, size_t size, const
 
 	put_blob_request(&request, upload, size);
 	request.effect = true;
-	azc_put_carry(&request, upload->conn, data, size, crc ? *crc : azb_crc64(0, data, size));
+	azc_put_carry(&request, upload->conn, data, size,
+		      crc ? *crc : azc_put_sum(upload->conn, data, size));
 	status = azc_put_finish(&upload->op, &request, size, result, error);
 	if (!status)
 		azc_op_advance(&upload->op, size);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/crc64.h"
 #include "ops.h"
 
 int azc_put_options(const struct azblob_put_options *given, struct azblob_put_options *options,
@@ -47,15 +48,32 @@ void azc_put_headers(struct azc_request *request, const struct azblob_put_option
 	azc_request_metadata(request, options->metadata, options->metadata_count);
 }
 
+uint64_t azc_put_sum(const azblob_conn *conn, const void *data, size_t length)
+{
+	return conn->no_checksums ? 0 : azb_crc64(0, data, length);
+}
+
 void azc_put_carry(struct azc_request *request, const azblob_conn *conn, const void *data,
 		   size_t length, uint64_t crc)
 {
 	request->body = data;
 	request->body_length = length;
-	if (length)
+	if (length && !conn->no_checksums)
 		azc_request_field_crc(request,
 				      conn->transport->link ? "Azblob-Crc64" : "x-ms-content-crc64",
 				      crc);
+}
+
+void azc_put_document(struct azc_request *request, const azblob_conn *conn, const void *data,
+		      size_t length)
+{
+	request->content_length = length;
+	if (conn->transport->link) {
+		azc_put_carry(request, conn, data, length, azc_put_sum(conn, data, length));
+		return;
+	}
+	request->body = data;
+	request->body_length = length;
 }
 
 static void take_result(struct azblob_put_result *result, const struct azc_answer *answer,

@@ -24,4 +24,7 @@ int azc_xml_tags(const char *text, size_t length, struct azblob_tags **tags,
 int azc_xml_block_list(const char *text, size_t length, struct azblob_block_list **list,
 		       struct azblob_error *error);
 
+/* Takes the percent-encoding out of a name that is marked as such, in place. */
+void azc_xml_decode(char *text);
+
 #endif /* AZC_XML_H */

@@ -15,6 +15,7 @@ static const struct element {
 	{ "Name", 4, offsetof(struct azblob_entry, name) },
 	{ "Snapshot", 4, offsetof(struct azblob_entry, snapshot) },
 	{ "VersionId", 4, offsetof(struct azblob_entry, version) },
+	{ "Version", 4, offsetof(struct azblob_entry, version) }, /* of a deleted container */
 	{ "Etag", 5, offsetof(struct azblob_entry, etag) },
 	{ "Last-Modified", 5, offsetof(struct azblob_entry, last_modified) },
 	{ "Content-Type", 5, offsetof(struct azblob_entry, content_type) },
@@ -32,6 +33,7 @@ struct entry {
 	struct azblob_entry entry;
 	char *text[ELEMENTS];
 	struct azblob_pair *pair;
+	struct azblob_pair *tag;
 };
 
 struct list {
@@ -54,15 +56,21 @@ struct list_parse {
 	char group[16];   /* the element at depth 4 */
 };
 
+static void free_pairs(struct azblob_pair *pair, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free((char *)pair[i].name);
+		free((char *)pair[i].value);
+	}
+	free(pair);
+}
+
 static void free_entry(struct entry *entry)
 {
 	for (size_t i = 0; i < ELEMENTS; i++)
 		free(entry->text[i]);
-	for (size_t i = 0; i < entry->entry.metadata_count; i++) {
-		free((char *)entry->pair[i].name);
-		free((char *)entry->pair[i].value);
-	}
-	free(entry->pair);
+	free_pairs(entry->pair, entry->entry.metadata_count);
+	free_pairs(entry->tag, entry->entry.tag_count);
 	free(entry);
 }
 
@@ -156,6 +164,11 @@ static void XMLCALL list_start(void *data, const XML_Char *name, const XML_Char 
 		    (!strcmp(parse->group, "Properties") || !strcmp(parse->group, "Metadata")))
 			parse->collect_depth = 5;
 		break;
+	case 7:
+		/* Tags/TagSet/Tag/Key and Value. */
+		if (parse->current && !strcmp(parse->group, "Tags"))
+			parse->collect_depth = 7;
+		break;
 	default:
 		return;
 	}
@@ -185,7 +198,7 @@ static int hex_digit(char c)
 }
 
 /* Names with characters that XML can't hold come percent-encoded, marked as such. */
-static void decode(char *text)
+void azc_xml_decode(char *text)
 {
 	char *to = text;
 
@@ -210,7 +223,7 @@ static char *collected(struct list_parse *parse)
 	if (!copy)
 		parse->failed = true;
 	else if (parse->encoded)
-		decode(copy);
+		azc_xml_decode(copy);
 	return copy;
 }
 
@@ -240,26 +253,47 @@ static void keep_etag(struct list_parse *parse, char **field)
 	}
 }
 
+/* Both strings are the list's from now on. */
+static void add_pair(struct list_parse *parse, struct azblob_pair **pair, size_t *count, char *name,
+		     char *value)
+{
+	struct azblob_pair *grown = reallocarray(*pair, *count + 1, sizeof(*grown));
+
+	if (grown)
+		*pair = grown;
+	if (!grown || !name || !value) {
+		free(name);
+		free(value);
+		parse->failed = true;
+		return;
+	}
+	grown[*count].name = name;
+	grown[(*count)++].value = value;
+}
+
 static void keep_metadata(struct list_parse *parse, const char *name)
 {
 	struct entry *entry = parse->current;
-	size_t count = entry->entry.metadata_count;
-	struct azblob_pair *grown = reallocarray(entry->pair, count + 1, sizeof(*grown));
 
-	if (!grown) {
-		parse->failed = true;
-		return;
+	add_pair(parse, &entry->pair, &entry->entry.metadata_count, strdup(name), collected(parse));
+}
+
+/* The key begins a tag, the value belongs to the newest. */
+static void keep_tag(struct list_parse *parse, const char *name)
+{
+	struct entry *entry = parse->current;
+	char *text = collected(parse);
+
+	if (!strcmp(name, "Key")) {
+		add_pair(parse, &entry->tag, &entry->entry.tag_count, text, strdup(""));
+	} else if (text && !strcmp(name, "Value") && entry->entry.tag_count) {
+		struct azblob_pair *tag = &entry->tag[entry->entry.tag_count - 1];
+
+		free((char *)tag->value);
+		tag->value = text;
+	} else {
+		free(text);
 	}
-	entry->pair = grown;
-	grown[count].name = strdup(name);
-	grown[count].value = collected(parse);
-	if (!grown[count].name || !grown[count].value) {
-		free((char *)grown[count].name);
-		free((char *)grown[count].value);
-		parse->failed = true;
-		return;
-	}
-	entry->entry.metadata_count++;
 }
 
 static bool is_true(const struct list_parse *parse)
@@ -271,6 +305,10 @@ static void entry_element(struct list_parse *parse, const char *name)
 {
 	struct entry *entry = parse->current;
 
+	if (parse->depth == 7) {
+		keep_tag(parse, name);
+		return;
+	}
 	if (parse->depth == 5 && !strcmp(parse->group, "Metadata")) {
 		keep_metadata(parse, name);
 		return;
@@ -319,9 +357,13 @@ static void publish(struct list *list)
 		for (size_t k = 0; k < ELEMENTS; k++) {
 			const char *text = entry->text[k] ? entry->text[k] : "";
 
+			/* Of two names for one thing only one is there. */
+			if (!entry->text[k] && k && elements[k - 1].field == elements[k].field)
+				continue;
 			memcpy((char *)&entry->entry + elements[k].field, &text, sizeof(text));
 		}
 		entry->entry.metadata = entry->pair;
+		entry->entry.tags = entry->tag;
 	}
 	/* The public struct is the first member of ours, so the pointers serve as they are. */
 	list->list.entries = (const struct azblob_entry *const *)list->entry;

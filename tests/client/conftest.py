@@ -64,7 +64,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 [str(BUILD / "vsp-backend/azblob-vspd"), "--store",
                  f"local,path={directory / 'store'}", "--http", "127.0.0.1:0", "--link", self.link,
-                 "--drain", "1", "--ready-fd", str(write_end)],
+                 "--drain", "1", "--container-retention", "1", "--ready-fd", str(write_end)],
                 pass_fds=[write_end], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 env=clean_environment())
         os.close(write_end)

@@ -132,6 +132,29 @@ static void a_deleted_blob_is_gone(azblob_conn *conn, const char *box)
 	CHECK(!api_error.outcome_unknown);
 }
 
+/* Nothing is checked then, and it says so; what comes is the same. */
+static void checksums_can_be_left_out(const char *box)
+{
+	azblob_config *config = api_config();
+	struct azblob_get_result result;
+	static char data[300000];
+	static char back[sizeof(data)];
+	azblob_conn *plain;
+
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (char)(i * 31 + (i >> 9));
+	FAILS(azblob_config_set_checksums(config, 2, &api_error), AZBLOB_BAD_ARGUMENT);
+	OK(azblob_config_set_checksums(config, 0, &api_error));
+	OK(azblob_config_set_block_size(config, 1 << 16, &api_error));
+	OK(azblob_open(config, &plain, &api_error));
+	azblob_config_free(config);
+	OK(azblob_put_blob(plain, box, "unchecked", data, sizeof(data), NULL, NULL, &api_error));
+	OK(azblob_get_blob(plain, box, "unchecked", 0, AZBLOB_LENGTH_REST, back, sizeof(back), NULL,
+			   &result, &api_error));
+	CHECK(!memcmp(data, back, sizeof(data)) && !result.verified);
+	azblob_close(plain);
+}
+
 int main(int argc, char **argv)
 {
 	azblob_conn *conn;
@@ -145,6 +168,7 @@ int main(int argc, char **argv)
 	containers_come_and_go(conn, argv[1]);
 	blocks_become_a_blob_in_the_order_of_the_list(conn, argv[1]);
 	a_deleted_blob_is_gone(conn, argv[1]);
+	checksums_can_be_left_out(argv[1]);
 	azblob_close(conn);
 	return 0;
 }

@@ -43,6 +43,22 @@ AT(azblob_submit_options, if_match, 24);
 SIZE(azblob_completion, 848);
 AT(azblob_completion, etag, 96);
 AT(azblob_completion, error, 224);
+
+/* What came with AZBLOB_0.2. */
+AT(azblob_entry, tags, 144);
+SIZE(azblob_page_options, 40);
+SIZE(azblob_page_result, 232);
+AT(azblob_page_result, sequence_number, 192);
+SIZE(azblob_page_range, 24);
+SIZE(azblob_page_list_options, 56);
+SIZE(azblob_source, 56);
+SIZE(azblob_container_options, 32);
+SIZE(azblob_policy, 32);
+SIZE(azblob_batch_request, 48);
+SIZE(azblob_batch_result, 96);
+AT(azblob_batch_result, code, 32);
+SIZE(azblob_account_info, 168);
+SIZE(azblob_service_stats, 128);
 #endif
 
 int main(void)
