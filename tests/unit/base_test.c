@@ -2,6 +2,7 @@
 /* What both sides share: CRC-64/NVME, base64, the growing buffer. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "base/base64.h"
 #include "base/buf.h"
 #include "base/crc64.h"
+#include "base/plain.h"
 
 /* Bit by bit, from the definition. */
 static uint64_t slow_crc64(const unsigned char *p, size_t length)
@@ -166,6 +168,25 @@ static void buf_grows_and_ends_with_zero(void **state)
 	assert_null(buf.data);
 }
 
+static void plain_run_stops_at_every_control_character_and_nowhere_else(void **state)
+{
+	char text[40];
+
+	(void)state;
+	for (unsigned int c = 0; c < 256; c++) {
+		bool plain = c >= 0x20 && c != 0x7f;
+
+		for (size_t length = 1; length <= sizeof(text); length++) {
+			for (size_t at = 0; at < length; at++) {
+				memset(text, at & 1 ? 0x80 : ' ', sizeof(text));
+				text[at] = (char)c;
+				assert_int_equal(azb_plain_run(text, length), plain ? length : at);
+			}
+		}
+	}
+	assert_int_equal(azb_plain_run(text, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +198,7 @@ int main(void)
 		cmocka_unit_test(base64_of_known_texts),
 		cmocka_unit_test(base64_decode_refuses_what_is_not_canonical),
 		cmocka_unit_test(buf_grows_and_ends_with_zero),
+		cmocka_unit_test(plain_run_stops_at_every_control_character_and_nowhere_else),
 	};
 
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../base/plain.h"
+
 #define FIRST_ROOM 2048u
 
 struct head_parser {
@@ -235,6 +237,21 @@ static enum head_state scan(struct head_parser *p, char c)
 	return HEAD_MORE;
 }
 
+/* The bytes inside a line that scan() would only count: how many were taken. */
+static size_t skip(struct head_parser *p, const char *from, size_t length)
+{
+	size_t n;
+
+	if (!p->line || p->before == '\r')
+		return 0;
+	n = azb_plain_run(from, length);
+	if (n) {
+		p->line += n;
+		p->before = from[n - 1];
+	}
+	return n;
+}
+
 static bool grow(struct head_parser *p, size_t more)
 {
 	size_t room = p->room;
@@ -271,7 +288,12 @@ enum head_state head_parser_feed(struct head_parser *p, const void *bytes, size_
 	length -= n;
 	*taken = n;
 	for (n = 0; n < length && state == HEAD_MORE; n++) {
-		if (p->length + n == HEAD_MAX_BYTES)
+		size_t room = HEAD_MAX_BYTES - p->length;
+
+		n += skip(p, from + n, (length < room ? length : room) - n);
+		if (n == length)
+			break;
+		if (n == room)
 			return refuse(p, 431, "the head is longer than 64 KiB");
 		state = scan(p, from[n]);
 	}
