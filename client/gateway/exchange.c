@@ -12,42 +12,79 @@
 /* -------------------------------------------------------------------- heads */
 
 /* Between the client and us; what is not refused by the host is of no meaning to it. */
-static const char *const never_sent[] = { "Connection", "Expect",  "Transfer-Encoding",
-					  "Keep-Alive", "Upgrade", "Proxy-Connection",
-					  "TE",         "Trailer" };
+static const struct head_str never_sent[] = {
+#define NAME(text)                     \
+	{                              \
+		text, sizeof(text) - 1 \
+	}
+	NAME("Connection"), NAME("Expect"),  NAME("Transfer-Encoding"),
+	NAME("Keep-Alive"), NAME("Upgrade"), NAME("Proxy-Connection"),
+	NAME("TE"),         NAME("Trailer"),
+#undef NAME
+};
 
 static bool is_sent(const struct head_str *name)
 {
 	for (size_t i = 0; i < sizeof(never_sent) / sizeof(*never_sent); i++)
-		if (head_str_is_nocase(name, never_sent[i]))
+		if (name->length == never_sent[i].length &&
+		    !strncasecmp(name->at, never_sent[i].at, name->length))
 			return false;
 	return true;
 }
 
-void gw_compose(struct azb_buf *out, const struct head *head, bool open)
+/* Fields from @first on that lie in a row, as they came; how many. */
+static size_t add_row(struct azb_buf *out, const struct head *head, size_t first)
 {
-	azb_buf_add(out, head->method.at, head->method.length);
-	azb_buf_puts(out, " ");
-	azb_buf_add(out, head->target.at, head->target.length);
-	azb_buf_printf(out, " HTTP/1.%u\r\n", head->minor);
-	for (size_t i = 0; i < head->field_count; i++) {
+	const char *from = head->field[first].name.at, *end = NULL;
+	size_t i;
+
+	for (i = first; i < head->field_count; i++) {
 		const struct head_field *field = &head->field[i];
 
-		if (!is_sent(&field->name))
-			continue;
-		azb_buf_add(out, field->name.at, field->name.length);
-		azb_buf_puts(out, ": ");
-		azb_buf_add(out, field->value.at, field->value.length);
-		azb_buf_puts(out, "\r\n");
+		/* an empty value is nowhere */
+		if (!field->value.length || !is_sent(&field->name))
+			break;
+		end = field->value.at + field->value.length;
 	}
-	azb_buf_puts(out, open ? "Azblob-Body: open\r\n\r\n" : "\r\n");
+	if (end) {
+		azb_buf_add(out, from, (size_t)(end - from));
+		azb_buf_add(out, "\r\n", 2);
+	}
+	return i - first;
+}
+
+void gw_compose(struct azb_buf *out, const struct head *head, bool open)
+{
+	static const char version[] = " HTTP/1.", opened[] = "Azblob-Body: open\r\n\r\n";
+	const char minor[3] = { (char)('0' + head->minor), '\r', '\n' };
+
+	azb_buf_add(out, head->method.at, head->method.length);
+	azb_buf_add(out, " ", 1);
+	azb_buf_add(out, head->target.at, head->target.length);
+	azb_buf_add(out, version, sizeof(version) - 1);
+	azb_buf_add(out, minor, sizeof(minor));
+	for (size_t i = 0; i < head->field_count; i++) {
+		const struct head_str *name = &head->field[i].name;
+		size_t row = add_row(out, head, i);
+
+		if (row) {
+			i += row - 1;
+		} else if (is_sent(name)) {
+			azb_buf_add(out, name->at, name->length);
+			azb_buf_add(out, ":\r\n", 3);
+		}
+	}
+	if (open)
+		azb_buf_add(out, opened, sizeof(opened) - 1);
+	else
+		azb_buf_add(out, "\r\n", 2);
 }
 
 /* ------------------------------------------------------------------ answers */
 
 static bool is_links_own(const char *name)
 {
-	return !strncasecmp(name, "Azblob-", 7);
+	return (*name == 'A' || *name == 'a') && !strncasecmp(name, "Azblob-", 7);
 }
 
 /* What came with status and head; false: one that makes no sense. */

@@ -253,31 +253,6 @@ static int link_failed(uint32_t status, enum azc_failure *failure, struct azblob
 	return -1;
 }
 
-/* Reads the head; *body_at is where it ended. */
-static bool parse_head(const char *response, size_t length, struct azc_answer *answer,
-		       size_t *body_at)
-{
-	size_t at = 0;
-
-	while (at < length) {
-		const char *newline = memchr(response + at, '\n', length - at);
-		size_t line = newline ? (size_t)(newline - response) - at : 0;
-
-		if (!newline)
-			return false;
-		if (line == 0 || (line == 1 && response[at] == '\r')) {
-			*body_at = at + line + 1;
-			return answer->status >= 200;
-		}
-		/* Exactly one status line: another would start the head over. */
-		if ((at > 0) == (line > 5 && !memcmp(response + at, "HTTP/", 5)) ||
-		    !azc_answer_line(answer, response + at, line))
-			return false;
-		at += line + 1;
-	}
-	return false;
-}
-
 static int bad_answer(enum azc_failure *failure, struct azblob_error *error, const char *what)
 {
 	*failure = AZC_UNKNOWN;
@@ -334,7 +309,7 @@ static int take_answer(const struct azc_request *request, const struct azc_fligh
 
 	if (length > flight->response_room)
 		return bad_answer(failure, error, "it is longer than the response buffer");
-	if (!parse_head(flight->response, length, answer, &body_at))
+	if (!azc_answer_head(answer, flight->response, length, &body_at))
 		return bad_answer(failure, error, "it has no HTTP head");
 	return take_body(request, flight, length, body_at, answer, failure, error);
 }
@@ -352,7 +327,7 @@ static size_t needed_room(const struct azc_request *request, const struct azc_fl
 	    (request->room_length && !request->head))
 		return 0;
 	if (length <= flight->response_room &&
-	    parse_head(flight->response, length, &answer, &body_at) &&
+	    azc_answer_head(&answer, flight->response, length, &body_at) &&
 	    !azc_answer_number(&answer, "Azblob-Needed", &needed))
 		needed = 0;
 	azc_answer_reset(&answer);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/plain.h"
 
 void azc_request_init(struct azc_request *request, const char *method)
 {
@@ -17,8 +18,9 @@ void azc_request_init(struct azc_request *request, const char *method)
 
 static void free_fields(struct azc_fields *fields)
 {
-	for (size_t i = 0; i < fields->count; i++)
+	for (size_t i = 0; i < fields->count && !fields->text; i++)
 		free(fields->item[i].name);
+	free(fields->text);
 	free(fields->item);
 	memset(fields, 0, sizeof(*fields));
 }
@@ -70,20 +72,28 @@ static bool make_field(struct azc_field *field, const char *name, size_t name_le
 	return true;
 }
 
+static bool make_room(struct azc_fields *fields)
+{
+	size_t room = fields->room ? 2 * fields->room : 32;
+	struct azc_field *grown;
+
+	if (fields->count < fields->room)
+		return true;
+	grown = reallocarray(fields->item, room, sizeof(*grown));
+	if (!grown)
+		return false;
+	fields->item = grown;
+	fields->room = room;
+	return true;
+}
+
 static bool add_field(struct azc_fields *fields, const char *name, size_t name_length,
 		      const char *value, size_t value_length)
 {
 	struct azc_field added;
 
-	if (fields->count == fields->room) {
-		size_t room = fields->room ? 2 * fields->room : 16;
-		struct azc_field *grown = reallocarray(fields->item, room, sizeof(*grown));
-
-		if (!grown)
-			return false;
-		fields->item = grown;
-		fields->room = room;
-	}
+	if (!make_room(fields))
+		return false;
 	if (!make_field(&added, name, name_length, value, value_length))
 		return false;
 	fields->item[fields->count++] = added;
@@ -168,9 +178,13 @@ void azc_answer_reset(struct azc_answer *answer)
 
 const char *azc_answer_field(const struct azc_answer *answer, const char *name)
 {
-	for (size_t i = 0; i < answer->fields.count; i++)
-		if (!strcasecmp(answer->fields.item[i].name, name))
-			return answer->fields.item[i].value;
+	for (size_t i = 0; i < answer->fields.count; i++) {
+		const struct azc_field *field = &answer->fields.item[i];
+
+		/* letters of both cases differ in this bit; most names differ in others */
+		if (!((*field->name ^ *name) & ~0x20) && !strcasecmp(field->name, name))
+			return field->value;
+	}
 	return NULL;
 }
 
@@ -211,33 +225,116 @@ static bool is_blank(char c)
 /* What whoever reads it next could take for the end of a line or of the text. */
 static bool has_control(const char *line, size_t length)
 {
-	for (size_t i = 0; i < length; i++)
+	for (size_t i = azb_plain_run(line, length); i < length;
+	     i += 1 + azb_plain_run(line + i + 1, length - i - 1))
 		if ((unsigned char)line[i] < ' ' && line[i] != '\t')
 			return true;
 	return false;
 }
 
-bool azc_answer_line(struct azc_answer *answer, const char *line, size_t length)
+/*
+ * "Name: value": where the one ends and the other is; false when the line is something else.
+ */
+static bool split_field(const char *line, size_t length, size_t *name_length, size_t *value_at,
+			size_t *value_length)
 {
-	const char *colon;
-	const char *value;
-	size_t value_length;
+	const char *colon = memchr(line, ':', length);
 
+	if (!colon || colon == line || is_blank(line[0]) || has_control(line, length))
+		return false;
+	*name_length = (size_t)(colon - line);
+	*value_at = *name_length + 1;
+	while (*value_at < length && is_blank(line[*value_at]))
+		++*value_at;
+	while (length > *value_at && is_blank(line[length - 1]))
+		length--;
+	*value_length = length - *value_at;
+	return true;
+}
+
+static size_t without_end(const char *line, size_t length)
+{
 	while (length && (line[length - 1] == '\n' || line[length - 1] == '\r'))
 		length--;
-	if (length >= 5 && !memcmp(line, "HTTP/", 5))
+	return length;
+}
+
+static bool is_status(const char *line, size_t length)
+{
+	return length >= 5 && !memcmp(line, "HTTP/", 5);
+}
+
+bool azc_answer_line(struct azc_answer *answer, const char *line, size_t length)
+{
+	size_t name_length, value_at, value_length;
+
+	length = without_end(line, length);
+	if (is_status(line, length))
 		return status_line(answer, line, length);
-	colon = memchr(line, ':', length);
-	if (!answer->status || !colon || colon == line || is_blank(line[0]) ||
-	    has_control(line, length))
+	return answer->status &&
+	       split_field(line, length, &name_length, &value_at, &value_length) &&
+	       add_field(&answer->fields, line, name_length, line + value_at, value_length);
+}
+
+/* A line of the fields' own text, which is cut up in place. */
+static bool add_in_place(struct azc_fields *fields, char *line, size_t length)
+{
+	size_t name_length, value_at, value_length;
+
+	if (!split_field(line, length, &name_length, &value_at, &value_length) ||
+	    !make_room(fields))
 		return false;
-	value = colon + 1;
-	value_length = length - (size_t)(value - line);
-	while (value_length && is_blank(*value)) {
-		value++;
-		value_length--;
+	line[name_length] = 0;
+	line[value_at + value_length] = 0;
+	fields->item[fields->count++] = (struct azc_field){ line, line + value_at };
+	return true;
+}
+
+/* Lines of the text from its second on. */
+static bool take_fields(struct azc_fields *fields, char *line, char *end)
+{
+	while (line < end) {
+		char *newline = memchr(line, '\n', (size_t)(end - line));
+		size_t length = without_end(line, (size_t)(newline + 1 - line));
+
+		/* exactly one status line: another would start the head over */
+		if (is_status(line, length) || !add_in_place(fields, line, length))
+			return false;
+		line = newline + 1;
 	}
-	while (value_length && is_blank(value[value_length - 1]))
-		value_length--;
-	return add_field(&answer->fields, line, (size_t)(colon - line), value, value_length);
+	return true;
+}
+
+bool azc_answer_head(struct azc_answer *answer, const char *bytes, size_t length, size_t *body_at)
+{
+	const char *first = memchr(bytes, '\n', length);
+	const char *end;
+	size_t head;
+
+	if (!first || !is_status(bytes, (size_t)(first - bytes)) ||
+	    !status_line(answer, bytes, without_end(bytes, (size_t)(first - bytes))) ||
+	    answer->status < 200)
+		return false;
+	/* to the empty line */
+	for (end = first; end; end = memchr(end + 1, '\n', length - (size_t)(end + 1 - bytes))) {
+		size_t left = length - (size_t)(end + 1 - bytes);
+
+		if (left && end[1] == '\n') {
+			*body_at = (size_t)(end + 2 - bytes);
+			break;
+		}
+		if (left > 1 && end[1] == '\r' && end[2] == '\n') {
+			*body_at = (size_t)(end + 3 - bytes);
+			break;
+		}
+	}
+	if (!end)
+		return false;
+	head = (size_t)(end - first);
+	answer->fields.text = malloc(head + 1);
+	if (!answer->fields.text)
+		return false;
+	memcpy(answer->fields.text, first + 1, head);
+	answer->fields.text[head] = 0;
+	return take_fields(&answer->fields, answer->fields.text, answer->fields.text + head);
 }

@@ -18,11 +18,12 @@ struct azc_field {
 	char *value;
 };
 
-/* Headers; starts as { 0 }. */
+/* Headers; starts as { 0 }.  @text: of a whole head that all of them lie in, or NULL. */
 struct azc_fields {
 	struct azc_field *item;
 	size_t count;
 	size_t room;
+	char *text;
 };
 
 /**
@@ -124,6 +125,11 @@ bool azc_answer_number(const struct azc_answer *answer, const char *name, uint64
  * head, "Name: value" adds to it.  False when the line is neither.
  */
 bool azc_answer_line(struct azc_answer *answer, const char *line, size_t length);
+/*
+ * Takes a head that is there as a whole, in bytes that nobody writes to any more; *@body_at is where
+ * it ended.  False when it is none of a final answer.
+ */
+bool azc_answer_head(struct azc_answer *answer, const char *bytes, size_t length, size_t *body_at);
 
 /* ---- operations ---- */
 
