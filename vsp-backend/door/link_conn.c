@@ -27,7 +27,7 @@ static void arm(struct link_conn *conn)
 	}
 	if ((conn->state == CONN_NEW || conn->state == CONN_OPEN) && !conn->paused)
 		event.events |= EPOLLIN;
-	if (link_out_queued(&conn->out))
+	if (link_out_stuck(&conn->out))
 		event.events |= EPOLLOUT;
 	if (event.events == conn->armed && conn->in_epoll)
 		return;
@@ -615,9 +615,12 @@ static void handle(struct link_conn *conn, const struct link_message *message)
 static bool full(struct link_conn *conn)
 {
 	size_t released = link_out_released(&conn->out);
-	size_t unread = link_out_queued(&conn->out);
+	size_t unread;
 
 	pthread_mutex_lock(&conn->lock);
+	/* With the lock: a worker that has just sent all looks afterwards whether the link is
+	 * paused. */
+	unread = link_out_queued(&conn->out);
 	conn->held -= released;
 	conn->paused = conn->held > conn->door->config.budget || unread > LINK_MAX_UNREAD;
 	pthread_mutex_unlock(&conn->lock);

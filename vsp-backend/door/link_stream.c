@@ -208,6 +208,9 @@ struct azl_header *link_in_take(struct link_in *in, const struct link_message *m
 
 /* ------------------------------------------------------------------ writer */
 
+/* Blocks that one sendmsg() takes: as many small answers as come while one is under way. */
+#define SEND_PIECES 64
+
 struct link_out_block *link_out_block_new(size_t length)
 {
 	struct link_out_block *block = malloc(sizeof(*block) + length);
@@ -252,19 +255,43 @@ void link_out_free(struct link_out *out)
 	pthread_mutex_destroy(&out->lock);
 }
 
-/* Sends what the socket takes; with out->lock held. */
+/* Takes @put bytes that were sent off the queue; with out->lock held. */
+static void take_off(struct link_out *out, size_t put)
+{
+	out->queued -= put;
+	while (put > 0) {
+		struct link_out_block *b = out->first;
+		size_t left = b->length - b->sent;
+
+		if (put < left) {
+			b->sent += put;
+			break;
+		}
+		put -= left;
+		out->queued += left; /* drop_first() takes it off again */
+		drop_first(out);
+	}
+}
+
+/*
+ * Sends what the socket takes; with out->lock held, but not while it sends: who comes meanwhile
+ * only leaves its blocks, and they go out together.
+ */
 static void push(struct link_out *out, int attach)
 {
+	out->sending = true;
 	while (out->first) {
 		union {
 			struct cmsghdr header;
 			char room[CMSG_SPACE(sizeof(int))];
 		} control;
-		struct iovec iov[16];
+		struct iovec iov[SEND_PIECES];
 		struct msghdr msg = { .msg_iov = iov };
 		ssize_t put;
+		int error;
 
-		for (struct link_out_block *b = out->first; b && msg.msg_iovlen < 16; b = b->next) {
+		for (struct link_out_block *b = out->first; b && msg.msg_iovlen < SEND_PIECES;
+		     b = b->next) {
 			iov[msg.msg_iovlen].iov_base = b->bytes + b->sent;
 			iov[msg.msg_iovlen++].iov_len = b->length - b->sent;
 		}
@@ -277,31 +304,22 @@ static void push(struct link_out *out, int attach)
 			control.header.cmsg_len = CMSG_LEN(sizeof(int));
 			memcpy(CMSG_DATA(&control.header), &attach, sizeof(attach));
 		}
+		/* Blocks leave the queue only here, so these stay. */
+		pthread_mutex_unlock(&out->lock);
 		put = sendmsg(out->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (put < 0) {
-			if (errno == EINTR)
-				continue;
-			if (errno == EAGAIN || errno == EWOULDBLOCK)
-				return;
-			out->failed = -errno;
+		error = errno;
+		pthread_mutex_lock(&out->lock);
+		if (put >= 0) {
+			attach = -1;
+			take_off(out, (size_t)put);
+		} else if (error == EAGAIN || error == EWOULDBLOCK) {
+			break;
+		} else if (error != EINTR) {
+			out->failed = -error;
 			drop_all(out);
-			return;
-		}
-		attach = -1;
-		out->queued -= (size_t)put;
-		while (put > 0) {
-			struct link_out_block *b = out->first;
-			size_t left = b->length - b->sent;
-
-			if ((size_t)put < left) {
-				b->sent += (size_t)put;
-				break;
-			}
-			put -= (ssize_t)left;
-			out->queued += left; /* drop_first() takes it off again */
-			drop_first(out);
 		}
 	}
+	out->sending = false;
 }
 
 bool link_out_send(struct link_out *out, struct link_out_block *blocks, int attach)
@@ -314,6 +332,11 @@ bool link_out_send(struct link_out *out, struct link_out_block *blocks, int atta
 	for (struct link_out_block *b = blocks; b; b = b->next) {
 		out->queued += b->length;
 		out->last = &b->next;
+	}
+	if (out->sending) {
+		/* It takes these too, and says whether they wait. */
+		pthread_mutex_unlock(&out->lock);
+		return false;
 	}
 	if (out->failed)
 		drop_all(out);
@@ -329,10 +352,21 @@ bool link_out_flush(struct link_out *out)
 	bool waiting;
 
 	pthread_mutex_lock(&out->lock);
-	push(out, -1);
+	if (!out->sending)
+		push(out, -1);
 	waiting = out->first != NULL;
 	pthread_mutex_unlock(&out->lock);
 	return waiting;
+}
+
+bool link_out_stuck(struct link_out *out)
+{
+	bool stuck;
+
+	pthread_mutex_lock(&out->lock);
+	stuck = out->first && !out->sending;
+	pthread_mutex_unlock(&out->lock);
+	return stuck;
 }
 
 size_t link_out_queued(struct link_out *out)

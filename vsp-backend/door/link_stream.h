@@ -97,6 +97,7 @@ struct link_out_block *link_out_block_new(size_t length);
  * @queued: bytes that the socket did not take yet.
  * @failed: a negative errno once the peer is gone; all is dropped from then on.
  * @released: sum of the held of blocks that are gone, until link_out_released().
+ * @sending: somebody sends, without the lock, and goes on until all is sent or the socket is full.
  */
 struct link_out {
 	pthread_mutex_t lock;
@@ -105,6 +106,7 @@ struct link_out {
 	size_t queued;
 	size_t released;
 	int failed;
+	bool sending;
 };
 
 int link_out_init(struct link_out *out, int fd);
@@ -119,6 +121,8 @@ bool link_out_send(struct link_out *out, struct link_out_block *blocks, int atta
 /* The socket has room again.  Returns as link_out_send(). */
 bool link_out_flush(struct link_out *out);
 size_t link_out_queued(struct link_out *out);
+/* Does something wait for room in the socket?  Not while somebody sends, who will tell. */
+bool link_out_stuck(struct link_out *out);
 /* Budget given back since the last call. */
 size_t link_out_released(struct link_out *out);
 
