@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "../base/base64.h"
+#include "../base/pread.h"
 #include "blobid.h"
 #include "xsm.h"
 #include "httpdate.h"
@@ -507,7 +508,7 @@ static ssize_t read_piece(const struct svc_piece *piece, struct cursor *to)
 		if (!n)
 			break;
 		if (piece->fd >= 0) {
-			got = preadv(piece->fd, iov, n, (off_t)(piece->offset + done));
+			got = azb_preadv(piece->fd, iov, n, piece->offset + done);
 			if (got < 0 && errno == EINTR)
 				continue;
 			if (got <= 0)

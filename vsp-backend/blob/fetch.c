@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../base/stop.h"
+#include "../base/waiting.h"
 
 #define CONNECT_MS 15000L
 /* Nothing for so long, and it is over. */
@@ -274,10 +275,16 @@ int fetch_run(const struct fetch *fetch, char *error, size_t error_size)
 		else
 			result = -ENOMEM;
 	}
-	if (!result)
-		result = set_up(&run, lines)
-				 ? outcome(&run, curl_easy_perform(run.curl), error, error_size)
-				 : -ENOMEM;
+	if (!result && !set_up(&run, lines))
+		result = -ENOMEM;
+	if (!result) {
+		CURLcode code;
+
+		azb_waiting_begin();
+		code = curl_easy_perform(run.curl);
+		azb_waiting_end();
+		result = outcome(&run, code, error, error_size);
+	}
 	curl_easy_cleanup(run.curl);
 	curl_slist_free_all(lines);
 	azb_buf_free(&run.head.headers);

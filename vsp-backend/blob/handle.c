@@ -9,6 +9,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "../base/waiting.h"
+
 #define BUCKETS 1024u /* a power of two; chains stay short at some thousand handles */
 /* How often a waiting commit asks whether it should give up. */
 #define COMMIT_POLL_MS 50
@@ -334,7 +336,9 @@ static int wait_for_commit(struct handle *handle, bool (*stop)(void *), void *co
 			until.tv_sec++;
 			until.tv_nsec -= 1000000000L;
 		}
+		azb_waiting_begin();
 		pthread_cond_timedwait(&handles->committed, &handles->lock, &until);
+		azb_waiting_end();
 		if (handle->state == UPLOAD_COMMITTING && stop && stop(context))
 			return -ECANCELED;
 	}

@@ -10,6 +10,7 @@
 
 #include "../base/log.h"
 #include "../base/stop.h"
+#include "../base/waiting.h"
 #include "lease.h"
 
 /**
@@ -395,8 +396,10 @@ bool pending_abort(struct svc *svc, const char *id)
 		atomic_store(&p->stop, true);
 	}
 	/* by the id alone: it may be freed at any time now */
+	azb_waiting_begin();
 	while (mine && is_listed(id))
 		pthread_cond_wait(&changed, &lock);
+	azb_waiting_end();
 	pthread_mutex_unlock(&lock);
 	return mine;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Worker threads for what may block.  Threads are made when work waits and none is
- * idle, up to a limit: requests that wait for a commit wait together, so the store
- * can put them into one.
+ * Worker threads for what may block.  As many run as there are processors: more would take turns,
+ * and each turn costs as much as a small request.  Threads that wait do not count, if they say so
+ * (base/waiting.h): while requests wait for a commit others come to it, so the store can put them
+ * into one.  Threads are made when they are needed, up to a limit.
  */
 #ifndef AZBLOB_DOOR_LINK_POOL_H
 #define AZBLOB_DOOR_LINK_POOL_H

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/waiting.h"
 #include "filter/option.h"
 
 enum fault_kind {
@@ -49,8 +50,10 @@ static enum store_error before(struct filter *f, const struct filter_call *call)
 		return STORE_OK;
 	if (kind == KILL)
 		kill_self();
+	azb_waiting_begin();
 	while (!access(fault->trigger.file, F_OK))
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	azb_waiting_end();
 	return STORE_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "../../base/stop.h"
+#include "../../base/waiting.h"
 
 /* An idle connection that is older than this may have been closed by a firewall on the way. */
 #define MAX_IDLE_S 90L
@@ -205,7 +206,9 @@ static struct up_lane *take_lane(struct up_pool *pool, unsigned int wait_ms, int
 			*error = -EBUSY;
 			break;
 		}
+		azb_waiting_begin();
 		pthread_cond_timedwait(&pool->room, &pool->lock, &step);
+		azb_waiting_end();
 	}
 	pthread_mutex_unlock(&pool->lock);
 	if (!make)

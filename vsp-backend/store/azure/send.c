@@ -12,6 +12,7 @@
 
 #include "../../base/log.h"
 #include "../../base/stop.h"
+#include "../../base/waiting.h"
 
 /* How often a pause looks whether it still has a reason. */
 #define STEP_MS 200u
@@ -41,7 +42,9 @@ static bool sleep_ms(uint64_t ms)
 		if (now >= end)
 			return true;
 		step.tv_nsec = (long)(end - now < STEP_MS ? end - now : STEP_MS) * 1000000;
+		azb_waiting_begin();
 		nanosleep(&step, NULL);
+		azb_waiting_end();
 	}
 	return false;
 }

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "../../base/log.h"
+#include "../../base/waiting.h"
 
 /* Refreshed so long before its end; IMDS gives a new one only in the last half of its life. */
 #define EARLY_S 300
@@ -220,8 +221,10 @@ bool az_token_get(struct az_token *t, char **out, char *error, size_t error_size
 		if (now_s() >= t->refresh_at && !t->fetching)
 			refresh(t);
 	} else if (t->fetching) {
+		azb_waiting_begin();
 		while (t->fetches == seen)
 			pthread_cond_wait(&t->changed, &t->lock);
+		azb_waiting_end();
 	} else {
 		refresh(t);
 	}

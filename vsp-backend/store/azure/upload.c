@@ -14,6 +14,7 @@
 
 #include "../../base/crc64.h"
 #include "../../base/log.h"
+#include "../../base/waiting.h"
 
 #define STEP (128u * 1024u)
 /* Parts of one body, as many as the local store takes. */
@@ -253,8 +254,10 @@ static int send_bytes(struct upload *u, const struct iovec *iov, int count, uint
 /* Takes the right to send.  The lock is held. */
 static void enter(struct upload *u)
 {
+	azb_waiting_begin();
 	while (u->busy)
 		pthread_cond_wait(&u->idle, &u->lock);
+	azb_waiting_end();
 	u->busy = true;
 }
 

@@ -10,6 +10,7 @@
 
 #include "../../base/crc64.h"
 #include "../../base/stop.h"
+#include "../../base/waiting.h"
 
 /* How long one wait for the socket lasts before the time and the caller are asked. */
 #define POLL_MS 200
@@ -287,7 +288,9 @@ static bool drive(struct up_call *call, enum want want)
 			call->timed_out = call->stopped = true;
 			return false;
 		}
+		azb_waiting_begin();
 		curl_multi_poll(call->lane->multi, NULL, 0, POLL_MS, NULL);
+		azb_waiting_end();
 	}
 }
 

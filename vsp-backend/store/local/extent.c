@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/pread.h"
+#include "base/waiting.h"
 #include "store/local/local.h"
 
 enum store_error extent_file_open(struct local *local, uint32_t id, bool create,
@@ -62,6 +64,7 @@ enum store_error extent_file_sync(struct local *local, struct extent_file *file)
 
 	if (local->no_sync)
 		return STORE_OK;
+	azb_waiting_begin();
 	pthread_mutex_lock(&file->sync_lock);
 	mine = ++file->sync_asked;
 	while (file->sync_done < mine && !file->failed) {
@@ -92,6 +95,7 @@ enum store_error extent_file_sync(struct local *local, struct extent_file *file)
 	}
 	error = file->failed ? STORE_IO : STORE_OK;
 	pthread_mutex_unlock(&file->sync_lock);
+	azb_waiting_end();
 	return error;
 }
 
@@ -126,7 +130,8 @@ enum store_error extent_read(int fd, uint64_t offset, void *data, size_t length)
 	char *p = data;
 
 	while (length) {
-		ssize_t n = pread(fd, p, length, (off_t)offset);
+		struct iovec iov = { p, length };
+		ssize_t n = azb_preadv(fd, &iov, 1, offset);
 
 		if (n < 0 && errno == EINTR)
 			continue;

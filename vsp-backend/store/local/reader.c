@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/waiting.h"
 #include "store/local/local.h"
 
 void readers_init(struct local *local)
@@ -48,8 +49,10 @@ enum store_error reader_get(struct local *local, struct reader **reader)
 	enum store_error error;
 
 	pthread_mutex_lock(&readers->lock);
+	azb_waiting_begin();
 	while (!readers->free && readers->made == READERS_MAX)
 		pthread_cond_wait(&readers->freed, &readers->lock);
+	azb_waiting_end();
 	*reader = readers->free;
 	if (*reader) {
 		readers->free = (*reader)->next;

@@ -12,6 +12,7 @@
 
 #include "base/crc64.h"
 #include "base/log.h"
+#include "base/waiting.h"
 #include "store/local/local.h"
 
 static struct local_upload *to_upload(struct store_upload *upload)
@@ -39,8 +40,10 @@ unsigned char *slice_get(struct local *local)
 	unsigned char *slice;
 
 	pthread_mutex_lock(&slices->lock);
+	azb_waiting_begin();
 	while (!slices->free_count && slices->made == SLICES_MAX)
 		pthread_cond_wait(&slices->freed, &slices->lock);
+	azb_waiting_end();
 	if (slices->free_count) {
 		slice = slices->free[--slices->free_count];
 	} else {
@@ -255,7 +258,9 @@ static enum store_error begin_part(struct local_upload *u, uint64_t offset, uint
 			remove_spans(u, i, count);
 			break;
 		}
+		azb_waiting_begin();
 		pthread_cond_wait(&u->written, &u->lock);
+		azb_waiting_end();
 	}
 	need = (size_t)((end - 1) / EXTENT_FILE_SIZE - offset / EXTENT_FILE_SIZE) + 1;
 	if (u->span_count + need > STORE_MAX_PARTS)

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/waiting.h"
 #include "store/local/local.h"
 
 #define BATCH_MAX 256
@@ -264,8 +265,10 @@ enum store_error writer_do(struct local *local, job_fn *run, void *context)
 	w->last = &job.next;
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
+	azb_waiting_begin();
 	while (sem_wait(&job.done) && errno == EINTR)
 		;
+	azb_waiting_end();
 	sem_destroy(&job.done);
 	return job.result;
 }
