@@ -27,6 +27,9 @@
 #define MOST 4u   /* outstanding */
 #define READS 16u /* in one turn */
 #define SMALL_READS 2000u
+#define SMALL 4096u
+#define DEEP 64u /* small reads outstanding */
+#define DEEP_READS 40000u
 
 static struct emu_memory memory;
 static struct emu emu;
@@ -200,6 +203,23 @@ static void prepare(const char *directory)
 	}
 }
 
+/* User and system time of a process so far; the fields are those of proc(5). */
+static double cpu_seconds(pid_t pid)
+{
+	unsigned long user = 0, system = 0;
+	char path[64], line[1024];
+	FILE *stat;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	stat = fopen(path, "r");
+	if (!stat || !fgets(line, sizeof(line), stat) ||
+	    sscanf(strrchr(line, ')') + 1, "%*s %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+		   &user, &system) != 2)
+		fail("no times of the daemon");
+	fclose(stat);
+	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
 /* Microseconds of one 4 KiB read, one at a time: the median. */
 static double small_read(void)
 {
@@ -215,6 +235,43 @@ static double small_read(void)
 		times[i] = (now() - start) * 1e6;
 	}
 	return median(times, SMALL_READS);
+}
+
+static uint64_t deep_submit(const char *head, unsigned int slot)
+{
+	uint64_t at = (uint64_t)slot * (RESPONSE + SMALL);
+	struct emu_request request = {
+		.head = head,
+		.response = { .offset = at, .length = RESPONSE },
+		.data = { .offset = at + RESPONSE, .length = SMALL },
+	};
+
+	return emu_submit(&emu, &request);
+}
+
+/* Microseconds for each of many 4 KiB reads with DEEP outstanding, and of the daemon's CPU. */
+static double deep_reads(pid_t pid, double *cpu)
+{
+	uint64_t id[DEEP];
+	char head[1024];
+	double start, before = cpu_seconds(pid);
+
+	sign_head(head, sizeof(head), "GET", "/" SIGN_ACCOUNT "/bench/blob",
+		  "x-ms-range: bytes=8192-12287\r\n");
+	start = now();
+	for (unsigned int i = 0; i < DEEP; i++)
+		id[i] = deep_submit(head, i);
+	for (unsigned int i = 0; i < DEEP_READS; i++) {
+		struct emu_message *message = emu_complete(&emu, id[i % DEEP]);
+
+		if (!message || message->complete.status)
+			fail("a request failed");
+		free(message);
+		if (i + DEEP < DEEP_READS)
+			id[i % DEEP] = deep_submit(head, i % DEEP);
+	}
+	*cpu = (cpu_seconds(pid) - before) * 1e6 / DEEP_READS;
+	return (now() - start) * 1e6 / DEEP_READS;
 }
 
 static void write_rates(FILE *json, const char *name, const double *seconds, unsigned int count,
@@ -233,7 +290,7 @@ int main(int argc, char **argv)
 	unsigned int rounds = argc > 3 ? (unsigned int)strtoul(argv[3], NULL, 10) : 7;
 	char directory[128], socket_path[160], command[200];
 	FILE *json = argc > 4 ? fopen(argv[4], "w") : NULL;
-	double link_time[99], pread_time[99];
+	double link_time[99], pread_time[99], deep_time, deep_cpu;
 	int status;
 	pid_t pid;
 
@@ -282,8 +339,14 @@ int main(int argc, char **argv)
 	}
 	link_time[0] = small_read();
 	printf("a 4 KiB read, one at a time: %.1f us (median of %u)\n", link_time[0], SMALL_READS);
+	deep_time = deep_reads(pid, &deep_cpu);
+	printf("4 KiB reads, %u at a time: %.1f us each, %.1f us of the daemon's CPU\n", DEEP,
+	       deep_time, deep_cpu);
 	if (json) {
-		fprintf(json, "], \"read_4k_us\": %.2f}\n", link_time[0]);
+		fprintf(json,
+			"], \"read_4k_us\": %.2f, \"deep_4k_us\": %.2f, \"deep_4k_cpu_us\": "
+			"%.2f}\n",
+			link_time[0], deep_time, deep_cpu);
 		fclose(json);
 	}
 

@@ -28,4 +28,6 @@ def measure(context):
         report.rows.append(Row(f"{row['outstanding']} outstanding", row["link_mb_s"],
                                {"pread": row["pread_mb_s"]}))
     report.notes.append(f"a 4 KiB read, one at a time: {found['read_4k_us']:.1f} us")
+    report.notes.append(f"4 KiB reads, 64 at a time: {found['deep_4k_us']:.1f} us each, "
+                        f"{found['deep_4k_cpu_us']:.1f} us of the daemon's CPU")
     return report
