@@ -108,8 +108,9 @@ void azblob_config_free(azblob_config *config);
 
 /*
  * Takes account, key or SAS, and endpoint from AZURE_STORAGE_CONNECTION_STRING, then from
- * AZURE_STORAGE_ACCOUNT, AZURE_STORAGE_KEY and AZURE_STORAGE_SAS_TOKEN, which win.  Variables that
- * are missing or empty change nothing.  Where there are a key and a SAS the key is used.
+ * AZURE_STORAGE_ACCOUNT, AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN and
+ * AZURE_STORAGE_SERVICE_ENDPOINT, which win.  Variables that are missing or empty change nothing.
+ * Where there are a key and a SAS the key is used.
  */
 int azblob_config_from_environment(azblob_config *config, struct azblob_error *error);
 /*

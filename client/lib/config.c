@@ -342,27 +342,25 @@ int azblob_config_set_connection_string(azblob_config *config, const char *text,
 	return result;
 }
 
-static const char *environment(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? value : NULL;
-}
-
 int azblob_config_from_environment(azblob_config *config, struct azblob_error *error)
 {
-	const char *connection = environment("AZURE_STORAGE_CONNECTION_STRING");
-	const char *account = environment("AZURE_STORAGE_ACCOUNT");
-	const char *key = environment("AZURE_STORAGE_KEY");
-	const char *sas = environment("AZURE_STORAGE_SAS_TOKEN");
+	/* In this order: what comes later wins. */
+	static const struct {
+		const char *name;
+		int (*set)(azblob_config *config, const char *value, struct azblob_error *error);
+	} known[] = {
+		{ "AZURE_STORAGE_CONNECTION_STRING", azblob_config_set_connection_string },
+		{ "AZURE_STORAGE_ACCOUNT", azblob_config_set_account },
+		{ "AZURE_STORAGE_KEY", azblob_config_set_key },
+		{ "AZURE_STORAGE_SAS_TOKEN", azblob_config_set_sas },
+		{ "AZURE_STORAGE_SERVICE_ENDPOINT", azblob_config_set_endpoint },
+	};
 
-	if (connection && azblob_config_set_connection_string(config, connection, error))
-		return -1;
-	if (account && azblob_config_set_account(config, account, error))
-		return -1;
-	if (key && azblob_config_set_key(config, key, error))
-		return -1;
-	if (sas && azblob_config_set_sas(config, sas, error))
-		return -1;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		const char *value = getenv(known[i].name);
+
+		if (value && *value && known[i].set(config, value, error))
+			return -1;
+	}
 	return 0;
 }

@@ -117,6 +117,43 @@ def test_missing_account_and_key(daemon):
     assert "NAME=VALUE" in azblob.run("ls").err
 
 
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+def test_each_variable_of_the_environment_counts(daemon, box):
+    """Alone, over the connection string, and less than the option."""
+    azblob = Azblob(BUILD / "client/cli/azblob", ["--transport", "http", "--retries", "0"])
+    azblob.env.pop("AZURE_STORAGE_CONNECTION_STRING")
+    place = f"{daemon.url}/devstoreaccount1"
+    good = {"AZURE_STORAGE_ACCOUNT": "devstoreaccount1", "AZURE_STORAGE_KEY": KEY,
+            "AZURE_STORAGE_SERVICE_ENDPOINT": place}
+    whole = f"AccountName=devstoreaccount1;AccountKey={KEY};BlobEndpoint={place}"
+    azblob.env["AZURE_STORAGE_CONNECTION_STRING"] = whole
+    azblob.ok("ls", box)
+    for name, bad, code in (("ACCOUNT", "otheraccount", 4), ("KEY", "d3Jvbmc=", 4),
+                            ("SERVICE_ENDPOINT", "http://127.0.0.1:1/devstoreaccount1", 1)):
+        azblob.env[f"AZURE_STORAGE_{name}"] = bad
+        assert azblob.run("ls", box).code == code, name
+        # The option wins; and what is empty is not there.
+        option = f"--{name.rsplit('_', maxsplit=1)[-1].lower()}"
+        azblob.ok(option, good[f"AZURE_STORAGE_{name}"], "ls", box)
+        azblob.env[f"AZURE_STORAGE_{name}"] = ""
+        azblob.ok("ls", box)
+    azblob.env.pop("AZURE_STORAGE_CONNECTION_STRING")
+    azblob.env.update(good)
+    token = azblob.ok("--json", "sas", "--expiry", "1h", f"{box}/").json[0]["token"]
+    azblob.ok("ls", box)
+    azblob.env["AZURE_STORAGE_KEY"] = ""
+    assert azblob.run("ls", box).code == 2
+    azblob.env["AZURE_STORAGE_SAS_TOKEN"] = token
+    azblob.ok("ls", box)
+    azblob.env["AZURE_STORAGE_SAS_TOKEN"] = token[:-6]
+    assert azblob.run("ls", box).code == 4
+    azblob.env["AZURE_STORAGE_SERVICE_ENDPOINT"] = "host:1"
+    bad = azblob.run("ls", box)
+    assert bad.code == 2 and "environment: " in bad.err and "http[s]://HOST" in bad.err
+
+
 def test_the_account_may_come_from_the_name(daemon, box):
     azblob = over_http(daemon.url)
     string = "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPT" \
