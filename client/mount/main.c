@@ -15,6 +15,7 @@
 #define FUSE_THREADS 128u
 /* Bytes of one read or write of the kernel's: as much as it hands over. */
 #define MAX_IO (1u << 20)
+#define KERNEL_AHEAD_KB "2048"
 
 static const struct fuse_lowlevel_ops operations;
 
@@ -325,7 +326,9 @@ static bool find_device(const char *mount_point, char *device, size_t room)
 
 /*
  * The kernel reads 128 KiB ahead of a program, so it would ask for that much at a time.  Whoever
- * may tell it otherwise does; it is faster, and works without.
+ * may tell it otherwise does; it is faster, and works without.  Two requests: while one is copied
+ * to the program the next ones are on their way, on as many processors.  Not more, since it is also
+ * what the kernel reads around a page of a mapping that a program touches.
  */
 static void widen_read_ahead(const struct mnt_mount *mount)
 {
@@ -339,7 +342,7 @@ static void widen_read_ahead(const struct mnt_mount *mount)
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (write(fd, "1024", 4) != 4)
+	if (write(fd, KERNEL_AHEAD_KB, strlen(KERNEL_AHEAD_KB)) < 0)
 		mnt_log(MNT_LOG_DEBUG, "%s: %s", path, strerror(errno));
 	close(fd);
 }

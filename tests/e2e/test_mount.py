@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """azblob-mount in a guest, through the real driver; tests/mount has the rest."""
 
+import re
 import signal
 import subprocess
 
@@ -77,16 +78,34 @@ def test_a_reader_does_not_notice_that_the_backend_was_killed(guest, container, 
     assert reader.wait().check().text == f"ok {size}\n"
 
 
-def test_blocks_of_the_cache_are_registered_with_the_host(guest, container, program):
-    guest.backend.put_blob(f"{container}/file", pattern(12 * MIB, 96))
-    guest.sh(f"mkdir -p {MOUNTED}")
+TRACING = "/sys/kernel/tracing"
+SUBMITS = f"{TRACING}/events/hv_azure_blob/hv_azure_blob_submit/enable"
+
+
+def submits(guest):
+    """[(bytes of the data buffer, pages that were pinned for the request)] in the trace."""
+    return [(int(data), int(pages)) for data, pages in
+            re.findall(r"_submit: .* data=(\d+) .* pages=(\d+)", guest.agent.get(f"{TRACING}/trace").decode())]
+
+
+def test_blocks_are_read_ahead_into_memory_that_the_host_knows(guest, container, program):
+    """Registered once; the requests then pin no pages of their data, whoever evicts what in between."""
+    guest.backend.put_blob(f"{container}/file", pattern(100 * MIB, 96))
+    guest.sh(f"mkdir -p {MOUNTED}; grep -q {TRACING} /proc/mounts || mount -t tracefs tracefs {TRACING}; "
+             f"echo >{TRACING}/trace; echo 1 >{SUBMITS}")
     mount = guest.start(["sh", "-c", f"exec {program} -d -o {OPTIONS} {container} {MOUNTED} 2>&1"],
                         timeout=600)
     guest.until(lambda: MOUNTED in guest.sh("cat /proc/mounts").text, "the mount")
-    assert guest.run(["pattern", "check", f"{MOUNTED}/file", "96"]).text == f"ok {12 * MIB}\n"
-    guest.sh(f"umount {MOUNTED}")
+    assert guest.run(["pattern", "check", f"{MOUNTED}/file", "96"], timeout=600).text == f"ok {100 * MIB}\n"
+    guest.sh(f"umount {MOUNTED}; echo 0 >{SUBMITS}")
     log = mount.wait().check().stdout.decode(errors="replace")
-    assert "4194304 bytes are registered with the host" in log
+    # As many as the budget has blocks, and no more with what is evicted.
+    assert 1 <= log.count("4194304 bytes are registered with the host") <= 16
+    blocks = [pages for data, pages in submits(guest) if data == 4 * MIB]
+    # A reader in order gets whole blocks but for its first steps.
+    assert len(blocks) >= 20
+    # Heads and answers are pinned, the 1024 pages of a block are not.
+    assert max(blocks) < 64
 
 
 def test_a_killed_mount_leaves_nothing_behind(guest, container, program):
