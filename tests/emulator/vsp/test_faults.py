@@ -5,6 +5,7 @@ The guest's half is in fault_cases.c.  QEMU is started paused, so that the fault
 the first message; the backend answers every request with "R", in order.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -288,6 +289,23 @@ def test_rescinded_device_can_be_unplugged(faulty, backend):
     link.take(fb.CANCEL)
     link.complete(request, fb.STATUS_CANCELLED)
     machine.qmp.wait_event("DEVICE_DELETED", timeout=LIMIT)
+
+
+def test_each_kind_has_a_command_in_the_documents_and_meets_the_driver(faulty):
+    schema = (ROOT / "emulator/qemu/qapi/vmbus.json").read_text(encoding="utf-8")
+    kinds = re.findall(r"'([a-z-]+)'", schema.partition("'enum': 'VmbusFaultKind'")[2].
+                       partition("[")[2].partition("]")[0])
+    page = (ROOT / "docs/emulator.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^\| `(kind=[^`]*)`", page, re.M)
+    assert [re.split("[=,]", command)[1] for command in commands] == kinds
+    driver = (ROOT / "tests/fault/test_host.py").read_text(encoding="utf-8")
+    assert [k for k in kinds if f'"{k}"' not in driver] == []
+    # And people can type them.
+    machine = faulty("tells-what-comes")
+    machine.says(ALL[5])
+    for command in commands:
+        assert machine.qmp.hmp(f"vmbus_fault_add id=f0,device=blob,{command}") == "", command
+        assert machine.qmp.hmp("vmbus_fault_remove f0") == ""
 
 
 # --- bad arguments: an error, and nothing has changed
