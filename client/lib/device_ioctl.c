@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -48,6 +49,17 @@ static void node_remove_buffer(struct azc_device *device, uint32_t id)
 	ioctl(device->node, IOCTL_AZ_BLOB_DEREGISTER, &arg);
 }
 
+static int node_cancel(struct azc_device *device, const uint8_t guid[16], bool *unsent)
+{
+	struct az_blob_cancel arg = { .size = sizeof(arg) };
+
+	memcpy(arg.guid, guid, sizeof(arg.guid));
+	if (ioctl(device->node, IOCTL_AZ_BLOB_CANCEL, &arg))
+		return -errno;
+	*unsent = arg.ended;
+	return 0;
+}
+
 static void node_close(struct azc_device *device)
 {
 	close(device->node);
@@ -67,6 +79,8 @@ static void ask_features(struct azc_device *device)
 		device->add_buffer = node_add_buffer;
 		device->remove_buffer = node_remove_buffer;
 	}
+	if (info.features & AZ_BLOB_FEATURE_CANCEL_CALL)
+		device->cancel = node_cancel;
 }
 
 struct azc_device *azc_device_open(const char *path, int *sys_errno)

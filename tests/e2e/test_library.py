@@ -62,6 +62,23 @@ def test_a_cancelled_request_ends_when_the_host_is_done_with_it(guest, container
         held.wait().check()
 
 
+@pytest.mark.parametrize("way", ["best", "threads"])
+def test_the_host_ends_what_is_cancelled_without_an_answer(guest, container, queue, way):
+    """There is no daemon: nothing but the cancellation can end them before their hour is over."""
+    guest.backend.put_blob(f"{container}/held", pattern(1 << 20, 8))
+    program = queue(container, "cancel", best(guest)[0] if way == "best" else way)
+    program.wait_output("ready")
+    guest.backend.terminate()
+    program.signal(signal.SIGUSR1)
+    guest.until(lambda: guest.counters()["outstanding"] == 5, "all of them at the host")
+    program.signal(signal.SIGUSR1)
+    program.wait_output("cancelled")
+    assert guest.counters()["outstanding"] == 0
+    guest.backend.start()
+    program.signal(signal.SIGUSR1)
+    program.wait().check()
+
+
 def test_a_request_whose_thread_has_ended_still_has_its_completion(guest, container, queue):
     guest.backend.put_blob(f"{container}/held", pattern(4096, 7))
     left = queue(container, "left")

@@ -433,11 +433,82 @@ static void held_requests(azblob_conn *conn, const char *box, int keep)
 	fflush(stdout);
 	for (size_t i = 0; i < COUNT; i++) {
 		CHECK(azblob_queue_wait(queue, -1, &completion) == 1);
-		/* Too late: the host has done what it was asked. */
-		CHECK(!completion.result && completion.length == PART && completion.verified);
+		/* Whichever the host came to first. */
+		if (!keep && completion.result)
+			CHECK(completion.error.kind == AZBLOB_CANCELLED);
+		else
+			CHECK(!completion.result && completion.length == PART &&
+			      completion.verified);
 	}
 	azblob_queue_free(queue);
 	munmap(memory, COUNT * PART);
+}
+
+/* The next step of whoever started this. */
+static void wait_for_signal(void)
+{
+	sigset_t go;
+	int number;
+
+	sigemptyset(&go);
+	sigaddset(&go, SIGUSR1);
+	sigwait(&go, &number);
+}
+
+static void say(const char *text)
+{
+	printf("%s\n", text);
+	fflush(stdout);
+}
+
+/*
+ * The host has the requests, and nobody behind it will ever answer them: that they end, and without
+ * their time-out, is the cancellation's doing.
+ */
+static void requests_at_the_host_are_cancelled(azblob_conn *conn, const char *box)
+{
+	enum {
+		COUNT = 4
+	};
+	azblob_queue *queue = new_queue(conn, COUNT + 1);
+	unsigned char *memory = pages((COUNT + 1) * PART);
+	struct azblob_submit_options options = AZBLOB_SUBMIT_OPTIONS_INIT;
+	struct azblob_completion completion;
+	uint64_t ids[COUNT + 1];
+	sigset_t go;
+
+	sigemptyset(&go);
+	sigaddset(&go, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &go, NULL);
+	options.timeout_ms = 3600000;
+	say("ready");
+	wait_for_signal();
+	for (size_t i = 0; i < COUNT; i++)
+		OK(azblob_queue_get(queue, box, "held", i * PART, PART, memory + i * PART, &options,
+				    &ids[i], &api_error));
+	OK(azblob_queue_put_block(queue, box, "held", "YQ==", memory + COUNT * PART, PART, &options,
+				  &ids[COUNT], &api_error));
+	wait_for_signal();
+	for (size_t i = 0; i <= COUNT; i++)
+		OK(azblob_cancel(queue, ids[i], &api_error));
+	for (size_t i = 0; i <= COUNT; i++) {
+		CHECK(azblob_queue_wait(queue, -1, &completion) == 1);
+		CHECK(completion.result == -1);
+		CHECK(completion.error.kind == AZBLOB_CANCELLED);
+		CHECK(completion.error.link_status == 0x800703e3);
+		CHECK(!completion.retries);
+		/* A read changes nothing; a block may be there. */
+		CHECK(completion.error.outcome_unknown == (completion.id == ids[COUNT]));
+	}
+	CHECK(!azblob_queue_wait(queue, -1, &completion));
+	say("cancelled");
+	wait_for_signal();
+	/* The memory is the caller's again. */
+	OK(azblob_queue_get(queue, box, "held", 0, PART, memory, &options, NULL, &api_error));
+	CHECK(azblob_queue_wait(queue, -1, &completion) == 1);
+	CHECK(!completion.result && completion.verified);
+	azblob_queue_free(queue);
+	munmap(memory, (COUNT + 1) * PART);
 }
 
 static void *submit_and_leave(void *data)
@@ -486,6 +557,13 @@ int main(int argc, char **argv)
 		want_queue = argv[3];
 		conn = api_open();
 		held_requests(conn, argv[1], argc > 4);
+		azblob_close(conn);
+		return 0;
+	}
+	if (argc > 3 && !strcmp(argv[2], "cancel")) {
+		want_queue = argv[3];
+		conn = api_open();
+		requests_at_the_host_are_cancelled(conn, argv[1]);
 		azblob_close(conn);
 		return 0;
 	}
