@@ -83,6 +83,7 @@ struct cli {
 	uint64_t length; /* AZBLOB_LENGTH_REST: all */
 	unsigned int parallel;
 	size_t block_size;
+	bool no_checksums;
 	struct azblob_pair *metadata;
 	size_t metadata_count;
 	struct azblob_pair *tags;

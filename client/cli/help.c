@@ -36,6 +36,7 @@ static const char usage[] =
 	"  --block-size SIZE               bytes of one part, such as 512K or 8M [8M]\n"
 	"  --timeout SECONDS               for one request without progress [60]\n"
 	"  --retries N                     [4]\n"
+	"  --no-checksums                  neither send nor check them\n"
 	"  -r, --recursive                 directories, or all blobs below a name\n"
 	"  --content-type TYPE, --metadata NAME=VALUE, --tag NAME=VALUE, --tier TIER,\n"
 	"  --no-clobber                                                    (put, cp, append)\n"

@@ -19,6 +19,7 @@ enum {
 	OPT_BLOCK_SIZE,
 	OPT_TIMEOUT,
 	OPT_RETRIES,
+	OPT_NO_CHECKSUMS,
 	/* from here on: not about the connection */
 	OPT_COMPLETE,
 	OPT_JSON,
@@ -78,6 +79,7 @@ static const struct {
 	{ "block-size", OPT_BLOCK_SIZE, required_argument, NULL },
 	{ "timeout", OPT_TIMEOUT, required_argument, NULL },
 	{ "retries", OPT_RETRIES, required_argument, NULL },
+	{ "no-checksums", OPT_NO_CHECKSUMS, no_argument, NULL },
 	{ "json", OPT_JSON, no_argument, NULL },
 	{ "quiet", 'q', no_argument, NULL },
 	{ "verbose", 'v', no_argument, NULL },
@@ -265,6 +267,10 @@ static void connection_option(struct cli *cli, int option, char *value)
 	case OPT_RETRIES:
 		n = number(cli, "--retries", value, 0, 20, false, "0 to 20");
 		must(cli, azblob_config_set_retries(config, (unsigned int)n, &error), &error);
+		break;
+	case OPT_NO_CHECKSUMS:
+		cli->no_checksums = true;
+		must(cli, azblob_config_set_checksums(config, 0, &error), &error);
 		break;
 	}
 }
@@ -524,7 +530,7 @@ void cli_parse(struct cli *cli, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "qvrlnhV", long_options, NULL)) != -1) {
 		for (size_t i = 0; i < KNOWN; i++)
 			seen[i] |= known[i].code == option;
-		if (option >= OPT_ACCOUNT && option <= OPT_RETRIES)
+		if (option >= OPT_ACCOUNT && option <= OPT_NO_CHECKSUMS)
 			connection_option(cli, option, optarg);
 		else if (!sas_option(cli, option, optarg) && !bench_option(cli, option, optarg))
 			other_option(cli, option, optarg);

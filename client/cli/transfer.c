@@ -233,7 +233,7 @@ static void summary(const struct transfer *transfer, double seconds)
 	const struct cli *cli = transfer->cli;
 	char bytes[16];
 
-	if (transfer->unverified)
+	if (transfer->unverified && !cli->no_checksums)
 		cli_note(cli, "the service sent no checksums for %llu of %llu files",
 			 (unsigned long long)transfer->unverified,
 			 (unsigned long long)transfer->files);
