@@ -123,8 +123,9 @@ int azblob_append_create(azblob_conn *conn, const char *container, const char *b
 /*
  * Append Block: @size bytes, 1 to AZBLOB_APPEND_MAX, in one step.  @position: the blob's
  * length must be that, else AppendPositionConditionNotMet; AZBLOB_APPEND_ANYWHERE: any.
- * @max_size: the blob may become no longer, else MaxBlobSizeConditionNotMet.  Never sent again
- * when its outcome is unknown: with a @position the caller can find out.
+ * @max_size: the blob may become no longer, else MaxBlobSizeConditionNotMet.  Sent again
+ * when its outcome is unknown only with a @position or an If-Match, which the blob no longer meets
+ * when the first one happened.
  */
 int azblob_append_block(azblob_conn *conn, const char *container, const char *blob,
 			const void *data, size_t size, uint64_t position, uint64_t max_size,

@@ -26,6 +26,7 @@ int azc_put_block_list(struct azc_op *op, const char *container, const char *blo
 	request.has_body = true;
 	request.content_length = body->length;
 	request.effect = true;
+	azc_request_guarded(&request, AZC_GUARD_MATCH | AZC_GUARD_NEW);
 	azc_put_carry(&request, op->conn, body->data, body->length,
 		      azc_put_sum(op->conn, body->data, body->length));
 	return azc_put_finish(op, &request, size, result, error);

@@ -16,6 +16,8 @@ int azblob_container_create(azblob_conn *conn, const char *container, struct azb
 	azc_request_init(&request, "PUT");
 	request.has_body = true;
 	request.effect = true;
+	/* Once it is there it can't be made again. */
+	request.repeatable = true;
 	azc_request_path(&request, conn, container, NULL);
 	azc_request_query(&request, "restype", "container");
 	return azc_perform_simple(conn, &request, error);

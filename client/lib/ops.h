@@ -27,11 +27,6 @@ int azc_access_take(const struct azblob_access *given, unsigned int use,
 		    struct azblob_access *access, struct azblob_error *error);
 /* Adds it to the request. */
 void azc_access_apply(struct azc_request *request, const struct azblob_access *access);
-/* Something in it that a repetition of a change that happened would not meet. */
-bool azc_access_has_condition(const struct azblob_access *access);
-
-/* An If-Match that a second time can't meet, having met it once: one ETag, not "*" or several. */
-bool azc_is_one_etag(const char *if_match);
 
 /* The names and the conditions of a call at once. */
 int azc_check_call(const char *container, const char *blob, const struct azblob_access *given,

@@ -23,6 +23,7 @@ int azblob_append_create(azblob_conn *conn, const char *container, const char *b
 	request.effect = true;
 	azc_request_field(&request, "x-ms-blob-type", "AppendBlob");
 	azc_put_headers(&request, &options);
+	azc_request_guarded(&request, AZC_GUARD_MATCH | AZC_GUARD_NEW);
 	return azc_perform_change(conn, &request, result, error);
 }
 
@@ -60,6 +61,7 @@ int azc_append_finish(azblob_conn *conn, struct azc_request *request, uint64_t p
 		azc_request_number(request, "x-ms-blob-condition-appendpos", position);
 	if (max_size != AZBLOB_APPEND_ANYWHERE)
 		azc_request_number(request, "x-ms-blob-condition-maxsize", max_size);
+	azc_request_guarded(request, AZC_GUARD_MATCH | AZC_GUARD_POSITION);
 	status = azc_perform_alone(conn, request, &answer, error);
 	if (!status)
 		status = take_append(&answer, result, error);
@@ -95,6 +97,6 @@ int azblob_append_seal(azblob_conn *conn, const char *container, const char *blo
 	if (azc_check_call(container, blob, given, AZC_ACCESS_LEASE, &access, error))
 		return -1;
 	azc_begin_change(&request, "PUT", conn, container, blob, "seal", &access);
-	request.repeatable = !azc_access_has_condition(&access);
+	azc_request_guarded(&request, AZC_GUARD_MATCH);
 	return azc_perform_simple(conn, &request, error);
 }

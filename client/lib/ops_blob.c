@@ -22,6 +22,9 @@ int azblob_delete_blob_if(azblob_conn *conn, const char *container, const char *
 				"snapshot or version");
 	azc_begin_change(&request, "DELETE", conn, container, blob, NULL, &access);
 	azc_request_field(&request, "x-ms-delete-snapshots", snapshots[what]);
+	azc_request_guarded(&request, AZC_GUARD_MATCH);
+	/* A snapshot or version that is gone is not there a second time. */
+	request.repeatable |= access.snapshot || access.version;
 	return azc_perform_simple(conn, &request, error);
 }
 
@@ -37,7 +40,7 @@ int azblob_set_metadata(azblob_conn *conn, const char *container, const char *bl
 	    azc_check_metadata(metadata, count, error))
 		return -1;
 	azc_begin_change(&request, "PUT", conn, container, blob, "metadata", &access);
-	request.repeatable = !azc_access_has_condition(&access);
+	azc_request_guarded(&request, AZC_GUARD_MATCH);
 	azc_request_metadata(&request, metadata, count);
 	return azc_perform_change(conn, &request, result, error);
 }
@@ -64,7 +67,7 @@ int azblob_set_headers(azblob_conn *conn, const char *container, const char *blo
 	    azc_check_header(headers.content_md5, "the MD5", error))
 		return -1;
 	azc_begin_change(&request, "PUT", conn, container, blob, "properties", &access);
-	request.repeatable = !azc_access_has_condition(&access);
+	azc_request_guarded(&request, AZC_GUARD_MATCH);
 	/* The service takes it as a change of headers when one is named; the others are cleared. */
 	if (!headers.content_encoding && !headers.content_language &&
 	    !headers.content_disposition && !headers.cache_control && !headers.content_md5 &&
@@ -90,7 +93,6 @@ int azblob_set_tier(azblob_conn *conn, const char *container, const char *blob, 
 	    azc_check_tier(tier, error))
 		return -1;
 	azc_begin_change(&request, "PUT", conn, container, blob, "tier", &access);
-	request.repeatable = !azc_access_has_condition(&access);
 	azc_request_field(&request, "x-ms-access-tier", tier);
 	return azc_perform_simple(conn, &request, error);
 }

@@ -93,17 +93,6 @@ void azc_access_apply(struct azc_request *request, const struct azblob_access *a
 	azc_request_field(request, "x-ms-lease-id", access->lease_id);
 }
 
-bool azc_access_has_condition(const struct azblob_access *access)
-{
-	return access->if_match || access->if_none_match || access->if_modified_since ||
-	       access->if_unmodified_since || access->if_tags;
-}
-
-bool azc_is_one_etag(const char *if_match)
-{
-	return if_match && strcmp(if_match, "*") != 0 && !strchr(if_match, ',');
-}
-
 int azc_check_call(const char *container, const char *blob, const struct azblob_access *given,
 		   unsigned int use, struct azblob_access *access, struct azblob_error *error)
 {

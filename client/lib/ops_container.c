@@ -67,6 +67,8 @@ int azblob_container_create_with(azblob_conn *conn, const char *container,
 		return -1;
 	azc_request_field(&request, "x-ms-blob-public-access", public_names[options.public_access]);
 	azc_request_metadata(&request, options.metadata, options.metadata_count);
+	/* Once it is there it can't be made again. */
+	request.repeatable = true;
 	return azc_perform_change(conn, &request, result, error);
 }
 
@@ -77,6 +79,7 @@ int azblob_container_delete_if(azblob_conn *conn, const char *container,
 
 	if (begin(&request, "DELETE", conn, container, NULL, access, error))
 		return -1;
+	azc_request_guarded(&request, AZC_GUARD_LEASE);
 	return azc_perform_simple(conn, &request, error);
 }
 
@@ -93,6 +96,8 @@ int azblob_container_restore(azblob_conn *conn, const char *container, const cha
 		return -1;
 	azc_request_field(&request, "x-ms-deleted-container-name", container);
 	azc_request_field(&request, "x-ms-deleted-container-version", version);
+	/* Once it is there it can't be made again. */
+	request.repeatable = true;
 	return azc_perform_simple(conn, &request, error);
 }
 
@@ -107,7 +112,7 @@ int azblob_container_set_metadata(azblob_conn *conn, const char *container,
 	    begin(&request, "PUT", conn, container, "metadata", access, error))
 		return -1;
 	/* Who holds the lease is the only one who changes it. */
-	request.repeatable = access && access->lease_id;
+	azc_request_guarded(&request, AZC_GUARD_LEASE);
 	azc_request_metadata(&request, metadata, count);
 	return azc_perform_change(conn, &request, result, error);
 }
@@ -329,7 +334,7 @@ int azblob_container_set_acl(azblob_conn *conn, const char *container,
 		azb_buf_free(&body);
 		return -1;
 	}
-	request.repeatable = access && access->lease_id;
+	azc_request_guarded(&request, AZC_GUARD_LEASE);
 	azc_request_field(&request, "x-ms-blob-public-access", public_names[public_access]);
 	azc_request_field(&request, "Content-Type", "application/xml");
 	azc_put_document(&request, conn, body.data, body.length);

@@ -116,6 +116,7 @@ int azblob_copy_start(azblob_conn *conn, const char *container, const char *blob
 	azc_request_field(&request, "x-ms-access-tier", options.tier);
 	if (options.synchronous)
 		azc_request_field(&request, "x-ms-requires-sync", "true");
+	azc_request_guarded(&request, AZC_GUARD_MATCH | AZC_GUARD_NEW);
 	status = azc_perform_alone(conn, &request, &answer, error);
 	if (!status && result) {
 		memset(result, 0, sizeof(*result));
@@ -144,6 +145,8 @@ int azblob_copy_abort(azblob_conn *conn, const char *container, const char *blob
 	azc_begin_change(&request, "PUT", conn, container, blob, "copy", &access);
 	azc_request_query(&request, "copyid", copy_id);
 	azc_request_field(&request, "x-ms-copy-action", "abort");
+	/* Of one that is aborted nothing is pending. */
+	request.repeatable = true;
 	return azc_perform_simple(conn, &request, error);
 }
 

@@ -81,7 +81,8 @@ static int with_lease(azblob_conn *conn, const char *container, const char *blob
 		return -1;
 	azc_request_field(&request, "x-ms-lease-id", lease_id);
 	azc_request_field(&request, "x-ms-proposed-lease-id", new_id);
-	request.repeatable = !strcmp(action, "renew");
+	/* A second change or renewal is as the first; what was released can't be once more. */
+	request.repeatable = true;
 	return azc_perform_simple(conn, &request, error);
 }
 

@@ -51,6 +51,7 @@ int azblob_page_create(azblob_conn *conn, const char *container, const char *blo
 	azc_request_number(&request, "x-ms-blob-content-length", size);
 	azc_request_number(&request, "x-ms-blob-sequence-number", sequence_number);
 	azc_put_headers(&request, &options);
+	azc_request_guarded(&request, AZC_GUARD_MATCH | AZC_GUARD_NEW);
 	return azc_perform_change(conn, &request, result, error);
 }
 
@@ -70,8 +71,7 @@ int azc_page_begin(struct azc_request *request, const azblob_conn *conn, const c
 	    check_pages(offset, length, error))
 		return -1;
 	azc_begin_change(request, "PUT", conn, container, blob, "page", &access);
-	/* As docs/relay.md has it: without them another writer may have come between. */
-	request->repeatable = access.lease_id || azc_is_one_etag(access.if_match);
+	azc_request_guarded(request, AZC_GUARD_MATCH | AZC_GUARD_LEASE);
 	azc_request_field(request, "x-ms-page-write", write);
 	azc_request_range(request, "x-ms-range", offset, length);
 	if (options.if_sequence_le)
@@ -141,7 +141,7 @@ static int begin_properties(struct azc_request *request, const azblob_conn *conn
 	if (azc_check_call(container, blob, given, AZC_ACCESS_LEASE, &access, error))
 		return -1;
 	azc_begin_change(request, "PUT", conn, container, blob, "properties", &access);
-	request->repeatable = false;
+	azc_request_guarded(request, AZC_GUARD_MATCH);
 	return 0;
 }
 

@@ -62,7 +62,6 @@ int azblob_set_tags(azblob_conn *conn, const char *container, const char *blob,
 		return azc_fail_memory(error);
 	}
 	azc_begin_change(&request, "PUT", conn, container, blob, "tags", &access);
-	request.repeatable = !azc_access_has_condition(&access);
 	azc_request_field(&request, "Content-Type", "application/xml");
 	request.content_length = body.length;
 	azc_put_carry(&request, conn, body.data, body.length,

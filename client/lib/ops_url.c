@@ -88,6 +88,7 @@ int azblob_put_blob_from_url(azblob_conn *conn, const char *container, const cha
 		azc_request_drop_field(&request, "x-ms-blob-content-type");
 	azc_request_field(&request, "x-ms-blob-type", "BlockBlob");
 	add_source(&request, conn, &source);
+	azc_request_guarded(&request, AZC_GUARD_MATCH | AZC_GUARD_NEW);
 	return azc_perform_change(conn, &request, result, error);
 }
 

@@ -216,6 +216,29 @@ bool azc_answer_has_crc(const azblob_conn *conn, const struct azc_answer *answer
 	return azc_answer_field(answer, crc_field(conn));
 }
 
+/* ---- what may be repeated ---- */
+
+static const char *field_of(const struct azc_request *request, const char *name)
+{
+	for (size_t i = 0; i < request->fields.count; i++)
+		if (!strcasecmp(request->fields.item[i].name, name))
+			return request->fields.item[i].value;
+	return NULL;
+}
+
+void azc_request_guarded(struct azc_request *request, unsigned int guards)
+{
+	const char *match = field_of(request, "If-Match");
+	const char *none = field_of(request, "If-None-Match");
+
+	/* "*" and several would let a second time through. */
+	if ((guards & AZC_GUARD_MATCH && match && strcmp(match, "*") != 0 && !strchr(match, ',')) ||
+	    (guards & AZC_GUARD_NEW && none && !strcmp(none, "*")) ||
+	    (guards & AZC_GUARD_LEASE && field_of(request, "x-ms-lease-id")) ||
+	    (guards & AZC_GUARD_POSITION && field_of(request, "x-ms-blob-condition-appendpos")))
+		request->repeatable = true;
+}
+
 /* ---- trying ---- */
 
 /* Waits before try number @try (1: the first repetition); false when cancelled. */

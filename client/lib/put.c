@@ -321,6 +321,7 @@ static int put_once(struct upload *upload, const void *data, size_t size, const 
 
 	put_blob_request(&request, upload, size);
 	request.effect = true;
+	azc_request_guarded(&request, AZC_GUARD_MATCH | AZC_GUARD_NEW);
 	if (crc) {
 		azc_put_carry(&request, upload->conn, data, size, *crc);
 	} else {
@@ -366,7 +367,8 @@ static int put_small(struct upload *upload, size_t size, struct azblob_put_resul
 	buffer = azc_pool_get(pool, size);
 	if (!buffer)
 		return azc_fail_memory(error);
-	status = azc_source_read(upload->source, buffer, 0, size, &got, &crc, error);
+	status = azc_source_read(upload->source, buffer, 0, size, &got,
+				 needs_sum(upload) ? &crc : NULL, error);
 	if (!status && got < size)
 		status = azc_fail(error, AZBLOB_LOCAL_IO,
 				  "the source ended early, at byte %zu of %zu", got, size);

@@ -287,6 +287,20 @@ enum azc_verdict {
 	AZC_AGAIN, /* another try is safe and may help */
 };
 
+/* Headers by which a second time would be refused, or change nothing, had the first one happened.
+ */
+enum azc_guard {
+	AZC_GUARD_MATCH = 1,    /* If-Match with one ETag */
+	AZC_GUARD_NEW = 2,      /* If-None-Match: * */
+	AZC_GUARD_LEASE = 4,    /* x-ms-lease-id */
+	AZC_GUARD_POSITION = 8, /* x-ms-blob-condition-appendpos */
+};
+/*
+ * Makes the request repeatable when it has one of @guards, by the table in docs/relay.md (What may
+ * be sent twice).  What a repetition is refused with then is told with outcome_unknown.
+ */
+void azc_request_guarded(struct azc_request *request, unsigned int guards);
+
 /*
  * The pieces of azc_perform(), for requests that nobody waits for.  azc_prepare() signs for one try
  * and reports what failed while the request was built; azc_judge() tells what a try came to,

@@ -196,3 +196,13 @@ def make_page_blob(daemon, box, name):
     connection.request("PUT", path, b"", headers)
     assert connection.getresponse().status == 201
     connection.close()
+
+
+def test_without_checksums_the_bytes_are_the_same_and_nothing_is_said(azblob, box, tmp_path):
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(300_000))
+    azblob.ok("--no-checksums", "--block-size", "64K", "put", source, f"{box}/x")
+    result = azblob.ok("--no-checksums", "--block-size", "64K", "cat", f"{box}/x")
+    assert result.out == source.read_bytes()
+    # Only a service that sends none where they are wanted is worth a word.
+    assert "checksum" not in result.err
