@@ -126,8 +126,8 @@ bool azc_answer_number(const struct azc_answer *answer, const char *name, uint64
  */
 bool azc_answer_line(struct azc_answer *answer, const char *line, size_t length);
 /*
- * Takes a head that is there as a whole, in bytes that nobody writes to any more; *@body_at is where
- * it ended.  False when it is none of a final answer.
+ * Takes a head that is there as a whole, in bytes that nobody writes to any more; *@body_at is
+ * where it ended.  False when it is none of a final answer.
  */
 bool azc_answer_head(struct azc_answer *answer, const char *bytes, size_t length, size_t *body_at);
 
