@@ -159,7 +159,11 @@ static enum store_error open_chunk(struct local *local, struct db *db, struct lo
 	return error;
 }
 
-/* All that needs one consistent view; the transaction is the caller's. */
+/*
+ * All that needs one consistent view: the row is stepped to until the end, and while a statement
+ * of a connection is, its others see the same.  This is the way of every small read, so it has no
+ * transaction around it.
+ */
 static enum store_error open_in(struct local *local, struct db *db, const struct store_ref *ref,
 				const struct store_conditions *conditions,
 				struct store_blob_info *info, struct local_read *r)
@@ -184,16 +188,18 @@ static enum store_error open_in(struct local *local, struct db *db, const struct
 	chunk = sqlite3_column_int64(s, ROW_CHUNK);
 	r->content = sqlite3_column_int64(s, ROW_CONTENT);
 	r->at = sqlite3_column_int64(s, ROW_SEEN);
-	db_reset(s);
 	if (error)
-		return error;
-	if (r->at)
-		return lease_take(local, GARBAGE_VIEW, r->content, r->at, &r->lease);
-	if (r->content)
-		return lease_take(local, GARBAGE_CONTENT, r->content, 0, &r->lease);
-	if (chunk)
-		return open_chunk(local, db, r, chunk);
-	return r->read.info.length ? STORE_CORRUPT : STORE_OK;
+		;
+	else if (r->at)
+		error = lease_take(local, GARBAGE_VIEW, r->content, r->at, &r->lease);
+	else if (r->content)
+		error = lease_take(local, GARBAGE_CONTENT, r->content, 0, &r->lease);
+	else if (chunk)
+		error = open_chunk(local, db, r, chunk);
+	else if (r->read.info.length)
+		error = STORE_CORRUPT;
+	db_reset(s);
+	return error;
 }
 
 enum store_error local_read_open(struct store *store, const struct store_ref *ref,
@@ -218,15 +224,7 @@ enum store_error local_read_open(struct store *store, const struct store_ref *re
 		return error;
 	}
 	phase = lease_opening(local);
-	error = db_run(&reader->db, DB_SQL(&reader->db, "BEGIN"));
-	if (!error) {
-		enum store_error end;
-
-		error = open_in(local, &reader->db, ref, conditions, info, r);
-		end = db_run(&reader->db, DB_SQL(&reader->db, "COMMIT"));
-		if (!error)
-			error = end;
-	}
+	error = open_in(local, &reader->db, ref, conditions, info, r);
 	lease_opened(local, phase);
 	reader_put(local, reader);
 	if (error) {
