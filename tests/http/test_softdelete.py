@@ -2,12 +2,14 @@
 """Blobs that are deleted and kept for a while, by the account's delete retention policy."""
 
 import pytest
+from sasclient import account_sas
 
 SERVICE = "/?restype=service&comp=properties"
 
 
-def policy(client, days):
+def policy(client, days, permanent=False):
     inner = "<Enabled>true</Enabled><Days>%d</Days>" % days if days else "<Enabled>false</Enabled>"
+    inner += "<AllowPermanentDelete>%s</AllowPermanentDelete>" % str(permanent).lower()
     body = ("<StorageServiceProperties><DeleteRetentionPolicy>%s</DeleteRetentionPolicy>"
             "</StorageServiceProperties>" % inner)
     assert client.put(SERVICE, body.encode()).status == 202
@@ -121,3 +123,53 @@ def test_pages_come_back_and_go_on(client, container):
     assert client.get(path).body == b"x" * 512 + bytes(512)
     assert client.put(path + "?comp=page", b"y" * 512, write).status == 201
     assert client.get(path).body == b"y" * 512 + bytes(512)
+
+
+def permanently(client, path, query="", **headers):
+    return client.delete("%s?%sdeletetype=permanent" % (path, query), headers=headers)
+
+
+def test_a_deleted_snapshot_is_deleted_for_good(client, container):
+    path = "/%s/b" % container
+    assert client.put_blob(path, b"old").status == 201
+    taken = client.put(path + "?comp=snapshot")["x-ms-snapshot"]
+    refused = permanently(client, path, "snapshot=%s&" % taken)
+    assert (refused.status, refused.code) == (409, "FeatureNotSupportedForAccount")
+    policy(client, 7, permanent=True)
+    refused = permanently(client, path, "snapshot=%s&" % taken)
+    assert (refused.status, refused.code) == (409, "BlobSnapshotNotSoftDeleted")
+    assert client.get("%s?snapshot=%s" % (path, taken)).body == b"old"
+    assert client.delete("%s?snapshot=%s" % (path, taken)).status == 202
+    gone = permanently(client, path, "snapshot=%s&" % taken)
+    assert (gone.status, gone["x-ms-delete-type-permanent"]) == (202, "true")
+    assert permanently(client, path, "snapshot=%s&" % taken).code == "BlobNotFound"
+    assert client.put(path + "?comp=undelete").status == 200
+    assert listed(client, container, "snapshots", "deleted") == [("b", None, False)]
+
+
+def test_what_is_there_is_not_deleted_for_good(client, container):
+    path = "/%s/b" % container
+    policy(client, 7, permanent=True)
+    assert client.put_blob(path, b"here").status == 201
+    refused = permanently(client, path)
+    assert (refused.status, refused.code) == (409, "OperationNotAllowedOnRootBlob")
+    refused = client.delete(path + "?deletetype=forever")
+    assert (refused.status, refused.code) == (400, "InvalidQueryParameterValue")
+    assert client.get(path).body == b"here"
+
+
+def test_deletion_for_good_has_a_permission_of_its_own(client, container):
+    path = "/%s/b" % container
+    policy(client, 7, permanent=True)
+    assert client.put_blob(path, b"old").status == 201
+    taken = client.put(path + "?comp=snapshot")["x-ms-snapshot"]
+    assert client.delete("%s?snapshot=%s" % (path, taken)).status == 202
+
+    def ask(permissions):
+        return client.delete("%s?snapshot=%s&deletetype=permanent&%s" % (
+            path, taken, account_sas(sp=permissions)), headers={"x-ms-date": None}, sign=False)
+
+    refused = ask("dxw")
+    assert (refused.status, refused.code) == (403, "AuthorizationPermissionMismatch")
+    assert ask("y").status == 202
+    assert listed(client, container, "snapshots", "deleted") == [("b", None, False)]

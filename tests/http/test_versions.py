@@ -152,3 +152,61 @@ def test_other_accounts_keep_none(daemon, tmp_path):
     assert listed(client, "plain", "versions") == [("b", None, None)]
     client.close()
     other.stop()
+
+
+def roots(client, container, *include, **query):
+    """Names as include=deletedwithversions gives them, True where there are only versions."""
+    xml = client.list_blobs(container, include=",".join(("deletedwithversions",) + include), **query).xml()
+    return [(blob.findtext("Name"), blob.findtext("HasVersionsOnly") == "true")
+            for blob in xml.findall(".//Blob")], xml.findtext("NextMarker")
+
+
+def test_names_of_which_there_are_only_versions(client, container):
+    for name, count in (("here", 2), ("gone", 3), ("dir/gone", 1)):
+        for number in range(count):
+            assert client.put_blob("/%s/%s" % (container, name), b"%d" % number).status == 201
+    assert client.put_blob("/%s/plain" % container, b"x", {"x-ms-meta-k": "v"}).status == 201
+    for name in ("gone", "dir/gone"):
+        assert client.delete("/%s/%s" % (container, name)).status == 202
+    assert roots(client, container)[0] == [
+        ("dir/gone", True), ("gone", True), ("here", False), ("plain", False)]
+    assert roots(client, container, prefix="go")[0] == [("gone", True)]
+    grouped = client.list_blobs(container, include="deletedwithversions", delimiter="/").xml()
+    assert [prefix.findtext("Name") for prefix in grouped.findall(".//BlobPrefix")] == ["dir/"]
+    # one by one
+    seen, marker = [], None
+    while marker != "":
+        page, marker = roots(client, container, maxresults=1, **({"marker": marker} if marker else {}))
+        seen += page
+    assert seen == roots(client, container)[0]
+    # with the versions themselves
+    assert [name for name, _ in roots(client, container, "versions")[0]] == (
+        ["dir/gone"] * 2 + ["gone"] * 4 + ["here"] * 2 + ["plain"])
+    found = client.list_blobs(container, include="deletedwithversions", prefix="gone").xml().find(".//Blob")
+    assert found.findtext("Properties/Content-Length") == "1"
+    assert [found.findtext(name) for name in ("VersionId", "Deleted", "Snapshot")] == [None] * 3
+    # once the name is there again it is one like the others
+    assert client.put_blob("/%s/gone" % container, b"again").status == 201
+    assert roots(client, container, prefix="gone")[0] == [("gone", False)]
+
+
+def test_a_deleted_version_is_deleted_for_good(client, container):
+    path = "/%s/b" % container
+    policy = ("<StorageServiceProperties><DeleteRetentionPolicy><Enabled>true</Enabled><Days>7</Days>"
+              "<AllowPermanentDelete>true</AllowPermanentDelete></DeleteRetentionPolicy>"
+              "</StorageServiceProperties>")
+    assert client.put("/?restype=service&comp=properties", policy.encode()).status == 202
+    old = client.put_blob(path, b"old")["x-ms-version-id"]
+    new = client.put_blob(path, b"new")["x-ms-version-id"]
+    refused = client.delete(of(path, new, "deletetype=permanent&"))
+    assert (refused.status, refused.code) == (403, "OperationNotAllowedOnRootBlob")
+    refused = client.delete(of(path, old, "deletetype=permanent&"))
+    assert (refused.status, refused.code) == (409, "BlobSnapshotNotSoftDeleted")
+    assert client.delete(of(path, old)).status == 202
+    assert (old in [entry[1] for entry in listed(client, container, "versions", "deleted")]) is True
+    gone = client.delete(of(path, old, "deletetype=permanent&"))
+    assert (gone.status, gone["x-ms-delete-type-permanent"]) == (202, "true")
+    assert listed(client, container, "versions", "deleted") == [("b", new, "true")]
+    assert client.get(path).body == b"new"
+    policy = policy.replace("<Enabled>true", "<Enabled>false").replace("<Days>7</Days>", "")
+    assert client.put("/?restype=service&comp=properties", policy.encode()).status == 202

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Delete Blob, Set Blob Metadata, Set Blob Properties. */
 #include "op.h"
+
+#include <strings.h>
+
 #include "place.h"
+#include "settings.h"
 
 static struct svc_answer *deleted(const struct answer_to *to, const struct store_result *result,
 				  void *context)
@@ -11,6 +15,39 @@ static struct svc_answer *deleted(const struct answer_to *to, const struct store
 	(void)context;
 	answer_add(a, "x-ms-delete-type-permanent", result->kept ? "false" : "true");
 	return answer_done(a, to);
+}
+
+/*
+ * deletetype=permanent: of a snapshot or version that is deleted and kept.  The reference: 409 for
+ * anything else, and where the account does not allow it.
+ */
+static struct svc_answer *read_type(const struct rq *rq, bool *permanent)
+{
+	const char *type = target_param(&rq->target, "deletetype");
+	struct props *props;
+	enum store_error error;
+	bool allowed;
+
+	*permanent = type;
+	if (!type)
+		return NULL;
+	if (strcasecmp(type, "permanent") != 0)
+		return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "deletetype");
+	error = settings_props(rq->svc->settings, rq->target.account, &props);
+	if (error != STORE_OK)
+		return rq_fail_store(rq, error);
+	allowed = props->permanent;
+	props_put(props);
+	if (!allowed)
+		return err_answer_text(&rq->to, 409, "FeatureNotSupportedForAccount",
+				       "The account does not allow permanent deletion: "
+				       "AllowPermanentDelete of its DeleteRetentionPolicy.",
+				       NULL);
+	if (!rq->snapshot && !rq->version)
+		return err_answer_text(&rq->to, 409, "OperationNotAllowedOnRootBlob",
+				       "Only a snapshot or version can be deleted permanently.",
+				       NULL);
+	return NULL;
 }
 
 struct svc_answer *op_delete_blob(struct rq *rq, struct svc_upload **upload)
@@ -31,9 +68,9 @@ struct svc_answer *op_delete_blob(struct rq *rq, struct svc_upload **upload)
 	/* the reference: it is for the blob itself only */
 	if (snapshots && (rq->snapshot || rq->version))
 		return rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-delete-snapshots");
-	if (target_param(&rq->target, "deletetype"))
-		return rq_unsupported(rq, "deletetype");
-	answer = conditions_parse(rq, &conditions);
+	answer = read_type(rq, &change.permanent);
+	if (!answer)
+		answer = conditions_parse(rq, &conditions);
 	if (answer)
 		return answer;
 	change.conditions = &conditions.store;

@@ -70,7 +70,8 @@ static struct svc_answer *parse_words(const struct rq *rq, const char *at, struc
 		unsigned int flag;
 	} past[] = { { "snapshots", STORE_LIST_SNAPSHOTS },
 		     { "versions", STORE_LIST_VERSIONS },
-		     { "deleted", STORE_LIST_DELETED } };
+		     { "deleted", STORE_LIST_DELETED },
+		     { "deletedwithversions", STORE_LIST_ROOTS } };
 	static const char *const empty[] = { "permissions", "system" };
 
 	while (*at) {
@@ -96,10 +97,8 @@ static struct svc_answer *parse_words(const struct rq *rq, const char *at, struc
 			q->policy = true;
 		} else if (word_is(at, n, "legalhold")) {
 			q->hold = true;
-		} else if (word_is(at, n, "deletedwithversions")) {
-			return rq_unsupported(rq, "include=deletedwithversions");
 		} else if (word_is(at, n, "snapshots") || word_is(at, n, "versions") ||
-			   word_is(at, n, "deleted")) {
+			   word_is(at, n, "deleted") || word_is(at, n, "deletedwithversions")) {
 			/* noted above */
 		} else if (word_is(at, n, "uncommittedblobs")) {
 			q->store.past |= STORE_LIST_UNCOMMITTED;
@@ -417,6 +416,8 @@ static bool add_blob(void *context, const char *name, const struct store_blob_in
 		add_metadata(xml, &info->meta);
 	if (page->tags && info->tags.length)
 		tags_add_xml(xml, &info->tags);
+	if (info->versions_only)
+		azb_buf_puts(xml, "<HasVersionsOnly>true</HasVersionsOnly>");
 	azb_buf_puts(xml, "</Blob>");
 	return keep(page, before);
 }

@@ -113,6 +113,8 @@ struct store_list {
 #define STORE_LIST_VERSIONS (1u << 1)
 #define STORE_LIST_UNCOMMITTED (1u << 3) /* names with blocks and no blob: info is all zero */
 #define STORE_LIST_DELETED (1u << 2)     /* blobs, and snapshots and versions if asked for */
+/* Names with versions, deleted or not, and no blob: what the newest was, info.versions_only. */
+#define STORE_LIST_ROOTS (1u << 4)
 
 typedef bool store_container_cb(void *context, const char *name,
 				const struct store_container_info *info);

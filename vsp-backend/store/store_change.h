@@ -143,7 +143,7 @@ enum store_change_kind {
 	/* uses: conditions, set, headers, meta, size, sequence, sequence_action, keep */
 	STORE_BLOB_UPDATE,
 	/*
-	 * uses: conditions, delete, keep; ref.snapshot or ref.version for a past state.
+	 * uses: conditions, delete, keep, permanent; ref.snapshot or ref.version for a past state.
 	 * Uncommitted blocks go too.
 	 */
 	STORE_BLOB_DELETE,
@@ -281,3 +281,4 @@ struct store_change {
 };
 
 #endif
+	bool permanent;

@@ -54,11 +54,12 @@ enum store_error {
 	STORE_NO_PENDING_COPY,
 	STORE_PENDING_COPY,
 	STORE_COPY_ID_MISMATCH,
-	STORE_SOURCE_CONDITION,   /* 412 of a source */
-	STORE_SNAPSHOTS_PRESENT,  /* delete: there are snapshots and nothing said of them */
-	STORE_CURRENT_VERSION,    /* the current version can't be deleted by its id */
-	STORE_APPEND_POSITION,    /* the append position is another */
-	STORE_MAX_SIZE,           /* the append would make the blob larger than wanted */
+	STORE_SOURCE_CONDITION,  /* 412 of a source */
+	STORE_SNAPSHOTS_PRESENT, /* delete: there are snapshots and nothing said of them */
+	STORE_CURRENT_VERSION,   /* the current version can't be deleted by its id */
+	STORE_NOT_DELETED,       /* it is there, and only what is deleted already can go for good */
+	STORE_APPEND_POSITION,   /* the append position is another */
+	STORE_MAX_SIZE,          /* the append would make the blob larger than wanted */
 	STORE_APPEND_COUNT_LIMIT, /* more than STORE_MAX_BLOCKS appends */
 	STORE_SEALED,
 	STORE_SEQUENCE,       /* 412: the sequence number does not fit */
@@ -235,6 +236,7 @@ struct store_blob_info {
 	uint64_t crc64;
 	int64_t snapshot;
 	int64_t version;
+ * @versions_only: of a list: there is no blob of the name, only versions.
 	bool current;
 	bool sealed;
 	int64_t deleted_ns;
@@ -253,6 +255,7 @@ struct store_blob_info {
 	int64_t immutable_until_ns;
 	bool legal_hold;
 	void *arena;
+	bool versions_only;
 };
 
 void store_blob_info_clear(struct store_blob_info *info);

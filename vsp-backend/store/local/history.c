@@ -162,30 +162,31 @@ enum store_error history_delete_snapshots(struct local *local, struct change_job
 				  "it", job->container, name));
 }
 
-enum store_error history_delete_one(struct local *local, struct change_job *job)
+/* What is found of a row of history that is to be deleted. */
+struct past_row {
+	struct held_state held;
+	bool deleted;
+};
+
+/* The snapshot or version that the change names, if all allows that it goes. */
+static enum store_error find_past(struct local *local, const struct change_job *job,
+				  struct past_row *past)
 {
 	const struct store_change *change = job->change;
 	int64_t at = change->ref.snapshot ? change->ref.snapshot : change->ref.version;
 	int64_t kind = change->ref.snapshot ? PAST_SNAPSHOT : PAST_VERSION;
 	struct db *db = &local->writer.db;
-	int64_t chunk, content, seen;
-	struct blob_row now;
 	enum store_error error;
 	sqlite3_stmt *s;
 	bool row;
 
-	error = change_find_container(local, job);
-	if (!error)
-		error = change_find_blob(local, job, &now);
-	if (error)
-		return error;
-	if (now.exists && change->ref.version && now.version == change->ref.version)
-		return STORE_CURRENT_VERSION;
-	s = db_bind(DB_SQL(db, "SELECT etag, modified, chunk, content, seen,"
-			       " immutability, immutable_until, hold FROM history"
+	/* what is deleted is not there, but for a change that is about just that */
+	s = db_bind(DB_SQL(db, "SELECT etag, modified, chunk, content, seen, immutability,"
+			       " immutable_until, hold, deleted FROM history"
 			       " WHERE container = ?1 AND name = ?2 AND at = ?3 AND kind = ?4"
-			       " AND deleted = 0"),
-		    "itii", job->container, change->ref.blob, at, kind);
+			       " AND (deleted = 0 OR (?5 != 0 AND until > ?6))"),
+		    "itiiii", job->container, change->ref.blob, at, kind,
+		    (int64_t)change->permanent, store_now_ns());
 	error = db_row(db, s, &row);
 	if (error || !row)
 		return error ? error : STORE_BLOB_NOT_FOUND;
@@ -194,15 +195,38 @@ enum store_error history_delete_one(struct local *local, struct change_job *job)
 				       sqlite3_column_int64(s, 1));
 	if (!error)
 		error = guard_past(s, 5);
-	chunk = sqlite3_column_int64(s, 2);
-	content = sqlite3_column_int64(s, 3);
-	seen = sqlite3_column_int64(s, 4);
+	past->held = (struct held_state){ .chunk = sqlite3_column_int64(s, 2),
+					  .content = sqlite3_column_int64(s, 3),
+					  .seen = sqlite3_column_int64(s, 4) };
+	past->deleted = sqlite3_column_int64(s, 8);
 	db_reset(s);
 	if (error)
-		return error == STORE_BLOB_EXISTS ? STORE_CONDITION_NOT_MET : error;
+		return error;
+	if (now.exists && change->ref.version && now.version == change->ref.version)
+		return STORE_CURRENT_VERSION;
+	error = find_past(local, job, &past);
+	if (error)
+		return error;
 	change_stamp(local, job);
-	if (change->keep.retain_ns) {
+	if (change->keep.retain_ns && !past.deleted) {
 		job->result.kept = true;
+	if (!error && change->permanent && !past->deleted)
+		error = STORE_NOT_DELETED;
+	return error == STORE_BLOB_EXISTS ? STORE_CONDITION_NOT_MET : error;
+}
+
+enum store_error history_delete_one(struct local *local, struct change_job *job)
+{
+	const struct store_change *change = job->change;
+	int64_t at = change->ref.snapshot ? change->ref.snapshot : change->ref.version;
+	struct db *db = &local->writer.db;
+	struct past_row past;
+	struct blob_row now;
+	enum store_error error;
+
+	error = change_find_container(local, job);
+	if (!error)
+		error = change_find_blob(local, job, &now);
 		return db_run(db,
 			      db_bind(DB_SQL(db, "UPDATE history SET deleted = ?4, until = ?5"
 						 " WHERE container = ?1 AND name = ?2"
@@ -210,7 +234,7 @@ enum store_error history_delete_one(struct local *local, struct change_job *job)
 				      "itiii", job->container, change->ref.blob, at,
 				      job->tick * 100, job->tick * 100 + change->keep.retain_ns));
 	}
-	error = change_drop_state(local, chunk, content, seen);
+	error = change_drop_state(local, past.held.chunk, past.held.content, past.held.seen);
 	if (error)
 		return error;
 	return db_run(db, db_bind(DB_SQL(db, "DELETE FROM history WHERE container = ?1"

@@ -122,6 +122,7 @@ void info_place(sqlite3_stmt *row, int first, struct store_blob_info *info)
 	int kind = sqlite3_column_int(row, first + 1);
 
 	info->current = !kind;
+	info->versions_only = kind == PAST_ROOT;
 	if (kind)
 		info->version = kind == PAST_VERSION ? at : 0;
 	info->snapshot = kind == PAST_SNAPSHOT ? at : 0;

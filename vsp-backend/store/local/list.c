@@ -199,11 +199,24 @@ static enum store_error walk_row(struct walk *walk, char **seek, bool *done)
 	" FROM staged s LEFT JOIN blobs b ON b.container = s.container AND b.name = s.name" \
 	" WHERE s.container = ?1 AND s.name >= ?2 AND ?3 IS NOT NULL AND b.name IS NULL"
 
+/* A name that has versions and no blob: its newest version, at the blob's own place. */
+#define WALK_ROOTS                                                                                \
+	" UNION ALL SELECT b.name, " BLOB_COLUMNS ", " PLACE_ROOT ", 9223372036854775807"         \
+	" FROM history b WHERE b.container = ?1 AND b.name >= ?2 AND b.kind = 2"                  \
+	" AND NOT EXISTS (SELECT 1 FROM blobs n WHERE n.container = ?1 AND n.name = b.name)"      \
+	" AND b.at = (SELECT max(h.at) FROM history h WHERE h.container = ?1 AND h.name = b.name" \
+	"  AND h.kind = 2)"
+
 static sqlite3_stmt *walk_statement(struct walk *walk)
 {
 	bool staged = walk->list->past & STORE_LIST_UNCOMMITTED;
 	bool past = walk->list->past & ~STORE_LIST_UNCOMMITTED;
+	bool roots = walk->list->past & STORE_LIST_ROOTS;
 
+	if (roots && staged)
+		return DB_SQL(walk->db, WALK_ALL WALK_ROOTS WALK_STAGED " ORDER BY 1, place");
+	if (roots)
+		return DB_SQL(walk->db, WALK_ALL WALK_ROOTS " ORDER BY 1, place");
 	if (past && staged)
 		return DB_SQL(walk->db, WALK_ALL WALK_STAGED " ORDER BY 1, place");
 	if (past)

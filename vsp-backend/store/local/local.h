@@ -416,6 +416,7 @@ void collector_wake(struct local *local);
 #define PLACE_NOW "0, 0, 0, 0"
 #define PLACE_PAST "b.at, b.kind, b.deleted, b.until"
 
+#define PLACE_ROOT "0, -1, 0, 0"
 /* The strings point into the row. */
 enum store_error info_of_row(sqlite3_stmt *row, int first, struct store_blob_info *info);
 /* From @first on PLACE_NOW or PLACE_PAST; after info_of_row(). */
