@@ -230,6 +230,10 @@ static bool open_all(struct daemon *d)
 	}
 	if (!load_tokens(d) || !allow_copies(d))
 		return false;
+	if (svc_resume_copies(d->svc)) {
+		azb_log(AZB_LOG_ERROR, "--store: the copies that are under way can't be read");
+		return false;
+	}
 	azb_buf_puts(&d->addresses, "ready");
 	return open_http(d) && open_links(d);
 }

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from blobclient import Client, connected, md5, new_container
+from blobclient import connected, md5, new_container
 from daemon import Daemon, wait_for
 
 SIZE = 20 << 20
@@ -149,7 +149,8 @@ def test_a_copy_is_aborted(client, container, slow):
     answer = begin(client, path, slow.url, **{"x-ms-meta-own": "yes"})
     wait_for(lambda: half_is_there(client, path), 120)
     other = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
-    assert abort(client, path, other).code == "NoPendingCopyOperation"
+    refused = abort(client, path, other)
+    assert (refused.status, refused.code) == (409, "CopyIdMismatch")
     assert abort(client, path, answer["x-ms-copy-id"]).status == 204
     seen = client.get(path)
     assert (seen.body, seen["x-ms-copy-status"], seen["x-ms-meta-own"]) == (b"", "aborted", "yes")
@@ -192,17 +193,49 @@ def test_a_source_that_changes_in_between_is_not_taken(client, container, slow):
     assert "412" in client.get(path)["x-ms-copy-status-description"]
 
 
-def test_who_writes_meanwhile_ends_the_copy(client, container, slow):
+CHANGES = [
+    ("PUT", "", b"mine", {"x-ms-blob-type": "BlockBlob"}),
+    ("PUT", "?comp=blocklist", b"<BlockList/>", {}),
+    ("PUT", "?comp=metadata", None, {"x-ms-meta-k": "v"}),
+    ("PUT", "?comp=properties", None, {"x-ms-blob-content-type": "a/b"}),
+    ("PUT", "?comp=tags", b"<Tags><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tags>", {}),
+    ("PUT", "?comp=tier", None, {"x-ms-access-tier": "Cool"}),
+    ("PUT", "?comp=snapshot", None, {}),
+    ("PUT", "?comp=legalhold", None, {"x-ms-legal-hold": "true"}),
+    ("DELETE", "", None, {})]
+
+
+def test_nobody_else_changes_what_a_copy_is_on_its_way_to(client, container, slow):
     path = "/%s/target" % container
-    begin(client, path, slow.url)
+    etag = begin(client, path, slow.url)["ETag"]
     wait_for(lambda: half_is_there(client, path), 120)
-    assert client.put_blob(path, b"mine").status == 201
+    for method, query, body, headers in CHANGES + [("PUT", "", None, {"x-ms-copy-source": slow.url})]:
+        refused = client.request(method, path + query, body, headers)
+        assert (refused.status, refused.code) == (409, "PendingCopyOperation"), (method, query, refused)
+    # conditions come first
+    refused = client.delete(path, headers={"If-Match": '"0x1"'})
+    assert (refused.status, refused.code) == (412, "ConditionNotMet")
+    assert client.get(path)["ETag"] == etag
+    # a lease is not of the bytes, and the copy needs none
+    lease = client.put(path + "?comp=lease", headers={
+        "x-ms-lease-action": "acquire", "x-ms-lease-duration": "-1"})
+    assert lease.status == 201
     slow.go.set()
-    other = "/%s/other" % container
+    wait_for(lambda: status(client, path) == "success", 120)
+    assert client.get(path).body == CONTENT
+    for method, query, body, headers in CHANGES[:-2]:
+        answer = client.request(method, path + query, body, dict(
+            headers, **{"x-ms-lease-id": lease["x-ms-lease-id"]}))
+        assert answer.status < 300, (method, query, answer)
+
+
+def test_a_container_that_is_deleted_takes_its_copies_along(client, container, slow):
+    begin(client, "/%s/target" % container, slow.url)
+    assert client.delete("/%s?restype=container" % container).status == 202
+    slow.go.set()
+    other = "/%s/other" % new_container(client, "other")
     begin(client, other, slow.url)
     wait_for(lambda: status(client, other) == "success", 120)
-    seen = client.get(path)
-    assert (seen.body, seen["x-ms-copy-status"]) == (b"mine", None)
 
 
 def test_conditions_and_leases_of_the_target(client, container, slow):
@@ -232,33 +265,96 @@ def test_no_more_than_some_at_once(client, container, slow):
 
 
 @pytest.mark.parametrize("how", ["terminate", "kill"])
-def test_a_restart_ends_it_and_says_so(start, slow, how):
+def test_a_restart_goes_on_with_it(start, slow, how):
     daemon = start("--drain", "1")
     with connected(daemon.port) as client:
         container = new_container(client, "test")
         path = "/%s/target" % container
-        answer = begin(client, path, slow.url)
+        answer = begin(client, path, slow.url, **{"x-ms-meta-own": "yes", "x-ms-tags": "k=v",
+                                                  "x-ms-access-tier": "Cool"})
         wait_for(lambda: half_is_there(client, path), 120)
     if how == "kill":
         daemon.kill()
     else:
         daemon.stop()
     daemon = start()
-    client = Client(daemon.port)
-    seen = client.get(path)
-    assert (seen.body, seen["x-ms-copy-status"]) == (b"", "failed")
-    assert "restarted" in seen["x-ms-copy-status-description"]
-    assert abort(client, path, answer["x-ms-copy-id"]).code == "NoPendingCopyOperation"
-    slow.go.set()
-    begin(client, path, slow.url)
-    wait_for(lambda: status(client, path) == "success", 120)
-    assert client.get(path).body == CONTENT
-    client.close()
-
-
-def test_the_empty_blob_is_no_version_that_somebody_wants_back(start, slow):
-    """With soft delete: what the finished copy replaces was never anything."""
+    with connected(daemon.port) as client:
+        seen = client.get(path)
+        assert (seen.body, seen["x-ms-copy-status"]) == (b"", "pending")
+        assert client.put_blob(path, b"mine").code == "PendingCopyOperation"
+        slow.go.set()
+        wait_for(lambda: status(client, path) == "success", 120)
+        done = client.get(path)
+        assert (done.body, done["x-ms-copy-id"]) == (CONTENT, answer["x-ms-copy-id"])
+        assert (done["Content-MD5"], done["Content-Type"]) == (md5(CONTENT), "text/x-slow")
+        assert (done["x-ms-meta-own"], done["x-ms-tag-count"]) == ("yes", "1")
+        assert client.request("HEAD", path)["x-ms-access-tier"] == "Cool"
+        # what was looked at when it began is what was copied, with the credentials of then
+        assert [sent.get("If-Match") for sent in slow.requests] == [None, '"one"', '"one"']
+        # it is over: the next process has nothing to do
+        assert client.put_blob(path, b"free again").status == 201
+    daemon.stop()
     daemon = start()
+    with connected(daemon.port) as client:
+        assert client.get(path).body == b"free again"
+    assert len(slow.requests) == 3
+
+
+def test_after_a_restart_it_can_be_aborted(start, slow):
+    daemon = start("--drain", "1")
+    with connected(daemon.port) as client:
+        path = "/%s/target" % new_container(client, "test")
+        answer = begin(client, path, slow.url)
+    daemon.kill()
+    daemon = start()
+    with connected(daemon.port) as client:
+        assert abort(client, path, answer["x-ms-copy-id"]).status == 204
+        assert status(client, path) == "aborted"
+        assert client.put_blob(path, b"free again").status == 201
+
+
+def test_a_host_that_is_not_allowed_any_more(start, slow, tmp_path):
+    daemon = start("--drain", "1")
+    with connected(daemon.port) as client:
+        path = "/%s/target" % new_container(client, "test")
+        begin(client, path, slow.url)
+        wait_for(lambda: half_is_there(client, path), 120)
+    daemon.stop()
+    asked = len(slow.requests)
+    daemon = Daemon(tmp_path / "store", tmp_path / "log")
+    with connected(daemon.port) as client:
+        wait_for(lambda: status(client, path) == "failed", 120)
+        assert "not allowed any more" in client.get(path)["x-ms-copy-status-description"]
+        assert client.delete(path).status == 202
+    daemon.stop()
+    assert len(slow.requests) == asked
+
+
+def test_a_copy_whose_container_was_away_can_be_aborted(start, slow):
+    daemon = start("--container-retention", "3")
+    with connected(daemon.port) as client:
+        container = new_container(client, "test")
+        path = "/%s/target" % container
+        answer = begin(client, path, slow.url)
+        assert client.delete("/%s?restype=container" % container).status == 202
+        version = client.get("/?comp=list&include=deleted").xml().findtext(".//Version")
+        slow.go.set()
+        # it ends without its blob; another one that is begun later has ended after it
+        other = "/%s/other" % new_container(client, "other")
+        begin(client, other, slow.url)
+        wait_for(lambda: status(client, other) == "success", 120)
+        assert client.put("/%s?restype=container&comp=undelete" % container, headers={
+            "x-ms-deleted-container-name": container,
+            "x-ms-deleted-container-version": version}).status == 201
+        # whichever was first, the end of the copy or the restoration
+        assert abort(client, path, answer["x-ms-copy-id"]).status in (204, 409)
+        assert client.put_blob(path, b"free again").status == 201
+
+
+@pytest.mark.parametrize("options", [[], ["--versions", "devstoreaccount1"]])
+def test_the_empty_blob_is_no_version_that_somebody_wants_back(start, slow, options):
+    """With soft delete, with versions: what the finished copy replaces was never anything."""
+    daemon = start(*options)
     with connected(daemon.port) as client:
         xml = ("<StorageServiceProperties><DeleteRetentionPolicy><Enabled>true</Enabled><Days>3"
                "</Days></DeleteRetentionPolicy></StorageServiceProperties>").encode()
@@ -267,5 +363,5 @@ def test_the_empty_blob_is_no_version_that_somebody_wants_back(start, slow):
         slow.go.set()
         begin(client, "/%s/target" % container, slow.url)
         wait_for(lambda: status(client, "/%s/target" % container) == "success", 120)
-        listed = client.list_blobs(container, include="deleted,snapshots").xml()
+        listed = client.list_blobs(container, include="deleted,snapshots,versions").xml()
         assert len(list(listed.iter("Name"))) == 1

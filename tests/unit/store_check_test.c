@@ -121,6 +121,8 @@ static void each_contradiction_is_found(void **state)
 		  "UPDATE blobs SET length = 0 WHERE name = 'empty'", "and no data" },
 		{ "UPDATE blobs SET container = 9 WHERE name = 'small'",
 		  "UPDATE blobs SET container = 1 WHERE name = 'small'", "is in no container" },
+		{ "INSERT INTO copies(container, name) VALUES (1, 'nothing')",
+		  "DELETE FROM copies WHERE name = 'nothing'", "copy to 1/nothing" },
 		{ "UPDATE staged SET container = 9", "UPDATE staged SET container = 1",
 		  "are in no container" },
 		{ "UPDATE staged SET count = count + 1", "UPDATE staged SET count = count - 1",

@@ -95,6 +95,90 @@ static void what_is_copied_from_survives_a_restart(void **state)
 	assert_true(has_seed(f->store, "b", 10, 1));
 }
 
+static enum store_error put_copy(struct fixture *f, const char *name, const char *status,
+				 const char *ends, size_t length)
+{
+	struct store_copy record = { .id = "one",
+				     .status = status,
+				     .source = "http://h/f",
+				     .resume = "again",
+				     .resume_length = 5 };
+	unsigned char *bytes = malloc(length + 1);
+	struct iovec iov = { bytes, length };
+	struct store_change put = {
+		.kind = STORE_PUT_BLOB, .ref = ref_of(name), .copy = &record, .copy_id = ends
+	};
+	enum store_error error;
+
+	fill_bytes(bytes, length, 7);
+	ok(store_upload_begin(f->store, length, 0, &put.upload));
+	if (length)
+		ok(store_upload_write(put.upload, 0, &iov, 1, 0, NULL, NULL));
+	error = store_change(f->store, &put, NULL);
+	if (error)
+		store_upload_abort(put.upload);
+	free(bytes);
+	return error;
+}
+
+struct listed {
+	unsigned int count;
+	char name[32];
+};
+
+static void take(void *context, const struct store_ref *ref, const void *resume, size_t length)
+{
+	struct listed *listed = context;
+
+	listed->count++;
+	snprintf(listed->name, sizeof(listed->name), "%s", ref->blob);
+	assert_int_equal(length, 5);
+	assert_memory_equal(resume, "again", 5);
+}
+
+static unsigned int pending(struct fixture *f)
+{
+	struct listed listed = { 0 };
+
+	ok(store_copies_list(f->store, take, &listed));
+	if (listed.count)
+		assert_string_equal(listed.name, "b");
+	return listed.count;
+}
+
+static void only_its_end_changes_a_pending_copy(void **state)
+{
+	struct fixture *f = *state;
+
+	ok(put_seed(f->store, "b", 10, 1));
+	assert_int_equal(put_copy(f, "b", "success", "one", 20), STORE_NO_PENDING_COPY);
+	ok(put_copy(f, "b", "pending", NULL, 0));
+	fixture_reopen(f);
+	assert_int_equal(pending(f), 1);
+	assert_int_equal(put_seed(f->store, "b", 10, 2), STORE_PENDING_COPY);
+	assert_int_equal(delete_blob(f->store, "b"), STORE_PENDING_COPY);
+	assert_int_equal(put_copy(f, "b", "success", "two", 20), STORE_COPY_ID_MISMATCH);
+	assert_int_equal(pending(f), 1);
+	ok(put_copy(f, "b", "success", "one", 200000));
+	assert_int_equal(pending(f), 0);
+	assert_true(has_seed(f->store, "b", 200000, 7));
+	assert_int_equal(put_copy(f, "b", "failed", "one", 0), STORE_NO_PENDING_COPY);
+	ok(delete_blob(f->store, "b"));
+}
+
+static void a_container_takes_its_pending_copies_along(void **state)
+{
+	struct fixture *f = *state;
+	struct store_change drop = { .kind = STORE_CONTAINER_DELETE, .ref = ref_of("b") };
+
+	ok(put_copy(f, "b", "pending", NULL, 0));
+	drop.ref.blob = NULL;
+	ok(store_change(f->store, &drop, NULL));
+	assert_int_equal(pending(f), 0);
+	assert_true(wait_for_number(f, "SELECT count(*) FROM copies", 0));
+	assert_true(wait_for_number(f, "SELECT count(*) FROM garbage", 0));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -102,6 +186,8 @@ int main(void)
 		TEST(a_copy_takes_no_space),
 		TEST(copies_of_block_lists_and_small_blobs),
 		TEST(what_is_copied_from_survives_a_restart),
+		TEST(only_its_end_changes_a_pending_copy),
+		TEST(a_container_takes_its_pending_copies_along),
 	};
 
 	return cmocka_run_group_tests_name("store_copy", tests, NULL, NULL);

@@ -43,7 +43,7 @@ struct copying {
 	struct checksums sums;
 	struct remote remote;
 	struct store_copy copy;
-	bool is_remote;
+	bool has_digest; /* in @remote */
 	bool is_pending;
 	char id[LEASE_ID_ROOM];
 };
@@ -171,7 +171,7 @@ static struct svc_answer *read_properties(const struct rq *rq, struct copying *c
 static struct svc_answer *check_source(const struct rq *rq, const struct copying *c,
 				       const struct store_blob_info *info)
 {
-	if (info->type != STORE_BLOCK_BLOB && c->kind != COPY_ASYNC)
+	if (info->type != STORE_BLOCK_BLOB && c->kind == COPY_SYNC)
 		return rq_fail(rq, ERR_INVALID_BLOB_TYPE);
 	if (c->kind != COPY_ASYNC && info->tier == STORE_TIER_ARCHIVE)
 		return rq_fail(rq, info->rehydrate ? ERR_BLOB_BEING_REHYDRATED : ERR_BLOB_ARCHIVED);
@@ -259,6 +259,78 @@ static struct svc_answer *run_copy(struct rq *rq, struct copying *c, struct stor
 	return answer ? answer : rq_fail_store(rq, error);
 }
 
+/* The blob is put as any other, of the bytes in c->remote. */
+static struct svc_answer *put_bytes(struct rq *rq, struct copying *c, struct store_change *change,
+				    const struct store_blob_info *info)
+{
+	enum store_error error;
+	struct svc_answer *answer;
+
+	change->kind = STORE_PUT_BLOB;
+	change->upload = c->remote.store;
+	change->conditions = &c->conditions.store;
+	/* with its own, or where the source's are not wanted */
+	change->meta = c->meta.length || change->set & STORE_SET_META
+			       ? (struct store_meta){ c->meta.data, c->meta.length }
+			       : info->meta;
+	change->tags = change->set & STORE_SET_TAG_LIST
+			       ? (struct store_meta){ c->tags.data, c->tags.length }
+			       : info->tags;
+	change->set = 0;
+	c->copy = (struct store_copy){ .id = c->id,
+				       .status = "success",
+				       .source = source_shown(c->source) };
+	if (c->kind != PUT_FROM_URL)
+		change->copy = &c->copy;
+	answer = change_run(rq->svc, &rq->to, rq->caller, change, copied, c, &error);
+	if (!answer)
+		return rq_fail_store(rq, error);
+	c->remote.store = NULL; /* used up */
+	return answer;
+}
+
+/* The bytes have come: what is known of them by now, and then the change. */
+static struct svc_answer *put_fetched(struct rq *rq, struct copying *c, struct store_change *change,
+				      struct store_blob_info *info)
+{
+	struct svc_answer *answer;
+
+	c->has_digest = true;
+	info->headers.has_md5 = info->has_crc64 = true;
+	memcpy(info->headers.md5, c->remote.digest.md5, sizeof(info->headers.md5));
+	info->crc64 = c->remote.digest.crc64;
+	change->headers = &info->headers;
+	answer = check_source(rq, c, info);
+	if (!answer && c->kind == PUT_FROM_URL)
+		answer = read_properties(rq, c, info, change);
+	return answer ? answer : put_bytes(rq, c, change, info);
+}
+
+/* A block blob of the bytes of another kind of blob: those change in place, so none are shared. */
+static struct svc_answer *from_pages(struct rq *rq, struct copying *c, struct store_change *change,
+				     struct store_blob_info *info)
+{
+	struct store_ref ref = change->source;
+	struct store_conditions pinned;
+	struct store_read *read;
+	struct svc_answer *answer;
+	enum store_error error;
+
+	/* a checksum that a page blob has is whatever its writer said */
+	info->headers.has_md5 = info->has_crc64 = false;
+	answer = check_source(rq, c, info);
+	if (answer)
+		return answer;
+	pin_source(&pinned, c->source, info);
+	error = store_read_open(rq->svc->store, &ref, &pinned, NULL, &read);
+	if (error != STORE_OK)
+		return source_fail(rq, error);
+	error = source_bytes(rq->svc->store, read, 0, read->info.length, true, &c->remote.store,
+			     &c->remote.digest);
+	store_read_close(read);
+	return error == STORE_OK ? put_fetched(rq, c, change, info) : rq_fail_store(rq, error);
+}
+
 static struct svc_answer *with_source(struct rq *rq, struct copying *c, struct store_change *change)
 {
 	struct store_blob_info info;
@@ -308,12 +380,10 @@ static struct svc_answer *from_remote(struct rq *rq, struct copying *c, struct s
 	const struct head_str *option = head_get(rq->head, "x-ms-copy-source-tag-option");
 	struct store_blob_info *info = &c->remote.info;
 	struct svc_answer *answer;
-	enum store_error error;
 
 	/* the tags of a blob elsewhere are not in its answer */
 	if (option && head_str_is_nocase(option, "COPY"))
 		return bad_header(rq, "x-ms-copy-source-tag-option");
-	c->is_remote = true;
 	c->remote.max = c->kind == PUT_FROM_URL ? PUT_FROM_URL_MAX : COPY_SYNC_MAX;
 	c->remote.md5 = true;
 	if (c->kind == COPY_ASYNC) {
@@ -323,38 +393,11 @@ static struct svc_answer *from_remote(struct rq *rq, struct copying *c, struct s
 	answer = remote_fetch(rq, source_url(c->source), &c->remote);
 	if (answer)
 		return answer;
-	if (c->remote.info.type != STORE_BLOCK_BLOB)
+	if (c->remote.info.type != STORE_BLOCK_BLOB && c->kind != PUT_FROM_URL)
 		return rq_fail(rq, ERR_INVALID_BLOB_TYPE);
 	if (!c->remote.store)
 		return begin_remote(rq, c, change);
-	info->headers.has_md5 = info->has_crc64 = true;
-	memcpy(info->headers.md5, c->remote.digest.md5, sizeof(info->headers.md5));
-	info->crc64 = c->remote.digest.crc64;
-	change->kind = STORE_PUT_BLOB;
-	change->headers = &info->headers;
-	answer = check_source(rq, c, info);
-	if (!answer && c->kind == PUT_FROM_URL)
-		answer = read_properties(rq, c, info, change);
-	if (answer)
-		return answer;
-	change->upload = c->remote.store;
-	change->conditions = &c->conditions.store;
-	/* with its own, or where the source's are not wanted */
-	change->meta = c->meta.length || change->set & STORE_SET_META
-			       ? (struct store_meta){ c->meta.data, c->meta.length }
-			       : info->meta;
-	change->tags = (struct store_meta){ c->tags.data, c->tags.length };
-	change->set = 0;
-	c->copy = (struct store_copy){ .id = c->id,
-				       .status = "success",
-				       .source = source_shown(c->source) };
-	if (c->kind != PUT_FROM_URL)
-		change->copy = &c->copy;
-	answer = change_run(rq->svc, &rq->to, rq->caller, change, copied, c, &error);
-	if (!answer)
-		return rq_fail_store(rq, error);
-	c->remote.store = NULL; /* used up */
-	return answer;
+	return put_fetched(rq, c, change, info);
 }
 
 struct svc_answer *op_copy_blob(struct rq *rq, struct svc_upload **upload)
@@ -401,7 +444,7 @@ static struct svc_answer *aborted(const struct rq *rq)
 	return answer_done(a, &rq->to);
 }
 
-/* Copies within the store are whole when they are answered: there is never one to abort. */
+/* Only copies from other hosts are ever pending: those within the store are whole when answered. */
 struct svc_answer *op_abort_copy(struct rq *rq, struct svc_upload **upload)
 {
 	const struct head_str *action = head_get(rq->head, "x-ms-copy-action");
@@ -424,8 +467,12 @@ struct svc_answer *op_abort_copy(struct rq *rq, struct svc_upload **upload)
 	error = store_blob_stat(rq->svc->store, &ref, &conditions.store, &info);
 	if (error != STORE_OK)
 		return rq_fail_store(rq, error);
-	mine = store_copy_read(&info.copy, &copy) && !strcmp(copy.id, id) &&
-	       pending_abort(rq->svc, id);
+	if (!store_copy_read(&info.copy, &copy) || strcmp(copy.status, "pending") != 0)
+		error = STORE_NO_PENDING_COPY;
+	else if (strcmp(copy.id, id) != 0)
+		error = STORE_COPY_ID_MISMATCH;
 	store_blob_info_clear(&info);
-	return mine ? aborted(rq) : rq_fail(rq, ERR_NO_PENDING_COPY);
+	if (error == STORE_OK)
+		error = pending_abort(rq, id);
+	return error == STORE_OK ? aborted(rq) : rq_fail_store(rq, error);
 }

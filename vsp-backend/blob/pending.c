@@ -6,34 +6,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "../base/log.h"
 #include "../base/stop.h"
 #include "../base/waiting.h"
+#include "fetch.h"
 #include "lease.h"
 
 /**
  * struct pending - a copy under way
- * @etag: of the blob that waits for it.
+ * @url, @source_etag, @version: where from, of which state (NULL: not known), and what is said
+ *	there as x-ms-version.  What the copy will be besides its bytes is in the blob that waits.
  * @next, @aborted, @ended: protected by @lock; @ended: too late to abort it.
  * @stop: the thread is to end; without @aborted it leaves the blob as it is.
- * @head: what the source said when it began.
+ * @resume: what is kept of it in the store, see pack().
  */
 struct pending {
 	struct pending *next;
 	struct svc *svc;
 	char id[LEASE_ID_ROOM];
-	uint64_t etag;
-	uint8_t lease[16];
-	bool has_lease;
-	enum store_tier tier;
-	struct store_protection protect;
-	struct answer_to to;
 	char *account, *container, *blob;
-	char *url, *shown, *source_etag;
-	struct azb_buf meta, tags;
-	struct remote head; /* headers of the source */
+	char *url, *source_etag;
+	struct answer_to to;
+	struct azb_buf resume;
 	uint64_t total;
 	atomic_ullong copied;
 	atomic_bool stop;
@@ -44,74 +39,53 @@ struct pending {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct pending *all;
-/* Of this process, random: in the states that it leaves. */
-static char process[33];
-
-static const char *this_process(void)
-{
-	uint8_t bytes[16];
-
-	pthread_mutex_lock(&lock);
-	if (!process[0]) {
-		while (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-			;
-		for (size_t i = 0; i < sizeof(bytes); i++)
-			snprintf(process + 2 * i, 3, "%02x", bytes[i]);
-	}
-	pthread_mutex_unlock(&lock);
-	return process;
-}
 
 /* ------------------------------------------------------------------- memory */
 
 static void free_pending(struct pending *p)
 {
-	remote_free(&p->head);
-	azb_buf_free(&p->meta);
-	azb_buf_free(&p->tags);
+	azb_buf_free(&p->resume);
 	free(p->account);
 	free(p->container);
 	free(p->blob);
 	free(p->url);
-	free(p->shown);
 	free(p->source_etag);
 	free(p);
 }
 
-static struct pending *new_pending(const struct pending_copy *copy)
+/* NULL: no memory. */
+static struct pending *new_pending(struct svc *svc, const struct store_ref *ref, const char *id,
+				   const char *url, const char *source_etag)
 {
-	const struct rq *rq = copy->rq;
-	const struct remote *r = copy->remote;
 	struct pending *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
-	p->svc = rq->svc;
-	p->to = rq->to;
-	snprintf(p->id, sizeof(p->id), "%s", copy->id);
-	p->tier = copy->tier;
-	p->protect = copy->protect;
-	p->total = r->info.length;
-	if (copy->conditions->store.lease) {
-		p->has_lease = true;
-		memcpy(p->lease, copy->conditions->store.lease, sizeof(p->lease));
-	}
-	p->account = strdup(rq->target.account);
-	p->container = strdup(rq->target.container);
-	p->blob = strdup(rq->target.blob);
-	p->url = strdup(source_url(copy->source));
-	p->shown = strdup(source_shown(copy->source));
-	p->source_etag = r->etag ? strdup(r->etag) : NULL;
-	azb_buf_add(&p->meta, copy->meta.bytes, copy->meta.length);
-	azb_buf_add(&p->tags, copy->tags.bytes, copy->tags.length);
-	if (p->account && p->container && p->blob && p->url && p->shown && !p->meta.failed &&
-	    !p->tags.failed && !r->etag == !p->source_etag && remote_copy_head(&p->head, r))
+	p->svc = svc;
+	snprintf(p->id, sizeof(p->id), "%s", id);
+	p->account = strdup(ref->account);
+	p->container = strdup(ref->container);
+	p->blob = strdup(ref->blob);
+	p->url = strdup(url);
+	p->source_etag = source_etag && *source_etag ? strdup(source_etag) : NULL;
+	if (p->account && p->container && p->blob && p->url &&
+	    (p->source_etag || !source_etag || !*source_etag))
 		return p;
 	free_pending(p);
 	return NULL;
 }
 
-/* ---------------------------------------------------------------- the change */
+/* Part of the store's format: URL, ETag or "", x-ms-version, with a zero after each. */
+static bool pack(struct pending *p)
+{
+	const char *const texts[] = { p->url, p->source_etag ? p->source_etag : "", p->to.version };
+
+	for (size_t i = 0; i < 3; i++)
+		azb_buf_add(&p->resume, texts[i], strlen(texts[i]) + 1);
+	return !p->resume.failed;
+}
+
+/* ------------------------------------------------------------------ the end */
 
 static struct store_ref ref_of(const struct pending *p)
 {
@@ -120,52 +94,76 @@ static struct store_ref ref_of(const struct pending *p)
 				   .blob = p->blob };
 }
 
-/* The blob becomes @upload with this state; NULL: it stays empty. */
-static enum store_error put_state(struct pending *p, struct store_upload *upload,
-				  const struct store_copy *copy)
+/* The blob that waits becomes @upload, and says how the copy ended.  After an error it waits on. */
+static enum store_error put_end(struct svc *svc, const struct store_ref *ref,
+				struct store_upload *upload, const struct store_digest *digest,
+				const struct store_copy *copy)
 {
-	struct store_conditions conditions = { .if_match = &p->etag,
-					       .if_match_count = 1,
-					       .lease = p->has_lease ? p->lease : NULL };
 	struct store_change change = { .kind = STORE_PUT_BLOB,
-				       .ref = ref_of(p),
-				       .conditions = &conditions,
+				       .ref = *ref,
 				       .upload = upload,
-				       .headers = &p->head.info.headers,
-				       .meta = { p->meta.data, p->meta.length },
-				       .tags = { p->tags.data, p->tags.length },
-				       .tier = p->tier,
-				       .protect = p->protect,
-				       .copy = copy };
-	struct store_upload *empty = NULL;
-	enum store_error error = STORE_OK;
+				       .copy = copy,
+				       .copy_id = copy->id };
+	struct store_blob_info info;
+	enum store_error error = store_blob_stat(svc->store, ref, NULL, &info);
 
-	if (!upload) {
-		error = store_upload_begin(p->svc->store, 0, 0, &empty);
-		change.upload = empty;
+	if (error != STORE_OK)
+		return error;
+	if (digest) {
+		info.headers.has_md5 = true;
+		memcpy(info.headers.md5, digest->md5, sizeof(info.headers.md5));
 	}
+	change.headers = &info.headers;
+	change.meta = info.meta;
+	change.tags = info.tags;
+	change.tier = info.tier;
+	change.protect = (struct store_protection){ .immutability = info.immutability,
+						    .until_ns = info.immutable_until_ns,
+						    .hold = info.legal_hold };
+	error = account_keep(svc, &change);
 	if (error == STORE_OK)
-		error = account_keep(p->svc, &change);
-	if (error == STORE_OK) {
-		/* the empty blob was never one that somebody could want back */
-		change.keep.retain_ns = 0;
-		error = store_change(p->svc->store, &change, NULL);
-	}
-	if (error != STORE_OK && empty)
+		error = store_change(svc->store, &change, NULL);
+	store_blob_info_clear(&info);
+	return error;
+}
+
+/* The same without bytes: @status is "failed" or "aborted". */
+static enum store_error put_failure(struct svc *svc, const struct store_ref *ref,
+				    struct store_copy *copy, const char *status, const char *why)
+{
+	struct store_upload *empty;
+	enum store_error error = store_upload_begin(svc->store, 0, 0, &empty);
+
+	if (error != STORE_OK)
+		return error;
+	copy->status = status;
+	copy->description = why;
+	error = put_end(svc, ref, empty, NULL, copy);
+	if (error != STORE_OK)
 		store_upload_abort(empty);
 	return error;
 }
 
+/* The URL as it may be shown: not what signs it. */
+static char *shown(const struct pending *p)
+{
+	return strndup(p->url, strcspn(p->url, "?"));
+}
+
 static void end_with(struct pending *p, const char *status, const char *why)
 {
+	struct store_ref ref = ref_of(p);
+	char *source = shown(p);
 	struct store_copy copy = { .id = p->id,
-				   .status = status,
-				   .source = p->shown,
-				   .description = why,
+				   .source = source ? source : "",
 				   .copied = atomic_load(&p->copied),
 				   .total = p->total };
+	enum store_error error = put_failure(p->svc, &ref, &copy, status, why);
 
-	put_state(p, NULL, &copy);
+	if (error != STORE_OK)
+		azb_log(AZB_LOG_WARNING, "copy %s is over and its blob can't be told: %s", p->id,
+			store_error_name(error));
+	free(source);
 }
 
 static void fail(struct pending *p, const char *why)
@@ -175,17 +173,18 @@ static void fail(struct pending *p, const char *why)
 
 static void succeed(struct pending *p, struct remote *r)
 {
-	struct store_copy copy = { .id = p->id, .status = "success", .source = p->shown };
-	struct store_headers *headers = &p->head.info.headers;
-	enum store_error error;
+	struct store_ref ref = ref_of(p);
+	char *source = shown(p);
+	struct store_copy copy = { .id = p->id,
+				   .status = "success",
+				   .source = source ? source : "" };
+	enum store_error error = put_end(p->svc, &ref, r->store, &r->digest, &copy);
 
-	headers->has_md5 = true;
-	memcpy(headers->md5, r->digest.md5, sizeof(headers->md5));
-	error = put_state(p, r->store, &copy);
 	if (error == STORE_OK)
 		r->store = NULL; /* used up */
-	else if (error != STORE_CONDITION_NOT_MET && error != STORE_BLOB_NOT_FOUND)
+	else
 		fail(p, "500 InternalError \"The bytes could not be stored.\"");
+	free(source);
 }
 
 /* ---------------------------------------------------------------- the thread */
@@ -261,108 +260,184 @@ static void *run(void *context)
 	return NULL;
 }
 
-/* On the list of those under way, if there is room. */
-static bool enlist(struct pending *p)
+/* On the list of those under way, if there are fewer than @max. */
+static bool enlist(struct pending *p, unsigned int max)
 {
 	unsigned int count = 0;
 
 	pthread_mutex_lock(&lock);
 	for (struct pending *other = all; other; other = other->next)
 		count += other->svc == p->svc;
-	if (count < PENDING_MAX) {
+	if (count < max) {
 		p->next = all;
 		all = p;
 	}
 	pthread_mutex_unlock(&lock);
-	return count < PENDING_MAX;
+	return count < max;
+}
+
+static void start(struct pending *p)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, run, p)) {
+		fail(p, "500 InternalError \"The copy could not be begun.\"");
+		delist(p);
+	} else {
+		pthread_detach(thread);
+	}
 }
 
 /* -------------------------------------------------------------------- begin */
 
-struct beginning {
-	struct pending *pending;
-	change_answer *make;
-	void *context;
-};
-
-static struct svc_answer *begun(const struct answer_to *to, const struct store_result *result,
-				void *context)
-{
-	struct beginning *b = context;
-
-	b->pending->etag = result->etag;
-	return b->make(to, result, b->context);
-}
-
-static struct svc_answer *put_empty(const struct pending_copy *copy, struct beginning *b)
+static struct svc_answer *put_empty(const struct pending_copy *copy, const struct pending *p,
+				    change_answer *make, void *context, bool *begun)
 {
 	struct rq *rq = copy->rq;
-	struct pending *p = b->pending;
 	struct store_copy state = { .id = p->id,
 				    .status = "pending",
-				    .source = p->shown,
-				    .description = this_process(),
-				    .total = p->total };
+				    .source = source_shown(copy->source),
+				    .total = p->total,
+				    .resume = p->resume.data,
+				    .resume_length = p->resume.length };
 	struct store_change change = { .kind = STORE_PUT_BLOB,
 				       .ref = ref_of(p),
 				       .conditions = &copy->conditions->store,
-				       .headers = &p->head.info.headers,
+				       .headers = &copy->remote->info.headers,
 				       .meta = copy->meta,
 				       .tags = copy->tags,
 				       .tier = copy->tier,
+				       .protect = copy->protect,
 				       .copy = &state };
 	enum store_error error = store_upload_begin(rq->svc->store, 0, 0, &change.upload);
 	struct svc_answer *answer = NULL;
 
 	if (error == STORE_OK) {
-		answer = change_run(rq->svc, &rq->to, rq->caller, &change, begun, b, &error);
+		answer = change_run(rq->svc, &rq->to, rq->caller, &change, make, context, &error);
 		if (!answer)
 			store_upload_abort(change.upload);
 	}
+	*begun = answer;
 	return answer ? answer : rq_fail_store(rq, error);
 }
 
 struct svc_answer *pending_begin(const struct pending_copy *copy, change_answer *make,
 				 void *context)
 {
-	struct beginning b = { new_pending(copy), make, context };
+	struct store_ref ref = rq_ref(copy->rq);
+	struct pending *p = new_pending(copy->rq->svc, &ref, copy->id, source_url(copy->source),
+					copy->remote->etag);
 	struct svc_answer *answer;
-	pthread_t thread;
+	bool begun;
 
-	if (!b.pending)
+	if (!p)
 		return rq_fail(copy->rq, ERR_SERVER_BUSY);
-	if (!enlist(b.pending)) {
-		free_pending(b.pending);
+	p->to = copy->rq->to;
+	p->total = copy->remote->info.length;
+	if (!pack(p) || !enlist(p, PENDING_MAX)) {
+		free_pending(p);
 		return rq_fail(copy->rq, ERR_SERVER_BUSY);
 	}
-	answer = put_empty(copy, &b);
-	if (!b.pending->etag) {
-		delist(b.pending);
-		return answer;
-	}
-	if (pthread_create(&thread, NULL, run, b.pending)) {
-		fail(b.pending, "500 InternalError \"The copy could not be begun.\"");
-		delist(b.pending);
-	} else {
-		pthread_detach(thread);
-	}
+	answer = put_empty(copy, p, make, context, &begun);
+	if (begun)
+		start(p);
+	else
+		delist(p);
 	return answer;
+}
+
+/* ------------------------------------------------------------------- resume */
+
+/* One that the store has on its list.  @next: of a list of those that will be begun. */
+struct resuming {
+	struct svc *svc;
+	struct pending *first;
+	bool failed;
+};
+
+static void take_one(void *context, const struct store_ref *ref, const void *bytes, size_t length)
+{
+	struct resuming *r = context;
+	const char *text[3], *at = bytes, *end = at + length;
+	struct pending *p;
+
+	for (size_t i = 0; i < 3; i++) {
+		text[i] = at;
+		at = at < end ? memchr(at, 0, (size_t)(end - at)) : NULL;
+		if (!at++) {
+			azb_log(AZB_LOG_ERROR, "a pending copy can't be read; it stays as it is");
+			return;
+		}
+	}
+	p = new_pending(r->svc, ref, "", text[0], text[1]);
+	if (!p) {
+		r->failed = true;
+		return;
+	}
+	snprintf(p->to.version, sizeof(p->to.version), "%s", text[2]);
+	p->next = r->first;
+	r->first = p;
+}
+
+/* The host was allowed when the copy began; it may not be any more. */
+static bool is_allowed(const struct pending *p)
+{
+	const char *host = strstr(p->url, "://");
+
+	host = host ? host + 3 : p->url;
+	return fetch_host_allowed(&p->svc->sources, host, strcspn(host, "/"));
+}
+
+static void resume_one(struct pending *p)
+{
+	struct store_ref ref = ref_of(p);
+	struct store_blob_info info;
+	struct store_copy copy;
+
+	if (store_blob_stat(p->svc->store, &ref, NULL, &info) != STORE_OK) {
+		free_pending(p);
+		return;
+	}
+	if (!store_copy_read(&info.copy, &copy) || strcmp(copy.status, "pending") != 0) {
+		store_blob_info_clear(&info);
+		free_pending(p);
+		return;
+	}
+	snprintf(p->id, sizeof(p->id), "%s", copy.id);
+	p->total = copy.total;
+	store_blob_info_clear(&info);
+	/* those of before are few enough, or there would be no record of them */
+	enlist(p, UINT32_MAX);
+	if (is_allowed(p)) {
+		start(p);
+	} else {
+		fail(p,
+		     "403 CannotVerifyCopySource \"The source's host is not allowed any more.\"");
+		delist(p);
+	}
+}
+
+enum store_error pending_resume(struct svc *svc)
+{
+	struct resuming r = { .svc = svc };
+	enum store_error error = store_copies_list(svc->store, take_one, &r);
+
+	while (r.first) {
+		struct pending *p = r.first;
+
+		r.first = p->next;
+		p->next = NULL;
+		resume_one(p);
+	}
+	return error == STORE_OK && r.failed ? STORE_NO_MEMORY : error;
 }
 
 /* --------------------------------------------------------------- look, abort */
 
 void pending_look(struct store_copy *copy)
 {
-	static const char over[] = "500 InternalError \"The service was restarted.\"";
-
 	if (strcmp(copy->status, "pending") != 0)
 		return;
-	if (strcmp(copy->description, this_process()) != 0) {
-		copy->status = "failed";
-		copy->description = over;
-		return;
-	}
-	copy->description = "";
 	pthread_mutex_lock(&lock);
 	for (struct pending *p = all; p; p = p->next) {
 		if (!strcmp(p->id, copy->id))
@@ -372,36 +447,51 @@ void pending_look(struct store_copy *copy)
 }
 
 /* The lock is held. */
-static bool is_listed(const char *id)
+static struct pending *find(const struct svc *svc, const char *id)
 {
-	for (const struct pending *p = all; p; p = p->next) {
-		if (!strcmp(p->id, id))
-			return true;
-	}
-	return false;
+	struct pending *p = all;
+
+	while (p && (p->svc != svc || strcmp(p->id, id) != 0))
+		p = p->next;
+	return p;
 }
 
-bool pending_abort(struct svc *svc, const char *id)
+/* One whose end could not be written, or that came back with its container: nobody does it. */
+static enum store_error abort_orphan(const struct rq *rq, const char *id)
+{
+	struct store_ref ref = rq_ref(rq);
+	struct store_blob_info info;
+	struct store_copy copy;
+	enum store_error error = store_blob_stat(rq->svc->store, &ref, NULL, &info);
+
+	if (error != STORE_OK)
+		return error;
+	if (!store_copy_read(&info.copy, &copy) || strcmp(copy.id, id) != 0)
+		error = STORE_NO_PENDING_COPY;
+	else
+		error = put_failure(rq->svc, &ref, &copy, "aborted", "");
+	store_blob_info_clear(&info);
+	return error;
+}
+
+enum store_error pending_abort(const struct rq *rq, const char *id)
 {
 	struct pending *p;
 	bool mine = false;
 
 	pthread_mutex_lock(&lock);
-	for (p = all; p; p = p->next) {
-		if (p->svc == svc && !strcmp(p->id, id) && !p->ended && !p->aborted)
-			break;
-	}
-	if (p) {
+	p = find(rq->svc, id);
+	if (p && !p->ended && !p->aborted) {
 		mine = p->aborted = true;
 		atomic_store(&p->stop, true);
 	}
 	/* by the id alone: it may be freed at any time now */
 	azb_waiting_begin();
-	while (mine && is_listed(id))
+	while (find(rq->svc, id))
 		pthread_cond_wait(&changed, &lock);
 	azb_waiting_end();
 	pthread_mutex_unlock(&lock);
-	return mine;
+	return mine ? STORE_OK : abort_orphan(rq, id);
 }
 
 void pending_stop(struct svc *svc)

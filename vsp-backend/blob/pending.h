@@ -2,10 +2,10 @@
 /*
  * Copies that go on after their request was answered: Copy Blob from another host.
  *
- * The blob is there from the start, empty and with the copy's state, and what it becomes takes its
- * place in one step, if it is still that one: whoever writes it meanwhile ends the copy.  The bytes
- * live in an upload that nobody sees.  A copy ends with the process; the state that it left says
- * who was doing it, so a later process shows it as failed.
+ * The blob is there from the start, empty and with the copy's state, and nobody but the copy may
+ * change it (PendingCopyOperation).  What it becomes takes its place in one step; until then the
+ * bytes live in an upload that nobody sees.  The store keeps what is needed to begin again, so a
+ * copy that ended with its process is done anew by the next one.
  */
 #ifndef AZBLOB_BLOB_PENDING_H
 #define AZBLOB_BLOB_PENDING_H
@@ -31,16 +31,19 @@ struct pending_copy {
 struct svc_answer *pending_begin(const struct pending_copy *copy, change_answer *make,
 				 void *context);
 
-/* A copy's state as it is to be shown: how far it is by now, or that nobody does it any more. */
+/* A copy's state as it is to be shown: how far it is by now. */
 void pending_look(struct store_copy *copy);
 
 /*
- * Ends a copy that is under way; the blob then says "aborted", if it is still the one that waited.
- * Blocks until that is done.  False: there is no such copy any more.
+ * Ends the pending copy @id of @rq's blob, which then says "aborted".  Blocks until that is done.
+ * STORE_NO_PENDING_COPY: it is over already.
  */
-bool pending_abort(struct svc *svc, const char *id);
+enum store_error pending_abort(const struct rq *rq, const char *id);
 
-/* Ends all of them, and leaves what they were doing as it is.  Blocks until they have ended. */
+/* Goes on with those that earlier processes left. */
+enum store_error pending_resume(struct svc *svc);
+
+/* Stops all of them, for the next process to go on.  Blocks until they have. */
 void pending_stop(struct svc *svc);
 
 #endif /* AZBLOB_BLOB_PENDING_H */

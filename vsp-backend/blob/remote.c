@@ -246,30 +246,6 @@ struct svc_answer *remote_fetch(struct rq *rq, const char *url, struct remote *r
 	}
 }
 
-static const char *moved(const char *text, const struct azb_buf *from, const struct azb_buf *to)
-{
-	return text ? to->data + (text - from->data) : NULL;
-}
-
-bool remote_copy_head(struct remote *to, const struct remote *from)
-{
-	struct store_headers *h = &to->info.headers;
-
-	azb_buf_add(&to->text, from->text.data, from->text.length);
-	if (to->text.failed)
-		return false;
-	to->info.type = from->info.type;
-	to->info.length = from->info.length;
-	to->etag = moved(from->etag, &from->text, &to->text);
-	*h = from->info.headers;
-	h->content_type = moved(h->content_type, &from->text, &to->text);
-	h->content_encoding = moved(h->content_encoding, &from->text, &to->text);
-	h->content_language = moved(h->content_language, &from->text, &to->text);
-	h->content_disposition = moved(h->content_disposition, &from->text, &to->text);
-	h->cache_control = moved(h->cache_control, &from->text, &to->text);
-	return true;
-}
-
 void remote_free(struct remote *r)
 {
 	if (r->store)

@@ -39,9 +39,6 @@ struct remote {
 
 /* NULL, and it is there; or the answer that says why not.  remote_free() in both cases. */
 struct svc_answer *remote_fetch(struct rq *rq, const char *url, struct remote *remote);
-/* What is known of the source, without the bytes, in another one that is all zero.  False: memory.
- */
-bool remote_copy_head(struct remote *to, const struct remote *from);
 /* Ends the upload too, if it is still there. */
 void remote_free(struct remote *remote);
 

@@ -249,7 +249,7 @@ static const struct op *find_op(const struct rq *rq)
 		/* with a source it is another operation, where there is one */
 		if (!(ops[i].headers & H_SOURCE) == !head_get(rq->head, "x-ms-copy-source"))
 			return &ops[i];
-		if (!found && !(ops[i].headers & H_SOURCE))
+		if (!found || !(ops[i].headers & H_SOURCE))
 			found = &ops[i];
 	}
 	return found;
@@ -758,6 +758,13 @@ void svc_allow_sources(struct svc *svc, const char *const *hosts, size_t count, 
 
 void svc_free(struct svc *svc)
 {
+int svc_resume_copies(struct svc *svc)
+{
+	enum store_error error = pending_resume(svc);
+
+	return error == STORE_OK ? 0 : error == STORE_NO_MEMORY ? -ENOMEM : -EIO;
+}
+
 	if (!svc)
 		return;
 	pending_stop(svc);

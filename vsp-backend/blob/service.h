@@ -216,6 +216,12 @@ struct accounts;
  * doors open; libcurl has been set up.
  */
 void svc_allow_sources(struct svc *svc, const char *const *hosts, size_t count, bool private_too);
+
+/*
+ * Goes on with the copies that were under way when the store was last closed.  Once, after
+ * svc_allow_sources().  0, -ENOMEM or -EIO.
+ */
+int svc_resume_copies(struct svc *svc);
 /*
  * Deleted containers can be restored for so many days; 0, as at first: not at all.  Before the
  * doors open.

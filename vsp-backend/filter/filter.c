@@ -223,6 +223,12 @@ static enum store_error filter_block_list(struct store *store, const struct stor
 		      store_block_list(f->next, ref, committed, uncommitted, info, cb, context));
 }
 
+/* Asked once, before any request: nothing that filters are for. */
+static enum store_error filter_copies_list(struct store *store, store_copies_cb *cb, void *context)
+{
+	return store_copies_list(to_filter(store)->next, cb, context);
+}
+
 static enum store_error filter_page_list(struct store *store, const struct store_ref *ref,
 					 const struct store_conditions *conditions,
 					 const struct store_pages *pages,
@@ -439,6 +445,7 @@ static const struct store_ops filter_ops = {
 	.blob_list = filter_blob_list,
 	.tags_find = filter_tags_find,
 	.block_list = filter_block_list,
+	.copies_list = filter_copies_list,
 	.page_list = filter_page_list,
 	.read_open = filter_read_open,
 	.read_map = filter_read_map,

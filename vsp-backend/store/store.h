@@ -126,6 +126,10 @@ typedef bool store_blob_cb(void *context, const char *name, const struct store_b
 typedef bool store_find_cb(void *context, const char *container, const char *name,
 			   const struct store_meta *tags);
 
+/* One copy that is under way; see struct store_copy. */
+typedef void store_copies_cb(void *context, const struct store_ref *ref, const void *resume,
+			     size_t length);
+
 /* One block of a list.  @committed blocks come in order, then the others by id. */
 typedef bool store_block_cb(void *context, const struct store_block_id *id, uint64_t length,
 			    bool committed);
@@ -178,6 +182,8 @@ struct store_ops {
 				       bool committed, bool uncommitted,
 				       struct store_blob_info *info, store_block_cb *cb,
 				       void *context);
+
+	enum store_error (*copies_list)(struct store *store, store_copies_cb *cb, void *context);
 
 	enum store_error (*page_list)(struct store *store, const struct store_ref *ref,
 				      const struct store_conditions *conditions,
@@ -313,6 +319,13 @@ static inline enum store_error store_block_list(struct store *store, const struc
 						void *context)
 {
 	return store->ops->block_list(store, ref, committed, uncommitted, info, cb, context);
+}
+
+/* All blobs whose copy is pending.  What the callback gets is valid during the call only. */
+static inline enum store_error store_copies_list(struct store *store, store_copies_cb *cb,
+						 void *context)
+{
+	return store->ops->copies_list ? store->ops->copies_list(store, cb, context) : STORE_OK;
 }
 
 /*

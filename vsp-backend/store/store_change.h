@@ -130,6 +130,7 @@ enum store_change_kind {
 	 * ref.blob; uses: conditions, type, upload, headers, meta, tags, tier, keep, copy.
 	 * Replaces the blob and drops its uncommitted blocks.  A page or append blob has no
 	 * upload; it is empty, a page blob of @size bytes and with @sequence.
+	 * With @copy_id it is the end of that pending copy.
 	 */
 	STORE_PUT_BLOB,
 	/* uses: conditions (the lease alone), upload, block.  The blob's ETag stays. */
@@ -248,6 +249,11 @@ struct store_settings {
  */
 struct store_change {
 	enum store_change_kind kind;
+ * @copy_id: PUT_BLOB: not NULL: the pending copy that ends with it.  While one is pending no
+ *	other change of the blob is done, but for its lease (STORE_PENDING_COPY); so this one asks
+ *	for no conditions, and the blob that waited leaves nothing.
+ * @permanent: BLOB_DELETE of a snapshot or version that is deleted already and kept: it is
+ *	not kept any longer.
 	struct store_ref ref;
 	const struct store_conditions *conditions;
 	struct store_upload *upload;
@@ -282,3 +288,4 @@ struct store_change {
 
 #endif
 	bool permanent;
+	const char *copy_id;

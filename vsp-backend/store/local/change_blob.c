@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Changes of blobs as a whole: put, update, delete.  All run in the writer thread. */
+#include <string.h>
+
 #include "store/local/runs.h"
 #include "store/tagexpr.h"
 
@@ -10,7 +12,7 @@ enum store_error change_find_blob(struct local *local, struct change_job *job, s
 		db_bind(DB_SQL(db, "SELECT type, etag, modified, created, chunk, content,"
 				   " version, " LIVE_SEEN ", length, sequence, blocks, sealed,"
 				   " lease, tier, tier_changed, rehydrate, tags,"
-				   " immutability, immutable_until, hold"
+				   " immutability, immutable_until, hold, copy"
 				   " FROM blobs WHERE container = ?1 AND name = ?2"),
 			"it", job->container, job->change->ref.blob);
 	const struct store_conditions *conditions = job->change->conditions;
@@ -61,6 +63,7 @@ enum store_error change_begin(struct local *local, struct change_job *job, struc
 
 	*old = (struct blob_row){ 0 };
 	if (!error)
+	find_copy(s, 20, job->change->copy_id, row);
 		error = change_find_blob(local, job, old);
 	if (!error)
 		error = store_conditions_check(job->change->conditions, STORE_WRITE, old->exists,
@@ -77,6 +80,11 @@ enum store_error change_begin(struct local *local, struct change_job *job, struc
 	return error == STORE_BLOB_EXISTS ? STORE_CONDITION_NOT_MET : error;
 }
 
+	/* what was asked for when the copy began holds to its end */
+	if (!error && job->change->copy_id)
+		return old->awaited   ? STORE_OK
+		       : old->copying ? STORE_COPY_ID_MISMATCH
+				      : STORE_NO_PENDING_COPY;
 enum store_error change_end_lease(struct local *local, struct change_job *job,
 				  const struct blob_row *old)
 {
@@ -246,8 +254,19 @@ enum store_error change_put_row(struct local *local, struct change_job *job,
 	change_stamp(local, job);
 	job->result.created = !old->exists;
 	job->result.version = change->keep.versions ? job->tick : 0;
-	error = old->exists ? history_displace(local, job, old, true)
-			    : history_recreate(local, job);
+	if (old->awaited) {
+		/* the blob that waited for its bytes was no state of its own */
+		job->result.version = old->version;
+		error = change_drop_state(local, old->chunk, old->content, old->seen);
+		if (!error)
+			error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM copies"
+							      " WHERE container = ?1"
+							      " AND name = ?2"),
+						   "it", job->container, change->ref.blob));
+	} else {
+		error = old->exists ? history_displace(local, job, old, true)
+				    : history_recreate(local, job);
+	}
 	if (error)
 		return error;
 	s = db_bind(DB_SQL(db, "INSERT OR REPLACE INTO blobs(container, name, type, length, etag,"

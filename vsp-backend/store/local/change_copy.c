@@ -141,6 +141,39 @@ enum store_error change_note_copy(struct local *local, const struct change_job *
 }
 
 static enum store_error copy_from(struct local *local, struct change_job *job,
+	if (error || !change->copy || strcmp(change->copy->status, "pending") != 0)
+		return error;
+	return db_run(db, db_bind(DB_SQL(db, "INSERT INTO copies(container, name, resume)"
+					     " VALUES (?1, ?2, ?3)"),
+				  "itb", job->container, change->ref.blob, change->copy->resume,
+				  change->copy->resume_length));
+}
+
+enum store_error local_copies_list(struct store *store, store_copies_cb *cb, void *context)
+{
+	struct local *local = to_local(store);
+	struct reader *reader;
+	enum store_error error = reader_get(local, &reader);
+	sqlite3_stmt *s;
+	bool row;
+
+	if (error)
+		return error;
+	s = DB_SQL(&reader->db, "SELECT c.account, c.name, p.name, p.resume FROM copies p"
+				" JOIN containers c ON c.id = p.container WHERE c.deleted = 0");
+	while (!(error = db_row(&reader->db, s, &row)) && row) {
+		struct store_ref ref = { .account = (const char *)sqlite3_column_text(s, 0),
+					 .container = (const char *)sqlite3_column_text(s, 1),
+					 .blob = (const char *)sqlite3_column_text(s, 2) };
+
+		if (!ref.account || !ref.container || !ref.blob) {
+			db_reset(s);
+			error = STORE_NO_MEMORY;
+			break;
+		}
+		cb(context, &ref, sqlite3_column_blob(s, 3), (size_t)sqlite3_column_bytes(s, 3));
+	}
+	reader_put(local, reader);
 				  const struct blob_row *old, const struct source *source)
 {
 	struct store_change all = complete(job->change, source);

@@ -88,6 +88,8 @@ static const char *const rules[] = {
 	" WHERE container NOT IN (SELECT id FROM containers)",
 	"SELECT printf('history of %d/%s is in no container', container, name) FROM history"
 	" WHERE container NOT IN (SELECT id FROM containers)",
+	"SELECT printf('copy to %d/%s, which does not exist', container, name) FROM copies"
+	" WHERE (container, name) NOT IN (SELECT container, name FROM blobs)",
 	"SELECT printf('uncommitted blocks of %d/%s are in no container', container, name)"
 	" FROM staged WHERE container IS NOT NULL AND container NOT IN"
 	" (SELECT id FROM containers)",

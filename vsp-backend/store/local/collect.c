@@ -307,6 +307,12 @@ static enum store_error drop_blob(struct local *local, int64_t container, bool *
 					      " (SELECT name FROM blobs WHERE container = ?1"
 					      "  ORDER BY name LIMIT 1)"),
 				   "i", container));
+	if (!error)
+		error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM copies WHERE container = ?1"
+						      " AND name = (SELECT name FROM blobs"
+						      "  WHERE container = ?1"
+						      "  ORDER BY name LIMIT 1)"),
+					   "i", container));
 	if (error)
 		return error;
 	error = db_run(db, db_bind(DB_SQL(db, "DELETE FROM blobs WHERE container = ?1 AND name ="

@@ -225,6 +225,7 @@ static const struct store_ops local_ops = {
 	.blob_list = local_blob_list,
 	.tags_find = local_tags_find,
 	.block_list = local_block_list,
+	.copies_list = local_copies_list,
 	.page_list = local_page_list,
 	.read_open = local_read_open,
 	.read_map = local_read_map,

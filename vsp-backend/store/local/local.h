@@ -635,6 +635,7 @@ void local_read_close(struct store_read *read);
 enum store_error local_effect_lookup(struct store *store, const uint8_t session[16],
 				     uint64_t request, void **bytes, size_t *length);
 void local_effect_forget(struct store *store, const uint8_t session[16], uint64_t request);
+enum store_error local_copies_list(struct store *store, store_copies_cb *cb, void *context);
 void local_effect_forget_session(struct store *store, const uint8_t session[16]);
 /* In jobs: keeps the answer. */
 enum store_error local_effect_keep(struct local *local, const struct store_effect *effect,

@@ -111,6 +111,13 @@ static const char *const tables[] = {
 	"CREATE INDEX history_by_end ON history(until) WHERE until != 0",
 	"CREATE INDEX history_by_view ON history(content, seen) WHERE seen != 0",
 
+	/* the blobs whose copy is pending, and what the service needs to go on with it */
+	"CREATE TABLE copies("
+	" container INTEGER NOT NULL,"
+	" name TEXT NOT NULL,"
+	" resume BLOB,"
+	" PRIMARY KEY (container, name)) WITHOUT ROWID",
+
 	/* the tags of all blobs, to find blobs by; kept with blobs.tags */
 	"CREATE TABLE tags("
 	" account TEXT NOT NULL,"

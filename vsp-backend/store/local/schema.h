@@ -6,9 +6,10 @@
 
 /*
  * The version of the tables and of the extent files; any other is refused.  1 had no history, no
- * page and append blobs and no checksums of blocks, and was never in a release.
+ * page and append blobs and no checksums of blocks, 2 no pending copies; neither was ever in a
+ * release.
  */
-#define SCHEMA_FORMAT 2
+#define SCHEMA_FORMAT 3
 
 /* Bytes of an extent file, and the unit of space in it. */
 #define EXTENT_FILE_SIZE (UINT64_C(1) << 30)
