@@ -313,3 +313,57 @@ def test_put_page_from_url(client, container):
     assert said(put(x_ms_page_write="clear", x_ms_range="bytes=0-511",
                     x_ms_source_range="bytes=0-511")) == (400, "InvalidHeaderValue")
     assert client.get(target).body == seen.body
+
+
+@pytest.fixture(params=["PageBlob", "AppendBlob"])
+def changing(request, client, container):
+    """A path of a kind that changes in place, and its content."""
+    path, content = "/%s/changing" % container, BIG[:512 * 9]
+    size = {"x-ms-blob-content-length": str(len(content))} if request.param == "PageBlob" else {}
+    assert client.put(path, headers={"x-ms-blob-type": request.param, "x-ms-meta-from": "changing",
+                                     "x-ms-blob-content-type": "a/b", **size}).status == 201
+    if request.param == "PageBlob":
+        assert client.put(path + "?comp=page", content, {
+            "x-ms-page-write": "update", "x-ms-range": "bytes=0-%d" % (len(content) - 1)}).status == 201
+    else:
+        assert client.put(path + "?comp=appendblock", content).status == 201
+    return path, content
+
+
+def test_put_blob_from_the_url_of_another_kind_of_blob(client, container, changing):
+    path, content = changing
+    target = "/%s/target" % container
+    refused = copy(client, target, path, x_ms_blob_type="BlockBlob",
+                   x_ms_source_content_md5=md5(b"something else"))
+    assert said(refused) == (400, "Md5Mismatch")
+    answer = copy(client, target, path, x_ms_blob_type="BlockBlob", x_ms_source_content_md5=md5(content))
+    assert answer.status == 201, answer
+    assert (answer["Content-MD5"], answer["x-ms-content-crc64"]) == (md5(content), crc64(content))
+    seen = client.get(target)
+    assert (seen.body, seen["x-ms-blob-type"], seen["Content-MD5"]) == (content, "BlockBlob", md5(content))
+    assert (seen["Content-Type"], seen["x-ms-meta-from"]) == ("a/b", "changing")
+    assert seen["x-ms-copy-id"] is None
+    # the copy stays as it was
+    assert client.delete(path).status == 202
+    assert client.get(target).body == content
+
+
+def test_ranges_of_other_kinds_of_blobs(client, container, changing):
+    path, content = changing
+    part = {"x_ms_source_range": "bytes=512-1023"}
+    blob = "/%s/blob" % container
+    assert copy(client, blob + "?comp=block&blockid=" + block_id("1"), path, **part).status == 201
+    assert client.put_block_list(blob, ["1"]).status == 201
+    append = "/%s/append" % container
+    assert client.put(append, headers={"x-ms-blob-type": "AppendBlob"}).status == 201
+    assert copy(client, append + "?comp=appendblock", path, **part).status == 201
+    page = "/%s/page" % container
+    assert client.put(page, headers={"x-ms-blob-type": "PageBlob",
+                                     "x-ms-blob-content-length": "512"}).status == 201
+    assert copy(client, page + "?comp=page", path, x_ms_page_write="update", x_ms_range="bytes=0-511",
+                **part).status == 201
+    for target in (blob, append, page):
+        assert client.get(target).body == content[512:1024]
+    # one that shares its source's bytes is of its source's kind
+    refused = copy(client, "/%s/sync" % container, path, x_ms_requires_sync="true")
+    assert said(refused) == (409, "InvalidBlobType")

@@ -30,7 +30,7 @@ enum kind {
 
 /**
  * struct copying - a request while it is done
- * @remote: what came from another host, with @is_remote.
+ * @remote: what came from another host, or bytes that are not shared.
  * @id: of the copy.
  */
 struct copying {
@@ -202,7 +202,7 @@ static struct svc_answer *copied(const struct answer_to *to, const struct store_
 	} else {
 		answer_add(a, "x-ms-request-server-encrypted", "false");
 	}
-	if (c->kind != COPY_ASYNC && c->is_remote) {
+	if (c->kind != COPY_ASYNC && c->has_digest) {
 		answer_add_md5(a, "Content-MD5", c->remote.digest.md5);
 		answer_add_crc64(a, "x-ms-content-crc64", c->remote.digest.crc64);
 	} else if (c->kind != COPY_ASYNC) {
@@ -454,7 +454,6 @@ struct svc_answer *op_abort_copy(struct rq *rq, struct svc_upload **upload)
 	struct store_blob_info info;
 	struct store_copy copy;
 	enum store_error error;
-	bool mine;
 
 	(void)upload;
 	if (!action)

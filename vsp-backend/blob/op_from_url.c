@@ -14,7 +14,6 @@
 #include "source.h"
 
 #define MIB (1024ull * 1024ull)
-#define COPY_STEP (256u * 1024u)
 
 /**
  * struct fetched - a range of a source, copied
@@ -28,39 +27,6 @@ struct fetched {
 	struct store_digest have;
 	struct store_upload *store;
 };
-
-static enum store_error copy_range(struct store *store, struct store_read *read, uint64_t offset,
-				   uint64_t length, struct fetched *fetched)
-{
-	unsigned int flags = STORE_UPLOAD_STREAM;
-	enum store_error error;
-	uint64_t done = 0;
-	void *step;
-
-	if (fetched->want.has_md5)
-		flags |= STORE_UPLOAD_MD5;
-	error = store_upload_begin(store, length, flags, &fetched->store);
-	if (error != STORE_OK) {
-		fetched->store = NULL;
-		return error;
-	}
-	step = malloc(COPY_STEP);
-	if (!step)
-		return STORE_NO_MEMORY;
-	while (error == STORE_OK && done < length) {
-		struct iovec iov = { step, COPY_STEP };
-
-		if (iov.iov_len > length - done)
-			iov.iov_len = (size_t)(length - done);
-		error = store_read_at(read, offset + done, step, iov.iov_len);
-		if (error == STORE_OK)
-			error = store_upload_write(fetched->store, done, &iov, 1,
-						   STORE_WRITE_PRIVATE, NULL, NULL);
-		done += iov.iov_len;
-	}
-	free(step);
-	return error == STORE_OK ? store_upload_digest(fetched->store, &fetched->have) : error;
-}
 
 /* The range asked for, of @length bytes that there are. */
 static struct svc_answer *read_range(const struct rq *rq, uint64_t length, struct range *range)
@@ -149,6 +115,8 @@ static struct svc_answer *fetch(struct rq *rq, uint64_t max, struct fetched *fet
 	}
 	if (read->info.tier == STORE_TIER_ARCHIVE)
 		answer = rq_fail(rq, ERR_BLOB_ARCHIVED);
+	else if (read->info.current && store_copy_incremental(&read->info.copy))
+		answer = rq_fail(rq, ERR_INCREMENTAL);
 	else
 		answer = read_range(rq, read->info.length, &range);
 	if (!answer && range.last - range.first >= max)
@@ -156,8 +124,9 @@ static struct svc_answer *fetch(struct rq *rq, uint64_t max, struct fetched *fet
 	if (!answer && fetched->length && range.last - range.first + 1 != fetched->length)
 		answer = rq_fail_header(rq, ERR_INVALID_HEADER_VALUE, "x-ms-source-range");
 	if (!answer) {
-		error = copy_range(rq->svc->store, read, range.first, range.last - range.first + 1,
-				   fetched);
+		error = source_bytes(rq->svc->store, read, range.first,
+				     range.last - range.first + 1, fetched->want.has_md5,
+				     &fetched->store, &fetched->have);
 		answer = error == STORE_OK ? NULL : rq_fail_store(rq, error);
 	}
 	if (!answer)

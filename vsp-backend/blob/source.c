@@ -12,6 +12,9 @@
 #include "lease.h"
 #include "permit.h"
 
+/* Copied at a time. */
+#define BYTES_STEP (256u * 1024u)
+
 /**
  * struct source - a GET that nobody sent, so that the same code checks it
  * @text: what the head's strings are in; zero-terminated pieces.
@@ -311,6 +314,37 @@ void source_free(struct source *source)
 	free(source->text);
 	free(source->shown);
 	free(source);
+}
+
+enum store_error source_bytes(struct store *store, struct store_read *read, uint64_t offset,
+			      uint64_t length, bool md5, struct store_upload **upload,
+			      struct store_digest *digest)
+{
+	enum store_error error = store_upload_begin(
+		store, length, STORE_UPLOAD_STREAM | (md5 ? STORE_UPLOAD_MD5 : 0), upload);
+	uint64_t done = 0;
+	void *step;
+
+	if (error != STORE_OK) {
+		*upload = NULL;
+		return error;
+	}
+	step = malloc(BYTES_STEP);
+	if (!step)
+		return STORE_NO_MEMORY;
+	while (error == STORE_OK && done < length) {
+		struct iovec iov = { step, BYTES_STEP };
+
+		if (iov.iov_len > length - done)
+			iov.iov_len = (size_t)(length - done);
+		error = store_read_at(read, offset + done, step, iov.iov_len);
+		if (error == STORE_OK)
+			error = store_upload_write(*upload, done, &iov, 1, STORE_WRITE_PRIVATE,
+						   NULL, NULL);
+		done += iov.iov_len;
+	}
+	free(step);
+	return error == STORE_OK ? store_upload_digest(*upload, digest) : error;
 }
 
 bool source_is_remote(const struct source *source)

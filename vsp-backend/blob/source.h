@@ -29,6 +29,14 @@ const char *source_url(const struct source *source);
 /* The URL without what is secret in it, to be shown to whoever may read the copy. */
 const char *source_shown(const struct source *source);
 
+/*
+ * Bytes of a source at this service become those of an upload, for the caller to end also after an
+ * error, with its checksums; @md5: that one too.
+ */
+enum store_error source_bytes(struct store *store, struct store_read *read, uint64_t offset,
+			      uint64_t length, bool md5, struct store_upload **upload,
+			      struct store_digest *digest);
+
 /* An error of reading a source, in the language of copies. */
 struct svc_answer *source_fail(const struct rq *rq, enum store_error error);
 
