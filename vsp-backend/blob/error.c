@@ -269,6 +269,21 @@ static const struct entry entries[ERR_COUNT] = {
 					    "The sequence number increment cannot be performed "
 					    "because it would result in overflow of the sequence "
 					    "number." },
+	[ERR_INCREMENTAL] = { 409, "OperationNotAllowedOnIncrementalCopyBlob",
+			      "The specified operation is not allowed on an incremental copy "
+			      "blob." },
+	[ERR_INCREMENTAL_MISMATCH] = { 409, "IncrementalCopyBlobMismatch",
+				       "The specified source blob is different than the copy "
+				       "source of the existing incremental copy blob." },
+	[ERR_INCREMENTAL_EARLIER] = { 409, "IncrementalCopyOfEarlierVersionSnapshotNotAllowed",
+				      "The specified snapshot is earlier than the last snapshot "
+				      "copied into the incremental copy blob." },
+	[ERR_INCREMENTAL_SOURCE] = { 409, "IncrementalCopySourceMustBeSnapshot",
+				     "The source for incremental copy request must be a "
+				     "snapshot." },
+	[ERR_NOT_SOFT_DELETED] = { 409, "BlobSnapshotNotSoftDeleted",
+				   "Only a snapshot or version that is soft-deleted already can "
+				   "be deleted permanently." },
 	[ERR_OPERATION_NOT_ALLOWED_ON_ROOT_BLOB] = { 403, "OperationNotAllowedOnRootBlob",
 						     "The operation is not allowed on the current "
 						     "version of a blob by its version id." },
@@ -415,6 +430,14 @@ enum err err_of_store(enum store_error error)
 		return ERR_SNAPSHOTS_PRESENT;
 	case STORE_CURRENT_VERSION:
 		return ERR_OPERATION_NOT_ALLOWED_ON_ROOT_BLOB;
+	case STORE_INCREMENTAL:
+		return ERR_INCREMENTAL;
+	case STORE_INCREMENTAL_MISMATCH:
+		return ERR_INCREMENTAL_MISMATCH;
+	case STORE_INCREMENTAL_EARLIER:
+		return ERR_INCREMENTAL_EARLIER;
+	case STORE_NOT_DELETED:
+		return ERR_NOT_SOFT_DELETED;
 	case STORE_UNSUPPORTED:
 		return ERR_NOT_IMPLEMENTED;
 	case STORE_NO_MEMORY:

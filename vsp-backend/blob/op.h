@@ -37,6 +37,10 @@ op_run op_batch;
 /* op_copy.c */
 op_run op_copy_blob; /* and its synchronous kin: by headers */
 op_run op_abort_copy;
+/* A new copy's id in @id, of LEASE_ID_ROOM; NULL, or an answer. */
+struct svc_answer *copy_make_id(const struct rq *rq, char id[37]);
+/* op_incremental.c */
+op_run op_copy_incremental;
 /* op_from_url.c */
 op_run op_put_block_from_url;
 op_run op_append_from_url;

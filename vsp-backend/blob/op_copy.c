@@ -214,7 +214,7 @@ static struct svc_answer *copied(const struct answer_to *to, const struct store_
 	return answer_done(a, to);
 }
 
-static struct svc_answer *make_id(const struct rq *rq, char id[LEASE_ID_ROOM])
+struct svc_answer *copy_make_id(const struct rq *rq, char id[37])
 {
 	uint8_t bytes[16];
 
@@ -342,11 +342,18 @@ static struct svc_answer *with_source(struct rq *rq, struct copying *c, struct s
 				&info);
 	if (error != STORE_OK)
 		return source_fail(rq, error);
-	answer = check_source(rq, c, &info);
-	if (!answer && c->kind == PUT_FROM_URL)
-		answer = read_properties(rq, c, &info, change);
-	if (!answer)
-		answer = run_copy(rq, c, change, &info);
+	if (info.current && store_copy_incremental(&info.copy)) {
+		answer = rq_fail(rq, ERR_INCREMENTAL);
+	} else if (c->kind == PUT_FROM_URL && info.type != STORE_BLOCK_BLOB) {
+		answer = from_pages(rq, c, change, &info);
+	} else {
+		answer = check_source(rq, c, &info);
+		if (!answer && c->kind == PUT_FROM_URL)
+			answer = read_properties(rq, c, &info, change);
+		if (!answer)
+			answer = run_copy(rq, c, change, &info);
+	}
+	change->headers = NULL; /* they may be the source's, which ends here */
 	store_blob_info_clear(&info);
 	return answer;
 }
@@ -423,7 +430,7 @@ struct svc_answer *op_copy_blob(struct rq *rq, struct svc_upload **upload)
 	if (!answer)
 		answer = source_sums(rq, &c.sums);
 	if (!answer)
-		answer = make_id(rq, c.id);
+		answer = copy_make_id(rq, c.id);
 	if (!answer)
 		answer = source_open(rq, &c.source);
 	if (!answer)

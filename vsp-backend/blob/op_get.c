@@ -72,6 +72,10 @@ static void add_copy(struct answer *a, const struct store_blob_info *info)
 		answer_add_time(a, "x-ms-copy-completion-time", copy.done_ns);
 	if (*copy.description)
 		answer_add(a, "x-ms-copy-status-description", copy.description);
+	if (copy.incremental) {
+		answer_add(a, "x-ms-incremental-copy", "true");
+		answer_add_id(a, "x-ms-copy-destination-snapshot", copy.snapshot);
+	}
 }
 
 /* What Get Blob and Get Blob Properties both say. */
@@ -313,6 +317,11 @@ struct svc_answer *op_get_blob(struct rq *rq, struct svc_upload **upload)
 							  : ERR_BLOB_ARCHIVED);
 		store_read_close(read);
 		return answer;
+	}
+	/* what was copied is in its snapshots */
+	if (read->info.current && store_copy_incremental(&read->info.copy)) {
+		store_read_close(read);
+		return rq_fail(rq, ERR_INCREMENTAL);
 	}
 	w.length = read->info.length;
 	if (w.range.given) {

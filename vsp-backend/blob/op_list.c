@@ -345,6 +345,16 @@ static void add_copy(struct azb_buf *xml, const struct store_blob_info *info)
 		xml_element_z(xml, "CopyStatusDescription", copy.description);
 }
 
+static void add_incremental(struct azb_buf *xml, const struct store_blob_info *info)
+{
+	struct store_copy copy;
+
+	if (!store_copy_read(&info->copy, &copy) || !copy.incremental)
+		return;
+	azb_buf_puts(xml, "<IncrementalCopy>true</IncrementalCopy>");
+	add_id(xml, "CopyDestinationSnapshot", copy.snapshot);
+}
+
 static void add_properties(const struct page *page, struct azb_buf *xml,
 			   const struct store_blob_info *info)
 {
@@ -384,6 +394,7 @@ static void add_properties(const struct page *page, struct azb_buf *xml,
 	protect_add_xml(xml, info, page->policy, page->hold);
 	if (page->copy)
 		add_copy(xml, info);
+	add_incremental(xml, info);
 	if (info->tags.length)
 		xml_element_u64(xml, "TagCount", tags_count(&info->tags));
 	azb_buf_puts(xml, "<ServerEncrypted>false</ServerEncrypted></Properties>");
@@ -405,6 +416,8 @@ static bool add_blob(void *context, const char *name, const struct store_blob_in
 	list_add_name(xml, "Name", name);
 	if (info->deleted_ns)
 		azb_buf_puts(xml, "<Deleted>true</Deleted>");
+	if (info->versions_only)
+		azb_buf_puts(xml, "<HasVersionsOnly>true</HasVersionsOnly>");
 	add_id(xml, "Snapshot", info->snapshot);
 	if (page->past & STORE_LIST_VERSIONS) {
 		add_id(xml, "VersionId", info->version);
@@ -416,8 +429,6 @@ static bool add_blob(void *context, const char *name, const struct store_blob_in
 		add_metadata(xml, &info->meta);
 	if (page->tags && info->tags.length)
 		tags_add_xml(xml, &info->tags);
-	if (info->versions_only)
-		azb_buf_puts(xml, "<HasVersionsOnly>true</HasVersionsOnly>");
 	azb_buf_puts(xml, "</Blob>");
 	return keep(page, before);
 }

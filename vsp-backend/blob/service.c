@@ -189,6 +189,8 @@ static const struct op ops[] = {
 	  H_META | H_CONTENT | H_TYPE | H_GUARD | H_TAGS | H_TIER | H_REHYDRATE | H_SOURCE |
 		  H_COPYING | H_POLICY | H_HOLD,
 	  true },
+	{ "PUT", BLOB, NULL, "incrementalcopy", op_copy_incremental, H_META | H_GUARD | H_SOURCE,
+	  true },
 	{ "PUT", BLOB, NULL, "copy", op_abort_copy, H_LEASE | H_ABORT, true },
 	{ "PUT", BLOB, NULL, "block", op_put_block_from_url, H_LEASE | H_SOURCE, true },
 	{ "PUT", BLOB, NULL, "appendblock", op_append_from_url, H_APPEND | H_GUARD | H_SOURCE,
@@ -756,8 +758,6 @@ void svc_allow_sources(struct svc *svc, const char *const *hosts, size_t count, 
 	svc->sources = (struct fetch_rules){ hosts, count, private_too };
 }
 
-void svc_free(struct svc *svc)
-{
 int svc_resume_copies(struct svc *svc)
 {
 	enum store_error error = pending_resume(svc);
@@ -765,6 +765,8 @@ int svc_resume_copies(struct svc *svc)
 	return error == STORE_OK ? 0 : error == STORE_NO_MEMORY ? -ENOMEM : -EIO;
 }
 
+void svc_free(struct svc *svc)
+{
 	if (!svc)
 		return;
 	pending_stop(svc);

@@ -61,6 +61,10 @@ const char *store_error_name(enum store_error error)
 		[STORE_SOURCE_NOT_FOUND] = "source not found",
 		[STORE_SNAPSHOTS_PRESENT] = "blob has snapshots",
 		[STORE_CURRENT_VERSION] = "version is the current one",
+		[STORE_INCREMENTAL] = "not allowed on an incremental copy",
+		[STORE_INCREMENTAL_MISMATCH] = "the incremental copy is of another source",
+		[STORE_INCREMENTAL_EARLIER] = "a later snapshot was copied already",
+		[STORE_NOT_DELETED] = "it is not deleted",
 		[STORE_APPEND_POSITION] = "another append position",
 		[STORE_MAX_SIZE] = "blob would be too large",
 		[STORE_APPEND_COUNT_LIMIT] = "too many appends",
@@ -120,16 +124,20 @@ bool store_acl_next(const struct store_acl *acl, size_t *at, struct store_policy
 	return policy->permissions;
 }
 
+/* Only incremental copies have the last five. */
+#define COPY_PARTS 7
+#define COPY_PARTS_INCREMENTAL 12
+
 bool store_copy_read(const struct store_meta *text, struct store_copy *copy)
 {
-	const char *part[7];
-	size_t at = 0;
+	const char *part[COPY_PARTS_INCREMENTAL];
+	size_t at = 0, count = 0;
 
-	for (size_t i = 0; i < 7; i++) {
-		part[i] = next_text(text->bytes, text->length, &at);
-		if (!part[i])
-			return false;
-	}
+	while (count < COPY_PARTS_INCREMENTAL &&
+	       (part[count] = next_text(text->bytes, text->length, &at)))
+		count++;
+	if (count < COPY_PARTS)
+		return false;
 	*copy = (struct store_copy){ .id = part[0],
 				     .status = part[1],
 				     .source = part[2],
@@ -137,7 +145,22 @@ bool store_copy_read(const struct store_meta *text, struct store_copy *copy)
 				     .copied = strtoull(part[4], NULL, 10),
 				     .total = strtoull(part[5], NULL, 10),
 				     .done_ns = strtoll(part[6], NULL, 10) };
+	if (count < COPY_PARTS_INCREMENTAL)
+		return true;
+	copy->incremental = true;
+	copy->snapshot = strtoll(part[7], NULL, 10);
+	copy->origin = (struct store_origin){ .content = strtoll(part[8], NULL, 10),
+					      .created_ns = strtoll(part[9], NULL, 10),
+					      .snapshot = strtoll(part[10], NULL, 10),
+					      .at = strtoll(part[11], NULL, 10) };
 	return true;
+}
+
+bool store_copy_incremental(const struct store_meta *text)
+{
+	struct store_copy copy;
+
+	return text->length && store_copy_read(text, &copy) && copy.incremental;
 }
 
 static int64_t system_clock(void)

@@ -11,7 +11,7 @@
  * @crc64: CONTAINER_* and others without data: 0.  Otherwise of the bytes of the blob
  *	or block.
  * @created: PUT_BLOB, PUT_BLOCK_LIST: there was no blob before.
- * @snapshot: BLOB_SNAPSHOT: its id.
+ * @snapshot: BLOB_SNAPSHOT, COPY_INCREMENTAL: its id.
  * @version: of the blob now; 0: none.
  * @kept: BLOB_DELETE: what was deleted can be restored.
  * @lease_id: LEASE: the lease's now.
@@ -187,6 +187,12 @@ enum store_change_kind {
 	 * protect.  The ETag stays.
 	 */
 	STORE_PROTECT,
+	/*
+	 * uses: conditions, source (a snapshot of a page blob), source_conditions, set, meta,
+	 * keep, copy.  A blob that is not there, or was made so from the same source: it becomes
+	 * what the snapshot is, of which a snapshot of its own is made.
+	 */
+	STORE_COPY_INCREMENTAL,
 	STORE_CHANGE_KINDS, /* how many there are, and none itself */
 };
 
@@ -243,17 +249,17 @@ struct store_settings {
  * @set: STORE_SET_*: what BLOB_UPDATE and CONTAINER_UPDATE replace.
  * @headers: may be NULL: none set.
  * @keep: of the account; for everything that replaces, changes or deletes blobs.
+ * @copy_id: PUT_BLOB: not NULL: the pending copy that ends with it.  While one is pending no
+ *	other change of the blob is done, but for its lease (STORE_PENDING_COPY); so this one asks
+ *	for no conditions, and the blob that waited leaves nothing.
+ * @permanent: BLOB_DELETE of a snapshot or version that is deleted already and kept: it is
+ *	not kept any longer.
  * @effect: may be NULL.
  *
  * Everything pointed to is only read, and only until change() returns.
  */
 struct store_change {
 	enum store_change_kind kind;
- * @copy_id: PUT_BLOB: not NULL: the pending copy that ends with it.  While one is pending no
- *	other change of the blob is done, but for its lease (STORE_PENDING_COPY); so this one asks
- *	for no conditions, and the blob that waited leaves nothing.
- * @permanent: BLOB_DELETE of a snapshot or version that is deleted already and kept: it is
- *	not kept any longer.
 	struct store_ref ref;
 	const struct store_conditions *conditions;
 	struct store_upload *upload;
@@ -276,16 +282,16 @@ struct store_change {
 	struct store_lease_change lease;
 	enum store_tier tier;
 	bool rehydrate_high;
+	bool permanent;
 	struct store_meta tags;
 	struct store_settings settings;
 	struct store_ref source;
 	const struct store_conditions *source_conditions;
 	const struct store_copy *copy;
+	const char *copy_id;
 	uint64_t container_version;
 	struct store_protection protect;
 	const struct store_effect *effect;
 };
 
 #endif
-	bool permanent;
-	const char *copy_id;

@@ -69,6 +69,9 @@ enum store_error {
 	STORE_VIEW_NEWER,     /* a past state that is not older */
 	STORE_PAST_NOT_FOUND, /* a past state to compare with */
 	STORE_SOURCE_NOT_FOUND,
+	STORE_INCREMENTAL,          /* what an incremental copy was made to can't be used so */
+	STORE_INCREMENTAL_MISMATCH, /* it is of another source, or none at all */
+	STORE_INCREMENTAL_EARLIER,  /* the snapshot is not newer than the last one copied */
 };
 
 /* A short text for logs. */
@@ -190,6 +193,11 @@ enum store_immutability {
  * @status: "pending", "success", "aborted" or "failed".
  * @copied, @total: bytes.
  * @done_ns: 0 while pending.
+ * @incremental: by Incremental Copy Blob: @snapshot is the last snapshot that it made here, and
+ *	@origin is the store's own: what was copied, as it was found there.
+ * @resume: of a change that makes a pending one: what the service needs to go on with it in
+ *	another life, @resume_length bytes.  Kept until the copy is over, for store_copies_list();
+ *	nobody else is shown it.
  */
 struct store_copy {
 	const char *id;
@@ -199,10 +207,19 @@ struct store_copy {
 	uint64_t copied;
 	uint64_t total;
 	int64_t done_ns;
+	bool incremental;
+	int64_t snapshot;
+	struct store_origin {
+		int64_t content, created_ns, snapshot, at;
+	} origin;
+	const void *resume;
+	size_t resume_length;
 };
 
 /* Takes the text apart that info.copy holds; false: there is none. */
 bool store_copy_read(const struct store_meta *text, struct store_copy *copy);
+/* Is it there, and of a blob that only Incremental Copy Blob may change? */
+bool store_copy_incremental(const struct store_meta *text);
 
 /**
  * struct store_blob_info - all there is to know of a blob without its bytes
@@ -219,6 +236,7 @@ bool store_copy_read(const struct store_meta *text, struct store_copy *copy);
  * @snapshot, @version: what this is, as in struct store_ref; the blob itself may have
  *	a version too.
  * @current: the blob itself, not its past.
+ * @versions_only: of a list: there is no blob of the name, only versions.
  * @deleted_ns, @until_ns: it is deleted and can be restored until then; else 0.
  * @sequence: of a page blob.
  * @sealed: an append blob that takes no more.
@@ -236,8 +254,8 @@ struct store_blob_info {
 	uint64_t crc64;
 	int64_t snapshot;
 	int64_t version;
- * @versions_only: of a list: there is no blob of the name, only versions.
 	bool current;
+	bool versions_only;
 	bool sealed;
 	int64_t deleted_ns;
 	int64_t until_ns;
@@ -255,7 +273,6 @@ struct store_blob_info {
 	int64_t immutable_until_ns;
 	bool legal_hold;
 	void *arena;
-	bool versions_only;
 };
 
 void store_blob_info_clear(struct store_blob_info *info);

@@ -215,6 +215,7 @@ static enum store_error run(struct local *local, void *context)
 		[STORE_COPY_BLOB] = change_copy_blob,
 		[STORE_CONTAINER_RESTORE] = change_container_restore,
 		[STORE_PROTECT] = change_protect,
+		[STORE_COPY_INCREMENTAL] = change_copy_incremental,
 	};
 	struct change_job *job = context;
 	enum store_error error;

@@ -5,6 +5,21 @@
 #include "store/local/runs.h"
 #include "store/tagexpr.h"
 
+/* What the column copy says: is one pending, and is it that of @id? */
+static void find_copy(sqlite3_stmt *s, int column, const char *id, struct blob_row *row)
+{
+	struct store_meta text = { .bytes = sqlite3_column_blob(s, column) };
+	struct store_copy copy;
+
+	text.length = (size_t)sqlite3_column_bytes(s, column);
+	if (!store_copy_read(&text, &copy))
+		return;
+	row->incremental = copy.incremental;
+	row->origin = copy.origin;
+	row->copying = !strcmp(copy.status, "pending");
+	row->awaited = row->copying && id && !strcmp(copy.id, id);
+}
+
 enum store_error change_find_blob(struct local *local, struct change_job *job, struct blob_row *row)
 {
 	struct db *db = &local->writer.db;
@@ -48,6 +63,7 @@ enum store_error change_find_blob(struct local *local, struct change_job *job, s
 	};
 	tags.bytes = sqlite3_column_blob(s, 16);
 	tags.length = (size_t)sqlite3_column_bytes(s, 16);
+	find_copy(s, 20, job->change->copy_id, row);
 	row->tags_fit = !conditions || !conditions->tags || tagexpr_holds(conditions->tags, &tags);
 	changed = sqlite3_column_int64(s, 14);
 	guard_tier(&row->tier, &row->rehydrate, &changed);
@@ -63,15 +79,24 @@ enum store_error change_begin(struct local *local, struct change_job *job, struc
 
 	*old = (struct blob_row){ 0 };
 	if (!error)
-	find_copy(s, 20, job->change->copy_id, row);
 		error = change_find_blob(local, job, old);
+	/* what was asked for when the copy began holds to its end */
+	if (!error && job->change->copy_id)
+		return old->awaited   ? STORE_OK
+		       : old->copying ? STORE_COPY_ID_MISMATCH
+				      : STORE_NO_PENDING_COPY;
 	if (!error)
 		error = store_conditions_check(job->change->conditions, STORE_WRITE, old->exists,
 					       old->etag, old->modified_ns);
 	if (!error)
 		error = guard_change(job, old);
+	if (!error && old->copying && job->change->kind != STORE_LEASE)
+		error = STORE_PENDING_COPY;
+	if (!error && old->incremental && job->change->kind != STORE_COPY_INCREMENTAL &&
+	    job->change->kind != STORE_BLOB_DELETE)
+		error = STORE_INCREMENTAL;
 	if (job->change->kind == STORE_PUT_BLOB || job->change->kind == STORE_PUT_BLOCK_LIST ||
-	    job->change->kind == STORE_COPY_BLOB)
+	    job->change->kind == STORE_COPY_BLOB || job->change->kind == STORE_COPY_INCREMENTAL)
 		return error || job->change->keep.versions ? error : guard_immutable(old);
 	/* these need a blob that is there, and "exists" is no more than a condition */
 	if (!old->exists &&
@@ -80,11 +105,6 @@ enum store_error change_begin(struct local *local, struct change_job *job, struc
 	return error == STORE_BLOB_EXISTS ? STORE_CONDITION_NOT_MET : error;
 }
 
-	/* what was asked for when the copy began holds to its end */
-	if (!error && job->change->copy_id)
-		return old->awaited   ? STORE_OK
-		       : old->copying ? STORE_COPY_ID_MISMATCH
-				      : STORE_NO_PENDING_COPY;
 enum store_error change_end_lease(struct local *local, struct change_job *job,
 				  const struct blob_row *old)
 {

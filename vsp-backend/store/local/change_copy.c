@@ -7,20 +7,14 @@
 #include "store/local/runs.h"
 #include "store/tagexpr.h"
 
-/* The source as it is in this transaction. */
-struct source {
-	struct store_blob_info info; /* with strings of its own */
-	int64_t chunk, content, seen;
-};
-
-static enum store_error find_source(struct local *local, const struct store_change *change,
-				    struct source *source)
+enum store_error change_find_source(struct local *local, const struct store_change *change,
+				    struct copy_source *source)
 {
 	struct store_blob_info found;
 	enum store_error error;
 	sqlite3_stmt *s;
 
-	*source = (struct source){ 0 };
+	*source = (struct copy_source){ 0 };
 	error = local_find_row(&local->writer.db, &change->source, &s);
 	if (error == STORE_BLOB_NOT_FOUND || error == STORE_CONTAINER_NOT_FOUND)
 		return STORE_SOURCE_NOT_FOUND;
@@ -32,6 +26,8 @@ static enum store_error find_source(struct local *local, const struct store_chan
 		if (error == STORE_NOT_MODIFIED || error == STORE_CONDITION_NOT_MET)
 			error = STORE_SOURCE_CONDITION;
 	}
+	if (!error && !change->source.snapshot && store_copy_incremental(&found.copy))
+		error = STORE_INCREMENTAL;
 	if (!error)
 		error = info_copy(&found, &source->info);
 	source->chunk = sqlite3_column_int64(s, ROW_PLACE + 4);
@@ -42,7 +38,7 @@ static enum store_error find_source(struct local *local, const struct store_chan
 }
 
 /* The data of a page or append blob goes on to change: the copy gets runs of its own. */
-static enum store_error copy_runs(struct local *local, const struct source *source,
+static enum store_error copy_runs(struct local *local, const struct copy_source *source,
 				  struct new_blob *blob)
 {
 	blob->seen = writer_tick(local);
@@ -51,7 +47,7 @@ static enum store_error copy_runs(struct local *local, const struct source *sour
 			  source->info.type == STORE_APPEND_BLOB, blob->seen, &blob->content);
 }
 
-static enum store_error share(struct local *local, const struct source *source)
+static enum store_error share(struct local *local, const struct copy_source *source)
 {
 	struct db *db = &local->writer.db;
 
@@ -67,7 +63,8 @@ static enum store_error share(struct local *local, const struct source *source)
 }
 
 /* The change with what comes from the source filled in. */
-static struct store_change complete(const struct store_change *change, const struct source *source)
+static struct store_change complete(const struct store_change *change,
+				    const struct copy_source *source)
 {
 	struct store_change all = *change;
 
@@ -81,7 +78,7 @@ static struct store_change complete(const struct store_change *change, const str
 }
 
 /* An archived source makes an archived blob that is on its way to the tier asked for. */
-static enum store_error choose_tier(struct store_change *all, const struct source *source,
+static enum store_error choose_tier(struct store_change *all, const struct copy_source *source,
 				    int64_t *rehydrate)
 {
 	*rehydrate = 0;
@@ -96,24 +93,31 @@ static enum store_error choose_tier(struct store_change *all, const struct sourc
 	return STORE_OK;
 }
 
-/* As store_copy_read() takes it apart. */
-static void pack_copy(struct azb_buf *buf, const struct store_copy *copy, uint64_t length)
+static void pack_number(struct azb_buf *buf, long long number)
+{
+	azb_buf_printf(buf, "%lld", number);
+	azb_buf_add(buf, "", 1);
+}
+
+void change_pack_copy(struct azb_buf *buf, const struct store_copy *copy, uint64_t length)
 {
 	const char *const texts[] = { copy->id, copy->status, copy->source,
 				      copy->description ? copy->description : "" };
-
 	bool whole = !strcmp(copy->status, "success");
 
 	for (size_t i = 0; i < 4; i++)
 		azb_buf_add(buf, texts[i], strlen(texts[i]) + 1);
 	/* a copy that has not come to its end says itself how far it is */
-	azb_buf_printf(buf, "%llu", (unsigned long long)(whole ? length : copy->copied));
-	azb_buf_add(buf, "", 1);
-	azb_buf_printf(buf, "%llu", (unsigned long long)(whole ? length : copy->total));
-	azb_buf_add(buf, "", 1);
-	azb_buf_printf(buf, "%lld",
-		       strcmp(copy->status, "pending") ? (long long)store_now_ns() : 0LL);
-	azb_buf_add(buf, "", 1);
+	pack_number(buf, (long long)(whole ? length : copy->copied));
+	pack_number(buf, (long long)(whole ? length : copy->total));
+	pack_number(buf, strcmp(copy->status, "pending") ? (long long)store_now_ns() : 0LL);
+	if (!copy->incremental)
+		return;
+	pack_number(buf, copy->snapshot);
+	pack_number(buf, copy->origin.content);
+	pack_number(buf, copy->origin.created_ns);
+	pack_number(buf, copy->origin.snapshot);
+	pack_number(buf, copy->origin.at);
 }
 
 enum store_error change_note_copy(struct local *local, const struct change_job *job,
@@ -127,7 +131,7 @@ enum store_error change_note_copy(struct local *local, const struct change_job *
 	if (!change->copy && !rehydrate)
 		return STORE_OK;
 	if (change->copy)
-		pack_copy(&copy, change->copy, length);
+		change_pack_copy(&copy, change->copy, length);
 	if (copy.failed) {
 		azb_buf_free(&copy);
 		return STORE_NO_MEMORY;
@@ -137,10 +141,6 @@ enum store_error change_note_copy(struct local *local, const struct change_job *
 				   "itbi", job->container, change->ref.blob, copy.data, copy.length,
 				   rehydrate));
 	azb_buf_free(&copy);
-	return error;
-}
-
-static enum store_error copy_from(struct local *local, struct change_job *job,
 	if (error || !change->copy || strcmp(change->copy->status, "pending") != 0)
 		return error;
 	return db_run(db, db_bind(DB_SQL(db, "INSERT INTO copies(container, name, resume)"
@@ -174,7 +174,11 @@ enum store_error local_copies_list(struct store *store, store_copies_cb *cb, voi
 		cb(context, &ref, sqlite3_column_blob(s, 3), (size_t)sqlite3_column_bytes(s, 3));
 	}
 	reader_put(local, reader);
-				  const struct blob_row *old, const struct source *source)
+	return error;
+}
+
+static enum store_error copy_from(struct local *local, struct change_job *job,
+				  const struct blob_row *old, const struct copy_source *source)
 {
 	struct store_change all = complete(job->change, source);
 	struct new_blob blob = { .type = source->info.type,
@@ -211,13 +215,13 @@ enum store_error change_copy_blob(struct local *local, void *context)
 {
 	struct change_job *job = context;
 	const struct store_change *change = job->change;
-	struct source source;
+	struct copy_source source;
 	struct blob_row old;
 	enum store_error error = change_begin(local, job, &old);
 
 	if (error)
 		return error;
-	error = find_source(local, change, &source);
+	error = change_find_source(local, change, &source);
 	if (!error)
 		error = copy_from(local, job, &old, &source);
 	job->change = change;

@@ -50,6 +50,11 @@ static enum store_error share(struct local *local, const struct blob_row *blob)
 				  "i", blob->chunk));
 }
 
+enum store_error history_snapshot(struct local *local, struct change_job *job)
+{
+	return keep(local, job, job->result.snapshot, PAST_SNAPSHOT, 0, 0);
+}
+
 enum store_error history_displace(struct local *local, struct change_job *job,
 				  const struct blob_row *old, bool replaced)
 {
@@ -200,16 +205,6 @@ static enum store_error find_past(struct local *local, const struct change_job *
 					  .seen = sqlite3_column_int64(s, 4) };
 	past->deleted = sqlite3_column_int64(s, 8);
 	db_reset(s);
-	if (error)
-		return error;
-	if (now.exists && change->ref.version && now.version == change->ref.version)
-		return STORE_CURRENT_VERSION;
-	error = find_past(local, job, &past);
-	if (error)
-		return error;
-	change_stamp(local, job);
-	if (change->keep.retain_ns && !past.deleted) {
-		job->result.kept = true;
 	if (!error && change->permanent && !past->deleted)
 		error = STORE_NOT_DELETED;
 	return error == STORE_BLOB_EXISTS ? STORE_CONDITION_NOT_MET : error;
@@ -227,6 +222,16 @@ enum store_error history_delete_one(struct local *local, struct change_job *job)
 	error = change_find_container(local, job);
 	if (!error)
 		error = change_find_blob(local, job, &now);
+	if (error)
+		return error;
+	if (now.exists && change->ref.version && now.version == change->ref.version)
+		return STORE_CURRENT_VERSION;
+	error = find_past(local, job, &past);
+	if (error)
+		return error;
+	change_stamp(local, job);
+	if (change->keep.retain_ns && !past.deleted) {
+		job->result.kept = true;
 		return db_run(db,
 			      db_bind(DB_SQL(db, "UPDATE history SET deleted = ?4, until = ?5"
 						 " WHERE container = ?1 AND name = ?2"

@@ -19,6 +19,8 @@ static enum store_error find_view(struct db *db, const struct store_ref *ref,
 	error = info_of_row(s, 0, &view->info);
 	if (!error)
 		error = store_guard_read(conditions, &view->info);
+	if (!error && !ref->snapshot && store_copy_incremental(&view->info.copy))
+		error = STORE_INCREMENTAL;
 	view->content = sqlite3_column_int64(s, ROW_CONTENT);
 	view->at = sqlite3_column_int64(s, ROW_SEEN);
 	/* the strings in info are gone with it: nobody looks at them */

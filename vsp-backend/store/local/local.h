@@ -31,6 +31,7 @@
 #include <semaphore.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/metrics.h"
 #include "store/local/db.h"
 #include "store/local/schema.h"
@@ -415,8 +416,8 @@ void collector_wake(struct local *local);
 /* For info_place(): of a row of blobs b, or of history b. */
 #define PLACE_NOW "0, 0, 0, 0"
 #define PLACE_PAST "b.at, b.kind, b.deleted, b.until"
-
 #define PLACE_ROOT "0, -1, 0, 0"
+
 /* The strings point into the row. */
 enum store_error info_of_row(sqlite3_stmt *row, int first, struct store_blob_info *info);
 /* From @first on PLACE_NOW or PLACE_PAST; after info_of_row(). */
@@ -478,6 +479,10 @@ struct blob_row {
 	int rehydrate;        /* the column; 0 once it is over */
 	bool tags_fit;        /* x-ms-if-tags */
 	bool tagged;
+	bool copying;               /* a copy is pending */
+	bool awaited;               /* and it is the one that the change ends */
+	bool incremental;           /* only incremental copies may change it, */
+	struct store_origin origin; /* and this is what the last one was of */
 	enum store_immutability immutability;
 	int64_t immutable_until_ns;
 	bool hold;
@@ -517,6 +522,16 @@ enum store_error change_read_state(struct db *db, sqlite3_stmt *statement, struc
 enum store_error change_drop_state(struct local *local, int64_t chunk, int64_t content,
 				   int64_t seen);
 enum store_error change_drop_staged(struct local *local, struct change_job *job);
+/* change_copy.c: the source of a copy as it is in this transaction, see change_find_source(). */
+struct copy_source {
+	struct store_blob_info info; /* with strings of its own, for store_blob_info_clear() */
+	int64_t chunk, content, seen;
+};
+
+enum store_error change_find_source(struct local *local, const struct store_change *change,
+				    struct copy_source *source);
+/* The column copy, as store_copy_read() takes it apart; @length: of the blob when it is whole. */
+void change_pack_copy(struct azb_buf *buf, const struct store_copy *copy, uint64_t length);
 /*
  * What Put Blob alone does not set of the row that was put: that it is a copy of so many bytes, if
  * the change says so, and on its way to another tier.
@@ -577,6 +592,8 @@ enum store_error history_version(struct local *local, struct change_job *job,
 				 const struct blob_row *old);
 /* A blob comes to a name that had none: a deleted one before it becomes a snapshot. */
 enum store_error history_recreate(struct local *local, struct change_job *job);
+/* The blob as it is now becomes a snapshot at job->result.snapshot. */
+enum store_error history_snapshot(struct local *local, struct change_job *job);
 /* Deletes, or keeps as deleted, snapshots of the name. */
 enum store_error history_delete_snapshots(struct local *local, struct change_job *job);
 /* STORE_SNAPSHOTS_PRESENT, if there are any that are not deleted. */
@@ -588,6 +605,7 @@ enum store_error history_expire(struct local *local, void *more);
 /* One row of a deleted container; *row: there was one. */
 enum store_error history_drop_first(struct local *local, int64_t container, bool *row);
 job_fn change_lease, change_set_tier, change_set_tags, change_copy_blob, change_protect;
+job_fn change_copy_incremental;
 /* Is there a blob in it that must not be deleted? */
 enum store_error protect_container(struct local *local, int64_t container);
 
@@ -617,6 +635,7 @@ enum store_error local_blob_list(struct store *store, const struct store_ref *re
 enum store_error local_tags_find(struct store *store, const struct store_ref *ref,
 				 const struct tagexpr *where, const struct store_list *list,
 				 store_find_cb *cb, void *context, char **next);
+enum store_error local_copies_list(struct store *store, store_copies_cb *cb, void *context);
 enum store_error local_block_list(struct store *store, const struct store_ref *ref, bool committed,
 				  bool uncommitted, struct store_blob_info *info,
 				  store_block_cb *cb, void *context);
@@ -635,7 +654,6 @@ void local_read_close(struct store_read *read);
 enum store_error local_effect_lookup(struct store *store, const uint8_t session[16],
 				     uint64_t request, void **bytes, size_t *length);
 void local_effect_forget(struct store *store, const uint8_t session[16], uint64_t request);
-enum store_error local_copies_list(struct store *store, store_copies_cb *cb, void *context);
 void local_effect_forget_session(struct store *store, const uint8_t session[16]);
 /* In jobs: keeps the answer. */
 enum store_error local_effect_keep(struct local *local, const struct store_effect *effect,

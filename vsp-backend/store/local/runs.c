@@ -109,29 +109,55 @@ static enum store_error add_rest(struct local *local, int64_t content, int64_t t
 	return error ? error : runs_add(local, content, &rest, small);
 }
 
-enum store_error runs_cut(struct local *local, int64_t content, int64_t tick, uint64_t offset,
-			  uint64_t end)
+/* What is left of @old beside all ranges from @ranges on, of which the first is in it. */
+static enum store_error add_rests(struct local *local, int64_t content, int64_t tick,
+				  const struct run *old, const struct run_range *ranges,
+				  size_t count, bool small)
+{
+	uint64_t from = old->offset, end = old->offset + old->length;
+	enum store_error error = STORE_OK;
+
+	for (size_t i = 0; i < count && ranges[i].offset < end && !error; i++) {
+		error = add_rest(local, content, tick, old, from, ranges[i].offset, small);
+		from = ranges[i].end;
+	}
+	return error ? error : add_rest(local, content, tick, old, from, end, small);
+}
+
+enum store_error runs_cut_all(struct local *local, int64_t content, int64_t tick,
+			      const struct run_range *ranges, size_t count)
 {
 	struct db *db = &local->writer.db;
 	enum store_error error = STORE_OK;
 
-	while (!error) {
-		bool found, small;
+	for (size_t i = 0; i < count && !error; i++) {
+		bool found = true, small;
 		struct run run;
 
-		error = find_alive(local, content, offset, end, &run, &small, &found);
-		if (error || !found)
-			break;
-		error = db_run(db, db_bind(DB_SQL(db, "UPDATE runs SET died = ?4 WHERE content = ?1"
-						      " AND offset = ?2 AND born = ?3"),
-					   "iiii", content, (int64_t)run.offset, run.born, tick));
-		if (!error)
-			error = add_rest(local, content, tick, &run, run.offset, offset, small);
-		if (!error)
-			error = add_rest(local, content, tick, &run, end, run.offset + run.length,
-					 small);
+		while (!error && found) {
+			error = find_alive(local, content, ranges[i].offset, ranges[i].end, &run,
+					   &small, &found);
+			if (error || !found)
+				break;
+			error = db_run(db, db_bind(DB_SQL(db, "UPDATE runs SET died = ?4"
+							      " WHERE content = ?1 AND offset = ?2"
+							      " AND born = ?3"),
+						   "iiii", content, (int64_t)run.offset, run.born,
+						   tick));
+			if (!error)
+				error = add_rests(local, content, tick, &run, ranges + i, count - i,
+						  small);
+		}
 	}
 	return error;
+}
+
+enum store_error runs_cut(struct local *local, int64_t content, int64_t tick, uint64_t offset,
+			  uint64_t end)
+{
+	struct run_range range = { offset, end };
+
+	return runs_cut_all(local, content, tick, &range, 1);
 }
 
 #define SEEN_IN_RANGE                                                                            \

@@ -52,6 +52,15 @@ enum store_error runs_begin(struct local *local, int64_t content, int64_t live, 
 /* In jobs, after runs_begin(): nothing is there from @offset to @end any more. */
 enum store_error runs_cut(struct local *local, int64_t content, int64_t tick, uint64_t offset,
 			  uint64_t end);
+/*
+ * The same for @count ranges at once.  They are in order, with something between any two.  A run
+ * may be cut at one time by one call only: what is left of it by two would have the same key.
+ */
+struct run_range {
+	uint64_t offset, end;
+};
+enum store_error runs_cut_all(struct local *local, int64_t content, int64_t tick,
+			      const struct run_range *ranges, size_t count);
 /* In jobs: a run whose range is empty.  @small: its bytes are in SQLite. */
 enum store_error runs_add(struct local *local, int64_t content, const struct run *run, bool small);
 

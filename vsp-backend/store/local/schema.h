@@ -21,8 +21,8 @@ enum past_kind {
 	PAST_SNAPSHOT = 1,
 	PAST_VERSION = 2,
 	PAST_BLOB = 3, /* the blob itself, deleted */
-};
 	PAST_ROOT = -1 /* never in a row: see list.c */
+};
 
 /* garbage.kind: what garbage.what is an id of */
 enum garbage_kind {
