@@ -6,6 +6,7 @@ the first message; the backend answers every request with "R", in order.
 """
 
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -451,6 +452,69 @@ def test_capture_from_the_middle(faulty, backend, tmp_path):
     assert "completion: transaction 11, status 0x0, response 1" in text
     link.answer(requests[1])
     machine.passes()
+
+
+def test_capture_of_protocol_2(start, backend, tmp_path):
+    file = tmp_path / "bus.pcap"
+    machine = start("cancelled-with-the-backend", device=",protocol=2", bridge=f",capture={file}")
+    link = backend.accept().greet()
+    request = link.take_request()
+    link.take(fb.CANCEL)
+    machine.says("asked")
+    machine.goes_on()
+    link.complete(request, fb.STATUS_CANCELLED)
+    link.serve()
+    machine.passes()
+    text = decode(file)
+    for line in [r"register buffer: transaction \d+, buffer 1, pages 0 to 3 of 4\n",
+                 rf"user request: transaction {0x4e1d}, 0 pages, request 100, response 4096, "
+                 r"data 5000, valid 0, time-out 0 ms, in buffer 1: data at 16, request at 8192, "
+                 r"response at 12288, guid ",
+                 rf"cancel: transaction \d+, of transaction {0x4e1d}\n",
+                 rf"completion: transaction {0x4e1d}, status 0x800703e3, "]:
+        assert re.search(line, text), text
+
+
+@pytest.mark.parametrize("change", ["nothing", "other-magic", "cut-short"])
+def test_recording_that_is_none(tmp_path, change):
+    """One line says so; what is left of a record that was being written is left out."""
+    head = struct.pack("<IHHIIII", 0xa1b23c4d, 2, 4, 0, 0, 65536, 147)
+    channel = struct.pack("<IIII", 1, 0, 26, 26) + struct.pack("<BBBBIQ", 1, 5, 0, 0, 1, 0) + b"x" * 10
+    file = tmp_path / "file"
+    file.write_bytes({"nothing": b"", "other-magic": b"x" + head, "cut-short": head + channel}[change])
+    result = subprocess.run([sys.executable, ROOT / "scripts/vmbus-decode", file], check=False,
+                            capture_output=True, text=True)
+    assert result.returncode == 1 and result.stderr.startswith(f"vmbus-decode: {file}: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_capture_by_a_person(faulty, backend, tmp_path):
+    file = tmp_path / "bus.pcap"
+    machine = faulty("idles-with-two-requests", serve=False)
+    link = backend.accept().greet()
+    requests = [link.take_request() for _ in range(2)]
+    assert "Could not open" in machine.qmp.hmp("vmbus_capture /none/at/all")
+    assert "is not being recorded" in machine.qmp.hmp("vmbus_capture")
+    assert machine.qmp.hmp(f"vmbus_capture {file}") == ""
+    assert "is being recorded" in machine.qmp.hmp(f"vmbus_capture {file}")
+    link.answer(requests[0])
+    until(lambda: machine.qmp.command("query-vmbus")["channels"][0]["packets-out"] == 1)
+    assert machine.qmp.hmp("vmbus_capture") == ""
+    assert "completion: transaction 11, status 0x0, response 1" in decode(file)
+    link.answer(requests[1])
+    machine.passes()
+
+
+def test_each_packet_has_a_line_in_the_trace(start, backend):
+    backend.serve_in_background()
+    machine = start("tells-what-comes", extra=["-trace", "vmbus_packet_*"])
+    assert seen(machine, ALL[5], 6) == ALL
+    lines = machine.trace.read_text()
+    for number in range(1, 7):
+        for line in (rf"vmbus_packet_in channel #1 type 9 transaction {number}, ",
+                     rf"azure_blob_vsp_packet transaction {number}\b",
+                     rf"vmbus_packet_out channel #1 type 11 transaction {number}, "):
+            assert len(re.findall(line, lines)) == 1, (line, lines)
 
 
 def decode(file):
