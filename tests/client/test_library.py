@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """libazblob as others see it: symbols, pkg-config, pages, and the calls themselves."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -16,6 +17,17 @@ API = sorted(path.stem for path in (ROOT / "tests/client/api").glob("*.c"))
 SANITIZED = b"__asan_init" in (BUILD / "client/libazblob.so").read_bytes()
 
 
+# Nodes that another one follows: how many symbols each has, and a sum of their names.  A line is added
+# when a node is, and never changed: programs are linked with what it says.
+FROZEN = {"AZBLOB_0.1": (81, "5ce35ab04813e420")}
+
+
+def nodes():
+    """{node: its symbols}, in the order of the map."""
+    return {node: sorted(re.findall(r"^\t(azblob_\w+);", body, re.M)) for node, body in
+            re.findall(r"^(AZBLOB_[0-9.]+) \{(.*?)^\}", (LIB / "azblob.map").read_text(), re.M | re.S)}
+
+
 def exported():
     listing = subprocess.run(["nm", "-D", "--defined-only", BUILD / "client/libazblob.so"],
                              check=True, capture_output=True, text=True).stdout
@@ -24,11 +36,14 @@ def exported():
 
 def test_exactly_the_calls_of_the_map_are_exported_each_with_its_version():
     # That the map, the headers, the pages and the tests agree is ci/library's.
-    wanted = set()
-    for node, body in re.findall(r"^(AZBLOB_[0-9.]+) \{(.*?)^\}", (LIB / "azblob.map").read_text(),
-                                 re.M | re.S):
-        wanted |= {f"{name}@@{node}" for name in re.findall(r"^\t(azblob_\w+);", body, re.M)}
+    wanted = {f"{name}@@{node}" for node, names in nodes().items() for name in names}
     assert exported() == wanted and wanted
+
+
+def test_what_programs_were_linked_with_stays_in_its_node():
+    *older, _ = nodes().items()
+    assert {node: (len(names), hashlib.sha256("\n".join(names).encode()).hexdigest()[:16])
+            for node, names in older} == FROZEN
 
 
 def test_a_call_without_a_page_or_a_test_is_found(tmp_path):
