@@ -56,7 +56,9 @@ int mnt_errno(const struct azblob_error *error)
 	case AZBLOB_BAD_ARGUMENT:
 		return -EINVAL;
 	case AZBLOB_SERVICE:
-		return service_errno(error);
+		/* A repetition was refused, maybe because the first try had done it: not another's
+		 * change. */
+		return error->outcome_unknown ? -EIO : service_errno(error);
 	case AZBLOB_RESOURCES:
 		return -ENOMEM;
 	case AZBLOB_CANCELLED:
