@@ -154,6 +154,9 @@ static void hypercall_inputs_are_checked(void)
 	CHECK(hypercall(HV_SIGNAL_EVENT | 1ull << 63, here) == HV_INVALID_HYPERCALL_INPUT);
 	CHECK(hypercall(HV_POST_MESSAGE, here + 1) == HV_INVALID_ALIGNMENT);
 	CHECK(hypercall(HV_POST_MESSAGE, 1ull << 50) == HV_INSUFFICIENT_MEMORY);
+	CHECK(hypercall(HV_POST_MESSAGE, ~7ull) == HV_INSUFFICIENT_MEMORY);
+	/* nothing there is a connection */
+	CHECK(hypercall(HV_SIGNAL_EVENT, ~7ull) != HV_SUCCESS);
 
 	post.connection = VMBUS_CONNECTION;
 	post.type = 1;

@@ -159,6 +159,36 @@ static void message_page_lies_over_memory(void)
 	CHECK(page[0] == 0x11);
 }
 
+/* Whatever is written to whichever register: it is taken, or it faults. */
+static void every_register_takes_any_value(void)
+{
+	static const uint64_t values[] = { ~0ull,
+					   1ull << 63 | 1,
+					   1ull << 39 | 1,
+					   0x80000000,
+					   0xfee00001,
+					   0xfffff001,
+					   0x12345678,
+					   1,
+					   0x10000,
+					   255,
+					   0 };
+
+	/* up to those of the crash, which end the machine where they are there */
+	for (uint32_t msr = HV_MSR_GUEST_OS_ID; msr < HV_MSR_CRASH_P0 + 0x100; msr++) {
+		for (unsigned int i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+			uint64_t val;
+			int fault = wrmsr_fault(msr, values[i]);
+
+			CHECK(fault == 0 || fault == FAULT_GP);
+			fault = rdmsr_fault(msr, &val);
+			CHECK(fault == 0 || fault == FAULT_GP);
+		}
+	}
+	CHECK(rdmsr(HV_MSR_SIMP) == 0 && rdmsr(HV_MSR_SIEFP) == 0);
+	message_page_lies_over_memory();
+}
+
 static void assist_page_register_is_kept(void)
 {
 	wrmsr(HV_MSR_VP_ASSIST_PAGE, (uint32_t)PAGE_A | 1);
@@ -235,6 +265,7 @@ const struct test_case msr_cases[] = {
 	{ "bad-values-fault-and-change-nothing", bad_values_fault_and_change_nothing },
 	{ "pages-over-devices-and-nothing-are-survived",
 	  pages_over_devices_and_nothing_are_survived },
+	{ "every-register-takes-any-value", every_register_takes_any_value },
 	{ "reference-time-goes-forward", reference_time_goes_forward },
 	{ "hypercalls-need-the-page-and-an-os-id", hypercalls_need_the_page_and_an_os_id },
 	{ "hypercalls-are-for-the-kernel-only", hypercalls_are_for_the_kernel_only },

@@ -73,6 +73,7 @@ ROW(range_beyond_its_pages, p->range_bytes += 4096)
 ROW(range_all_ones, p->range_bytes = ~0u)
 ROW(no_memory, p->pfn[0] = 0x80000000)
 ROW(beyond_addresses, p->pfn[0] = 1ull << 52)
+ROW(around_the_end_of_addresses, p->pfn[0] = ~0ull >> 12; p->pfn[1] = 0)
 
 static const struct row rows[] = {
 	{ "nothing", OK, nothing },
@@ -123,6 +124,7 @@ static const struct row rows[] = {
 	{ "ROM for output", BAD_PACKET, rom_for_output },
 	{ "no memory", BAD_PACKET, no_memory },
 	{ "beyond addresses", BAD_PACKET, beyond_addresses },
+	{ "around the end of addresses", BAD_PACKET, around_the_end_of_addresses },
 };
 
 static void bad_packets_are_refused(void)

@@ -8,8 +8,8 @@ uint8_t head_page[4096] __attribute__((aligned(4096)));
 uint8_t response_page[4096] __attribute__((aligned(4096)));
 uint8_t data_pages[2 * 4096] __attribute__((aligned(4096)));
 
-const struct test_case *const all_cases[] = { packet_cases, buffer_cases, bus_cases, fence_cases,
-					      fault_cases,  fuzz_cases,   0 };
+const struct test_case *const all_cases[] = { packet_cases, buffer_cases, bus_cases,   fence_cases,
+					      fault_cases,  fuzz_cases,   audit_cases, 0 };
 
 static void clear_ring(struct ring *ring)
 {

@@ -131,5 +131,6 @@ extern const struct test_case bus_cases[];
 extern const struct test_case fence_cases[];
 extern const struct test_case fault_cases[];
 extern const struct test_case fuzz_cases[];
+extern const struct test_case audit_cases[];
 
 #endif
