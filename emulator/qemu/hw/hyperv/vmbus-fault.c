@@ -293,6 +293,12 @@ static bool check_fault(VmbusFault *conf, Error **errp)
         conf->has_count = true;
         conf->count = 1;
     }
+    /* QAPI takes a negative number for a very large one */
+    if (conf->count > INT64_MAX || conf->skip > INT64_MAX) {
+        error_setg(errp, "Parameter '%s' must be 0 to %" PRId64,
+                   conf->count > INT64_MAX ? "count" : "skip", INT64_MAX);
+        return false;
+    }
     conf->has_skip = true;
     conf->has_seed = true;
     if (!check_param(conf, "delay", &kinds[conf->kind].delay,
