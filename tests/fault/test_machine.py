@@ -4,6 +4,7 @@
 import contextlib
 import signal
 import threading
+import time
 
 import pytest
 from azvm import initramfs
@@ -37,6 +38,20 @@ def test_processors(make_rig, cpus):
     rig = make_rig(cpus=cpus)
     assert rig.machine.sh("nproc").text.strip() == str(cpus)
     assert rig.load(threads=2 * cpus, loops=10) == {(0, 0, 200): 20 * cpus}
+    rig.works()
+
+
+@pytest.mark.long
+def test_time_by_the_reference_page(make_rig):
+    """The kernel computes the time by itself, on both processors, and it goes on as the host's does."""
+    rig = make_rig(cpus=2, extra=["-cpu", CPU_TCG + ",x-hv-tsc-page"])
+    now = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+    assert rig.machine.sh(f"cat {now}").text.strip() == "hyperv_clocksource_tsc_page"
+    first, before = rig.machine.sh("cut -d' ' -f1 /proc/uptime").text, time.monotonic()
+    assert rig.load(threads=4, loops=20) == {(0, 0, 200): 80}
+    after, last = time.monotonic(), rig.machine.sh("cut -d' ' -f1 /proc/uptime").text
+    # Read before and after what was timed, so it can't be less; hundredths are cut off.
+    assert float(last) - float(first) >= after - before - 0.02
     rig.works()
 
 

@@ -20,7 +20,7 @@ static void cpuid_says_hyperv(void)
 	/* reference count, SynIC, hypercall, VP index; post message, signal event */
 	CHECK((r[0] & 0x66) == 0x66);
 	CHECK((r[1] & 0x30) == 0x30);
-	/* no synthetic timers, no reference TSC page: not emulated */
+	/* no synthetic timers, no reference TSC page: not emulated, not asked for */
 	CHECK((r[0] & 0x208) == 0);
 	cpuid(0x40000004, r);
 	CHECK((r[0] & 0x220) == 0x220);
@@ -108,6 +108,83 @@ static void reference_time_goes_forward(void)
 		last = now;
 		now > first;
 	})));
+}
+
+/* --- the page of reference time; run with x-hv-tsc-page --- */
+
+struct reference_page {
+	volatile uint32_t sequence, reserved;
+	volatile uint32_t scale[2];
+	volatile int64_t offset;
+};
+
+static uint64_t tsc(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (uint64_t)high << 32 | low;
+}
+
+/* The upper half of the product */
+static uint64_t scaled(uint64_t ticks, uint32_t scale_low, uint32_t scale_high)
+{
+	uint32_t low = ticks, high = ticks >> 32;
+	uint64_t middle = ((uint64_t)low * scale_low >> 32) + (uint64_t)high * scale_low;
+	uint64_t other = (uint32_t)middle + (uint64_t)low * scale_high;
+
+	return (uint64_t)high * scale_high + (middle >> 32) + (other >> 32);
+}
+
+static uint64_t time_by_page(const struct reference_page *page)
+{
+	return scaled(tsc(), page->scale[0], page->scale[1]) + page->offset;
+}
+
+/* Both ways to read the time agree: what is read in between lies in between. */
+static void check_reference_page(const struct reference_page *page)
+{
+	for (int i = 0; i < 2000; i++) {
+		uint64_t before = rdmsr(HV_MSR_TIME_REF_COUNT), now = time_by_page(page);
+
+		CHECK(before <= now);
+		CHECK(now <= rdmsr(HV_MSR_TIME_REF_COUNT));
+	}
+}
+
+static void reference_page_agrees_with_the_counter(void)
+{
+	const struct reference_page *page = (const struct reference_page *)PAGE_A;
+	uint32_t r[4], sequence;
+	uint64_t before;
+
+	cpuid(FEATURES_LEAF, r);
+	CHECK(r[0] & 0x200);
+	/* enough to measure the TSC by: 20 ms */
+	CHECK(EVENTUALLY(rdmsr(HV_MSR_TIME_REF_COUNT) > 200000));
+	CHECK(wrmsr_fault(HV_MSR_REFERENCE_TSC, 1ull << 60 | 1) == FAULT_GP);
+	CHECK(rdmsr(HV_MSR_REFERENCE_TSC) == 0);
+
+	before = rdmsr(HV_MSR_TIME_REF_COUNT);
+	wrmsr(HV_MSR_REFERENCE_TSC, (uint32_t)PAGE_A | 1);
+	CHECK(rdmsr(HV_MSR_REFERENCE_TSC) == ((uint32_t)PAGE_A | 1));
+	CHECK(rdmsr(HV_MSR_TIME_REF_COUNT) >= before);
+	if (!page->sequence) {
+		tell("no-steady-tsc");
+		return;
+	}
+	check_reference_page(page);
+
+	/* Taken away and asked for elsewhere and again: the time goes on. */
+	sequence = page->sequence;
+	before = rdmsr(HV_MSR_TIME_REF_COUNT);
+	wrmsr(HV_MSR_REFERENCE_TSC, 0);
+	CHECK(rdmsr(HV_MSR_TIME_REF_COUNT) >= before);
+	wrmsr(HV_MSR_REFERENCE_TSC, (uint32_t)PAGE_B | 1);
+	wrmsr(HV_MSR_REFERENCE_TSC, (uint32_t)PAGE_A | 1);
+	CHECK(page->sequence != sequence && page->sequence);
+	CHECK(rdmsr(HV_MSR_TIME_REF_COUNT) >= before);
+	check_reference_page(page);
 }
 
 static void hypercalls_need_the_page_and_an_os_id(void)
@@ -267,6 +344,7 @@ const struct test_case msr_cases[] = {
 	  pages_over_devices_and_nothing_are_survived },
 	{ "every-register-takes-any-value", every_register_takes_any_value },
 	{ "reference-time-goes-forward", reference_time_goes_forward },
+	{ "reference-page-agrees-with-the-counter", reference_page_agrees_with_the_counter },
 	{ "hypercalls-need-the-page-and-an-os-id", hypercalls_need_the_page_and_an_os_id },
 	{ "hypercalls-are-for-the-kernel-only", hypercalls_are_for_the_kernel_only },
 	{ "message-page-lies-over-memory", message_page_lies_over_memory },

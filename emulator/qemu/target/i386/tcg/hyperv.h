@@ -14,6 +14,12 @@
 
 #include "cpu.h"
 
+/*
+ * Bit in hyperv_features of the property x-hv-tsc-page, which is for TCG alone;
+ * those of QEMU's own begin at 0.
+ */
+#define HYPERV_FEAT_TCG_TSC_PAGE    63
+
 /* What became of an access to an MSR */
 typedef enum HvTcgMsrResult {
     HV_TCG_MSR_OTHER,       /* not a Hyper-V MSR, or Hyper-V is off */
@@ -54,5 +60,16 @@ HvTcgMsrResult hv_tcg_wrmsr(CPUX86State *env, uint32_t msr, uint64_t val);
  * hypercall page set up, not in kernel mode).  vCPU thread, without the BQL.
  */
 bool hv_tcg_hypercall(CPUX86State *env);
+
+/* ---- between the files of tcg/system/hyperv ---- */
+
+/* The reference time, in units of 100 ns.  From any thread. */
+uint64_t hv_tcg_reference_time(void);
+/* HV_X64_MSR_REFERENCE_TSC was written: false for #GP. */
+bool hv_tcg_set_reference_page(uint64_t val);
+/* Begin to measure the host's TSC; once is enough. */
+void hv_tcg_init_reference_time(void);
+/* System reset: there is no page any more.  BQL held. */
+void hv_tcg_reset_reference_time(void);
 
 #endif

@@ -107,6 +107,14 @@ bool hv_tcg_realize(X86CPU *cpu, Error **errp)
         return false;
     }
 
+    if (hyperv_feat_enabled(cpu, HYPERV_FEAT_TCG_TSC_PAGE)) {
+        if (!hyperv_feat_enabled(cpu, HYPERV_FEAT_TIME)) {
+            error_setg(errp, "x-hv-tsc-page needs hv-time");
+            return false;
+        }
+        hv_tcg_init_reference_time();
+    }
+
     if (!hyperv_feat_enabled(cpu, HYPERV_FEAT_SYNIC)) {
         return true;
     }
@@ -122,6 +130,9 @@ bool hv_tcg_realize(X86CPU *cpu, Error **errp)
 
 void hv_tcg_after_reset(X86CPU *cpu)
 {
+    if (CPU(cpu) == first_cpu) {
+        hv_tcg_reset_reference_time();
+    }
     if (hyperv_feat_enabled(cpu, HYPERV_FEAT_SYNIC)) {
         hv_tcg_mask_sints(&cpu->env);
         hyperv_x86_synic_reset(cpu);
@@ -134,6 +145,7 @@ void hv_tcg_init_vcpu(X86CPU *cpu, const CPUX86State *old)
 
     env->msr_hv_guest_os_id = old->msr_hv_guest_os_id;
     env->msr_hv_hypercall = old->msr_hv_hypercall;
+    env->msr_hv_tsc = old->msr_hv_tsc;
     memcpy(env->msr_hv_crash_params, old->msr_hv_crash_params,
            sizeof(env->msr_hv_crash_params));
 

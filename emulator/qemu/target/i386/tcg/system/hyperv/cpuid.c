@@ -43,12 +43,10 @@ bool hv_tcg_cpuid(X86CPU *cpu, uint32_t leaf, uint32_t *eax, uint32_t *ebx,
                (cpu->hyperv_ver_id_sn & 0xffffff);
         break;
     case HV_CPUID_FEATURES:
-        /*
-         * The reference TSC page is left out: its scale would have to follow
-         * the host's TSC, whose frequency TCG doesn't know.
-         */
         *eax = HV_HYPERCALL_AVAILABLE |
                hv_tcg_bit(cpu, HYPERV_FEAT_TIME, HV_TIME_REF_COUNT_AVAILABLE) |
+               hv_tcg_bit(cpu, HYPERV_FEAT_TCG_TSC_PAGE,
+                          HV_REFERENCE_TSC_AVAILABLE) |
                hv_tcg_bit(cpu, HYPERV_FEAT_SYNIC, HV_SYNIC_AVAILABLE) |
                hv_tcg_bit(cpu, HYPERV_FEAT_VPINDEX, HV_VP_INDEX_AVAILABLE) |
                hv_tcg_bit(cpu, HYPERV_FEAT_RESET, HV_RESET_AVAILABLE);

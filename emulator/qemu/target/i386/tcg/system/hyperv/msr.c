@@ -24,9 +24,6 @@
 #define HV_MSR_FIRST    0x40000000
 #define HV_MSR_LAST     0x400fffff
 
-/* HV_X64_MSR_REFERENCE_TSC */
-#define HV_REFERENCE_TSC_ENABLE 1ULL
-
 /* VMMCALL; RET */
 static const uint8_t hypercall_code[] = { 0x0f, 0x01, 0xd9, 0xc3 };
 
@@ -93,10 +90,10 @@ HvTcgMsrResult hv_tcg_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *val)
     case HV_X64_MSR_RESET:
         break;
     case HV_X64_MSR_TIME_REF_COUNT:
-        /* units of 100 ns since the machine was created, paused with it */
-        *val = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) / 100;
+        *val = hv_tcg_reference_time();
         break;
     case HV_X64_MSR_REFERENCE_TSC:
+        *val = qatomic_read(&hv_partition()->msr_hv_tsc);
         break;
     case HV_X64_MSR_APIC_ASSIST_PAGE:
         *val = env->msr_hv_vapic;
@@ -229,8 +226,14 @@ HvTcgMsrResult hv_tcg_wrmsr(CPUX86State *env, uint32_t msr, uint64_t val)
         }
         break;
     case HV_X64_MSR_REFERENCE_TSC:
-        /* off is all it can be */
-        if (val & HV_REFERENCE_TSC_ENABLE) {
+        /* without the property, off is all it can be */
+        if (!hyperv_feat_enabled(cpu, HYPERV_FEAT_TCG_TSC_PAGE)) {
+            if (val & 1) {
+                goto fault;
+            }
+            break;
+        }
+        if (!hv_page_msr_valid(cpu, val) || !hv_tcg_set_reference_page(val)) {
             goto fault;
         }
         break;
