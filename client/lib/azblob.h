@@ -532,7 +532,7 @@ struct azblob_get_result {
  *
  * To memory: @room bytes at @buffer; what does not fit is BAD_ARGUMENT.  A buffer that
  * starts on a page boundary is fastest.  On failure its content is undefined; when sys_errno is
- * ETIMEDOUT the host may even write to it later.
+ * ETIMEDOUT, through the driver, the host may even write to it later.
  */
 int azblob_get_blob(azblob_conn *conn, const char *container, const char *blob, uint64_t offset,
 		    uint64_t length, void *buffer, size_t room,

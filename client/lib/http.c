@@ -4,6 +4,7 @@
 #include "transport.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,10 +257,14 @@ static int describe(const struct http *http, const struct exchange *exchange, CU
 		return azc_fail(error, AZBLOB_TRANSPORT, "%s: the answer's head is malformed",
 				http->conn->endpoint.base);
 	if (code == CURLE_OPERATION_TIMEDOUT && *failure == AZC_UNKNOWN)
-		return azc_fail(error, AZBLOB_TRANSPORT, "%s: no progress for %u ms",
-				http->conn->endpoint.base, exchange->op->timeout_ms);
-	return azc_fail(error, AZBLOB_TRANSPORT, "%s: %s", http->conn->endpoint.base,
-			*detail ? detail : curl_easy_strerror(code));
+		azc_fail(error, AZBLOB_TRANSPORT, "%s: no progress for %u ms",
+			 http->conn->endpoint.base, exchange->op->timeout_ms);
+	else
+		azc_fail(error, AZBLOB_TRANSPORT, "%s: %s", http->conn->endpoint.base,
+			 *detail ? detail : curl_easy_strerror(code));
+	if (code == CURLE_OPERATION_TIMEDOUT && error)
+		error->sys_errno = ETIMEDOUT;
+	return -1;
 }
 
 static int run(struct http *http, CURL *curl, struct exchange *exchange, const char *url,

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "azblob/vsp_wire.h"
 #include "log.h"
 
 struct service {
@@ -64,7 +65,10 @@ int mnt_errno(const struct azblob_error *error)
 	case AZBLOB_CANCELLED:
 		return -EINTR;
 	case AZBLOB_TRANSPORT:
-		return error->sys_errno == ETIMEDOUT ? -ETIMEDOUT : -EIO;
+		/* The driver gave up, the network did, or the host says so. */
+		if (error->sys_errno == ETIMEDOUT || error->link_status == VSP_WIRE_STATUS_TIMEOUT)
+			return -ETIMEDOUT;
+		return -EIO;
 	}
 	return -EIO;
 }
@@ -82,6 +86,13 @@ static int failed(const char *what, const char *blob, const struct azblob_error 
 	mnt_log(expected(result) ? MNT_LOG_DEBUG : MNT_LOG_ERROR, "%s \"%s\": %s", what, blob,
 		error->message);
 	return result;
+}
+
+/* The host may still be at the caller's memory: see azblob_get_blob(). */
+static bool is_late(const struct service *service, const struct azblob_error *error)
+{
+	return error->sys_errno == ETIMEDOUT &&
+	       azblob_conn_transport(service->conn) == AZBLOB_TRANSPORT_DRIVER;
 }
 
 /* ---- attributes ---- */
@@ -190,8 +201,7 @@ static int do_read(struct mnt_service *service, const char *blob, const char *et
 			    length, &options, &got, &error)) {
 		int result = failed("read", blob, &error);
 
-		/* See azblob_get_blob(). */
-		*late = error.sys_errno == ETIMEDOUT;
+		*late = is_late(of(service), &error);
 		/* The version that was open is gone. */
 		return result == -ENOENT ? -ESTALE : result;
 	}
@@ -267,7 +277,7 @@ static int do_put_block(struct mnt_service *service, const char *blob, const cha
 			      &error))
 		return 0;
 	/* The host may still read it, which harms nobody but would send other bytes. */
-	*late = error.sys_errno == ETIMEDOUT;
+	*late = is_late(of(service), &error);
 	return failed("write", blob, &error);
 }
 

@@ -179,9 +179,9 @@ def mounter(tmp_path):
     """mounter(source, (program, options), **more) mounts; unmounted when the test is done."""
     mounts = []
 
-    def make(source, program_and_options, **more):
+    def make(source, program_and_options, env=None, **more):
         program, options = program_and_options
-        mount = Mount(tmp_path / f"m{len(mounts)}", source, program, {**options, **more})
+        mount = Mount(tmp_path / f"m{len(mounts)}", source, program, {**options, **more}, env)
         mounts.append(mount)
         return mount
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Writing: what becomes of it, when others see it, and what is refused with which errno."""
 
+import ctypes
 import errno
 import mmap
 import os
@@ -8,13 +9,17 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 from base64 import b64encode
 
 import pytest
 
-from conftest import over_http, until
+from conftest import client, over_http, until
+from proxy import Proxy
 
 BLOCK = 256 << 10
+# renameat2(2)
+RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 
 
 def random_bytes(size, seed=1):
@@ -372,6 +377,77 @@ def test_links_and_devices_are_refused(mount, blobs):
     fails(errno.ENODATA, os.getxattr, mount / "f", "user.other")
     with open(mount / "f", "r+b") as file:
         fails(errno.EOPNOTSUPP, os.posix_fallocate, file.fileno(), 0, 100 * BLOCK)
+
+
+def test_names_are_not_exchanged_and_not_replaced_unasked(mount, blobs):
+    blobs.put("a", b"1")
+    blobs.put("b", b"2")
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def rename(flags):
+        ctypes.set_errno(0)
+        libc.renameat2(-100, os.fsencode(mount / "a"), -100, os.fsencode(mount / "b"), flags)
+        return ctypes.get_errno()
+    assert rename(RENAME_EXCHANGE) == errno.EINVAL
+    assert rename(RENAME_NOREPLACE) == errno.EEXIST
+    assert (blobs.get("a"), blobs.get("b")) == (b"1", b"2")
+
+
+def test_extended_attributes_cannot_be_changed(mount, blobs):
+    blobs.put("f", b"x", {"x-ms-meta-color": "red"})
+    fails(errno.EOPNOTSUPP, os.removexattr, mount / "f", "user.azblob.metadata.color")
+    fails(errno.EOPNOTSUPP, os.setxattr, mount / "f", "user.azblob.metadata.color", b"blue")
+    assert blobs.head("f")["x-ms-meta-color"] == "red"
+
+
+def test_snapshots_are_in_the_way_of_a_delete(mount, blobs):
+    blobs.put("f", b"x")
+    blobs.call("PUT", "f", "comp=snapshot")
+    fails(errno.EBUSY, os.unlink, mount / "f")
+    # A rename is a copy and a delete: both are there then.
+    fails(errno.EBUSY, os.rename, mount / "f", mount / "g")
+    assert sorted(blobs.names()) == ["f", "g"]
+
+
+def test_what_a_sas_does_not_allow_is_eacces(mounter, azblob, daemon, blobs, box):
+    blobs.put("f", b"there")
+    token = azblob.ok("--json", "sas", "--permissions", "rl", "--expiry", "1h", f"{box}/").json[0]["token"]
+    env = client.clean_environment()
+    del env["AZURE_STORAGE_CONNECTION_STRING"]
+    env.update({"AZURE_STORAGE_ACCOUNT": "devstoreaccount1", "AZURE_STORAGE_SAS_TOKEN": token})
+    mount = mounter(box, over_http(daemon), env=env)
+    assert (mount / "f").read_bytes() == b"there"
+    fails(errno.EACCES, os.unlink, mount / "f")
+    fails(errno.EACCES, open, mount / "new", "xb")
+    file = os.open(mount / "f", os.O_WRONLY | os.O_APPEND)
+    os.write(file, b" and more")
+    fails(errno.EACCES, os.close, file)
+    assert blobs.get("f") == b"there"
+
+
+def test_no_answer_is_etimedout(mounter, daemon, blobs, box):
+    blobs.put("f", b"x")
+    # Long enough for a busy machine to answer the mount's own first request.
+    mount = mounter(box, over_http(daemon), timeout=8, retries=0)
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+    try:
+        fails(errno.ETIMEDOUT, os.stat, mount / "f")
+    finally:
+        os.kill(daemon.process.pid, signal.SIGCONT)
+
+
+def test_a_way_that_breaks_is_eio(mounter, daemon, blobs, box):
+    blobs.put("f", b"x")
+    broken = threading.Event()
+    proxy = Proxy(daemon.port, lambda direction, data: None if broken.is_set() else data)
+    mount = mounter(box, over_http(proxy), retries=0)
+    broken.set()
+    fails(errno.EIO, os.stat, mount / "f")
+    broken.clear()
+    # Nothing is remembered of that.
+    assert (mount / "f").read_bytes() == b"x"
+    mount.stop()
+    proxy.close()
 
 
 def test_names_that_are_too_long_are_refused(mount, blobs):

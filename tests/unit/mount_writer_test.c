@@ -47,7 +47,8 @@ struct world {
 	unsigned int told;
 	int fail_block;
 	int fail_commit;
-	bool look; /* at the node, as somebody else's stat() would, while a commit is under way */
+	size_t many; /* not 0: the blob is of so many blocks of the same size */
+	bool look;   /* at the node, as somebody else's stat() would, while a commit is under way */
 };
 
 static struct world *of(struct mnt_service *service)
@@ -192,6 +193,18 @@ static int fake_commit(struct mnt_service *service, const char *blob, const char
 	return 0;
 }
 
+static int fake_many_blocks(const struct world *world, struct mnt_block_id **list, size_t *count)
+{
+	*list = calloc(world->many, sizeof(**list));
+	assert_non_null(*list);
+	for (*count = 0; *count < world->many; ++*count) {
+		(*list)[*count].size = world->size / world->many;
+		/* Any eight digits are base64 of six bytes. */
+		assert_true(asprintf(&(*list)[*count].text, "%08zu", *count) == 8);
+	}
+	return 0;
+}
+
 static int fake_blocks(struct mnt_service *service, const char *blob, const char *etag,
 		       struct mnt_block_id **list, size_t *count)
 {
@@ -199,6 +212,8 @@ static int fake_blocks(struct mnt_service *service, const char *blob, const char
 
 	(void)blob;
 	(void)etag;
+	if (world->many)
+		return fake_many_blocks(world, list, count);
 	*list = calloc(world->staged_count + 1, sizeof(**list));
 	assert_non_null(*list);
 	*count = 0;
@@ -551,6 +566,23 @@ static void an_open_with_an_old_answer_writes_to_what_is_there(void **state)
 	end_world(&world);
 }
 
+static void a_blob_of_as_many_blocks_as_there_can_be_does_not_grow(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+
+	(void)state;
+	make_world(&world, 6 * 50000);
+	world.many = 50000;
+	writer = open_writer(&world);
+	assert_int_equal(mnt_writer_write(writer, "more", 4, 0, true), 0);
+	assert_int_equal(mnt_writer_commit(writer), -EFBIG);
+	assert_int_equal(world.commits, 0);
+	assert_int_equal(world.size, 6 * 50000);
+	mnt_writer_close(&world.writers, writer);
+	end_world(&world);
+}
+
 static void only_what_is_in_memory_can_be_changed(void **state)
 {
 	struct mnt_writer *writer;
@@ -616,6 +648,7 @@ int main(void)
 		cmocka_unit_test(an_old_answer_undoes_no_commit),
 		cmocka_unit_test(what_a_commit_makes_is_not_taken_for_anothers),
 		cmocka_unit_test(an_open_with_an_old_answer_writes_to_what_is_there),
+		cmocka_unit_test(a_blob_of_as_many_blocks_as_there_can_be_does_not_grow),
 		cmocka_unit_test(only_what_is_in_memory_can_be_changed),
 		cmocka_unit_test(an_abandoned_writer_sends_nothing),
 		cmocka_unit_test(the_end_commits_what_is_open),
