@@ -6,9 +6,10 @@ import os
 import struct
 
 import pytest
-from vsp import MAX_PAGES, PAGE, RESPONSE, STATUS_TOO_SMALL, call, get, pattern, probe, put
+from vsp import (MAX_PAGES, PAGE, RESPONSE, STATUS_TIMEOUT, STATUS_TOO_SMALL, call, get, pattern,
+                 probe, put)
 
-NUMBERS = ["f0", "legacy", "v1"]
+NUMBERS = ["f0", "legacy", "v1", "f4"]
 ALL_ONES = 0xFFFFFFFF
 
 
@@ -19,7 +20,7 @@ def test_probe_is_answered_through_each_number(guest, nr):
     assert answer.header["azblob-payload"] == "1"
 
 
-@pytest.mark.parametrize("nr, at", [("f0", 64), ("legacy", 64), ("v1", 56)])
+@pytest.mark.parametrize("nr, at", [("f0", 64), ("legacy", 64), ("v1", 56), ("f4", 64)])
 def test_answer_is_written_at_the_published_offset_and_nothing_else_changes(guest, nr, at):
     guid = "00112233445566778899aabbccddeeff"
     answer = call(guest, probe(), nr=nr, guid=guid, timeout=12345)
@@ -35,7 +36,7 @@ def test_answer_is_written_at_the_published_offset_and_nothing_else_changes(gues
         assert struct.unpack_from("<II", answer.struct, 32) == (0, 0)
 
 
-@pytest.mark.parametrize("nr", ["f0", "legacy"])
+@pytest.mark.parametrize("nr", ["f0", "legacy", "f4"])
 def test_body_goes_in_and_comes_back(guest, target, nr):
     size = 3 * PAGE + 123
     blob = target("b-" + nr)
@@ -79,7 +80,7 @@ def test_all_lengths_at_their_largest_are_refused(guest, nr):
 
 
 @pytest.mark.parametrize("valid", [PAGE + 1, 1 << 31, ALL_ONES])
-@pytest.mark.parametrize("nr", ["f0", "legacy"])
+@pytest.mark.parametrize("nr", ["f0", "legacy", "f4"])
 def test_more_valid_data_than_data_is_refused(guest, nr, valid):
     answer = call(guest, probe(), nr=nr, data=PAGE, data_valid=valid)
     assert (answer.result, answer.errno) == (-1, errno.EINVAL)
@@ -102,15 +103,33 @@ def test_padding_of_the_legacy_number_is_ignored(guest):
     assert (answer.result, answer.http) == (0, 200)
 
 
-@pytest.mark.parametrize("timeout", [0, 0x7FFFFFFF, ALL_ONES])
-def test_any_timeout_is_accepted(guest, timeout):
-    answer = call(guest, probe(), timeout=timeout)
+@pytest.mark.parametrize("nr", NUMBERS)
+@pytest.mark.parametrize("timeout", [0, 0x7FFFFFFF, 0x80000000, ALL_ONES])
+def test_any_timeout_is_accepted(guest, nr, timeout):
+    answer = call(guest, probe(), nr=nr, timeout=timeout)
     assert (answer.result, answer.status, answer.http) == (0, 0, 200)
 
 
+@pytest.mark.parametrize("nr", NUMBERS)
+def test_shortest_timeout_ends_in_one_of_two_ways(guest, nr):
+    """A millisecond may be enough."""
+    answer = call(guest, probe(), nr=nr, timeout=1)
+    assert answer.result == 0
+    assert (answer.status, answer.http) in ((0, 200), (STATUS_TIMEOUT, 0))
+
+
+@pytest.mark.parametrize("nr", NUMBERS)
+def test_request_of_one_byte(guest, nr):
+    """For the driver as good as any; the service says what it thinks of it."""
+    answer = call(guest, b"G", nr=nr)
+    assert answer.result == 0
+    assert answer.status or answer.http == 400
+
+
+@pytest.mark.parametrize("nr", NUMBERS)
 @pytest.mark.parametrize("guid", ["00" * 16, "ff" * 16])
-def test_any_guid_is_accepted(guest, guid):
-    answer = call(guest, probe(), guid=guid)
+def test_any_guid_is_accepted(guest, nr, guid):
+    answer = call(guest, probe(), nr=nr, guid=guid)
     assert (answer.result, answer.http) == (0, 200)
 
 
@@ -237,7 +256,7 @@ def test_32_bit_program(guest):
 
 
 @pytest.mark.parametrize("valid", [1, ALL_ONES])
-@pytest.mark.parametrize("nr", ["f0", "legacy"])
+@pytest.mark.parametrize("nr", ["f0", "legacy", "f4"])
 def test_valid_length_says_nothing_without_a_data_buffer(guest, nr, valid):
     answer = call(guest, probe(), nr=nr, data_valid=valid)
     assert (answer.result, answer.status, answer.http) == (0, 0, 200)

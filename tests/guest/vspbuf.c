@@ -9,14 +9,16 @@
  *   ro=BYTES            the same, private and read-only
  *   hole                its last page is unmapped
  *   fill=SEED           the pattern, from the data's place on (see data=)
- *   register=ADDRESS,LENGTH[,FLAGS[,SIZE[,ID[,RESERVED]]]]
- *   deregister=ID[,FLAGS[,SIZE[,RESERVED]]]
+ *   register=ADDRESS,LENGTH[,FLAGS[,SIZE[,ID[,RESERVED[,BEYOND]]]]]
+ *   deregister=ID[,FLAGS[,SIZE[,RESERVED[,BEYOND]]]]
  *   layout=REQUEST,RESPONSE,DATA,BYTES  places in the memory, and of how many bytes
  *   in=FLAGS            which of them are given as places in the buffer: 1 data,
  *                       2 request, 4 response
  *   id=ID               of the buffer; "last" is the last one that was registered
  *   call=VALID          a request by ioctl; VALID: data_valid
  *   uring=N,VALID       N commands at a time
+ *   then=fork|exec|munmap|close  what is done when they are under way, before "done"; a
+ *                       child writes to the memory
  *   check=SEED          the data has to be the pattern
  *   open, close         another file on the device; the present one is closed
  *   uid=N               become that user, with no capabilities; memlock=BYTES
@@ -38,6 +40,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "pattern.h"
@@ -52,12 +55,12 @@ struct reg {
 	uint32_t size, flags;
 	uint64_t address, length;
 	uint32_t id, reserved;
-	uint64_t beyond[4];
+	uint64_t beyond[508];
 };
 
 struct dereg {
 	uint32_t size, flags, id, reserved;
-	uint64_t beyond[4];
+	uint64_t beyond[510];
 };
 
 struct request {
@@ -73,6 +76,7 @@ static int fd = -1;
 static unsigned char *memory;
 static uint64_t mapped, request_at, response_at, data_at, data_len;
 static uint32_t in_buffer, id, last;
+static const char *then;
 
 static void die(const char *what)
 {
@@ -163,6 +167,7 @@ static int do_deregister(char *text)
 	dereg.flags = (uint32_t)value_or(&text, 0);
 	dereg.size = (uint32_t)value_or(&text, 16);
 	dereg.reserved = (uint32_t)value_or(&text, 0);
+	dereg.beyond[0] = value_or(&text, 0);
 	return ioctl(fd, NR_DEREGISTER, &dereg) < 0 ? -errno : 0;
 }
 
@@ -192,7 +197,7 @@ static void print_outcome(const char *step, int result, uint32_t status)
 {
 	unsigned int http = 0;
 
-	if (!result && !status)
+	if (!result && !status && memory)
 		sscanf((char *)memory + response_at, "HTTP/1.1 %3u", &http);
 	printf("%s %d/0x%x/%u\n", step, result, status, http);
 }
@@ -203,6 +208,36 @@ static void do_call(char *text)
 	int result = ioctl(fd, NR_REQUEST, &r) < 0 ? -errno : 0;
 
 	print_outcome("call", result, result ? 0 : r.status);
+}
+
+static void do_then(void)
+{
+	pid_t pid;
+
+	if (!then)
+		return;
+	if (!strcmp(then, "fork")) {
+		pid = fork();
+		if (!pid) {
+			memset(memory, 0x5a, mapped);
+			_exit(0);
+		}
+		if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+			die("child");
+	} else if (!strcmp(then, "exec")) {
+		execl("/proc/self/exe", "vspbuf", "executed", NULL);
+		die("exec");
+	} else if (!strcmp(then, "munmap")) {
+		munmap(memory, mapped);
+		memory = NULL;
+	} else if (!strcmp(then, "close")) {
+		close(fd);
+		fd = -1;
+	} else {
+		errno = EINVAL;
+		die(then);
+	}
+	printf("done\n");
 }
 
 static void do_uring(char *text)
@@ -227,6 +262,7 @@ static void do_uring(char *text)
 	}
 	io_uring_submit(&ring);
 	printf("submitted\n");
+	do_then();
 	for (unsigned int i = 0; i < count; i++) {
 		if (io_uring_wait_cqe(&ring, &cqe))
 			die("wait");
@@ -311,6 +347,10 @@ static void step(char *name)
 		fd = -1;
 	} else if (!strcmp(name, "uid")) {
 		do_uid(text);
+	} else if (!strcmp(name, "then")) {
+		then = text;
+	} else if (!strcmp(name, "executed")) {
+		printf("executed\n");
 	} else if (!strcmp(name, "say")) {
 		printf("%s\n", text);
 	} else if (!strcmp(name, "wait")) {

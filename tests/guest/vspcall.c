@@ -18,6 +18,9 @@
  *   expect=N                ...and should end as the pattern with this seed
  *   save=FILE               write the data buffer there afterwards
  *   raw=NUMBER              give an ioctl with an unknown number a 72-byte structure
+ *   way=command             an io_uring command in place of the ioctl, with nr=f4
+ *   way=registered          the data is in a buffer registered with the driver, with
+ *                           nr=f4; an error of registering it is the result
  *
  * OFFSET is that of the buffer in its first page.  KIND is one of
  *   anon            private memory (the default)
@@ -29,8 +32,11 @@
  *   forked          private memory shared with a parent since fork
  *   samepage        every page of the buffer is the same page
  *   huge            aligned for, and advised to use, huge pages
+ *   hugetlb         of the pool of huge pages
  *   alias:NAME      the same memory as another buffer
  *   hole            its last page cannot be touched
+ *   vvar            memory of the kernel's that is mapped as a device's is
+ *   device:FILE     memory of a device, by mapping its file
  *   unmapped        an address with nothing there
  *   addr:ADDRESS    just this address
  *   null            address 0
@@ -39,6 +45,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +61,13 @@
 #define PAGE 4096u
 #define GUARD 0xa5
 #define HUGE_PAGE (2u << 20)
+
+/* As published: include/uapi/misc/hv_azure_blob.h */
+#define NR_REGISTER 0x52f2u
+#define BUFFER_READ_ONLY 1u
+#define DATA_IN_BUFFER 1u
+#define OP_URING_CMD 46
+#define ENTRY_PAYLOAD 48
 
 enum {
 	REQUEST,
@@ -172,6 +186,42 @@ static void map_same_page(struct buffer *buffer)
 	close(fd);
 }
 
+static void map_huge(struct buffer *buffer)
+{
+	size_t length = (buffer->mapped + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+
+	buffer->map =
+		map(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1);
+}
+
+static void map_device(struct buffer *buffer)
+{
+	int fd = open(buffer->arg, O_RDWR);
+
+	if (fd < 0)
+		die(buffer->arg);
+	buffer->map = map(buffer->mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	close(fd);
+}
+
+/* The kernel's own data for the C library's clocks. */
+static void find_vvar(struct buffer *buffer)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	unsigned long start;
+	char line[512];
+
+	while (maps && fgets(line, sizeof(line), maps)) {
+		if (strstr(line, "[vvar]") && sscanf(line, "%lx-", &start) == 1)
+			buffer->map = (unsigned char *)start;
+	}
+	if (!buffer->map) {
+		errno = ENOENT;
+		die("[vvar]");
+	}
+	fclose(maps);
+}
+
 static void map_anonymous(struct buffer *buffer)
 {
 	size_t align = is(buffer, "huge") ? HUGE_PAGE : PAGE;
@@ -183,10 +233,15 @@ static void map_anonymous(struct buffer *buffer)
 		madvise(buffer->map, buffer->mapped, MADV_HUGEPAGE);
 }
 
+static bool is_device(const struct buffer *buffer)
+{
+	return is(buffer, "device") || is(buffer, "vvar");
+}
+
 static bool is_ours(const struct buffer *buffer)
 {
 	return buffer->map && !is(buffer, "hole") && !is(buffer, "samepage") &&
-	       !is(buffer, "alias");
+	       !is(buffer, "alias") && !is_device(buffer);
 }
 
 /* Guards are the bytes of the buffer's pages that are not the buffer's. */
@@ -209,8 +264,9 @@ static bool guards_intact(const struct buffer *buffer)
 
 static bool has_guards(const struct buffer *buffer)
 {
-	return is_ours(buffer) && (is(buffer, "anon") || is(buffer, "ro") || is(buffer, "forked") ||
-				   is(buffer, "huge") || is(buffer, "cow"));
+	return is_ours(buffer) &&
+	       (is(buffer, "anon") || is(buffer, "ro") || is(buffer, "forked") ||
+		is(buffer, "huge") || is(buffer, "hugetlb") || is(buffer, "cow"));
 }
 
 static void make_buffer(struct buffer *buffer)
@@ -237,6 +293,12 @@ static void make_buffer(struct buffer *buffer)
 		map_file(buffer);
 	} else if (is(buffer, "samepage")) {
 		map_same_page(buffer);
+	} else if (is(buffer, "hugetlb")) {
+		map_huge(buffer);
+	} else if (is(buffer, "device")) {
+		map_device(buffer);
+	} else if (is(buffer, "vvar")) {
+		find_vvar(buffer);
 	} else {
 		map_anonymous(buffer);
 	}
@@ -261,7 +323,84 @@ static void protect_buffer(struct buffer *buffer)
 static bool may_fill(const struct buffer *buffer)
 {
 	return buffer->map && !is(buffer, "zero") && !is(buffer, "filero") && !is(buffer, "cow") &&
-	       !is(buffer, "alias");
+	       !is(buffer, "alias") && !is_device(buffer);
+}
+
+/* Returns 0 or a negative errno. */
+static int register_data(int fd, bool sends, uint32_t *id)
+{
+	struct {
+		uint32_t size, flags;
+		uint64_t address, length;
+		uint32_t id, reserved;
+	} reg = { .size = sizeof(reg), .flags = sends ? BUFFER_READ_ONLY : 0 };
+
+	reg.address = (uintptr_t)buffers[DATA].start;
+	reg.length = (buffers[DATA].size + PAGE - 1) / PAGE * PAGE;
+	if (ioctl(fd, NR_REGISTER, &reg) < 0)
+		return -errno;
+	*id = reg.id;
+	return 0;
+}
+
+/* Returns 0 or a negative errno, and then fills what an ioctl would have filled. */
+static int run_command(int fd, uint32_t nr, unsigned char *raw)
+{
+	struct io_uring_params params = { .flags = IORING_SETUP_SQE128 | IORING_SETUP_CQE32 };
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	int result;
+
+	errno = -io_uring_queue_init_params(1, &ring, &params);
+	if (errno)
+		die("io_uring_setup");
+	sqe = io_uring_get_sqe(&ring);
+	if (!sqe)
+		die("submission queue");
+	memset(sqe, 0, 128);
+	sqe->opcode = OP_URING_CMD;
+	sqe->fd = fd;
+	sqe->off = nr;
+	memcpy((char *)sqe + ENTRY_PAYLOAD, raw, RAW_LARGEST);
+	if (io_uring_submit_and_wait(&ring, 1) < 0 || io_uring_peek_cqe(&ring, &cqe))
+		die("io_uring");
+	result = cqe->res;
+	if (!result) {
+		raw_set(raw, nr, RAW_STATUS, (uint32_t)cqe->big_cqe[0]);
+		raw_set(raw, nr, RAW_RESPONSE_OUT, cqe->big_cqe[0] >> 32);
+	}
+	io_uring_cqe_seen(&ring, cqe);
+	io_uring_queue_exit(&ring);
+	return result;
+}
+
+/* As ioctl() does it, whichever way is asked for. */
+static int perform(int fd, uint32_t nr, void *argp, const char *way, struct outcome *out)
+{
+	uint32_t id = 0;
+	int result;
+
+	if (!way)
+		return ioctl(fd, nr, argp);
+	if (!strcmp(way, "registered")) {
+		result = register_data(fd, raw_get(out->raw, nr, RAW_DATA_VALID) != 0, &id);
+		if (result) {
+			errno = -result;
+			return -1;
+		}
+		raw_set(out->raw, nr, RAW_RESERVED, DATA_IN_BUFFER);
+		raw_set(out->raw, nr, RAW_BUFFER_ID, id);
+		raw_set(out->raw, nr, RAW_DATA_BUFFER, 0);
+		return ioctl(fd, nr, argp);
+	}
+	if (strcmp(way, "command")) {
+		errno = EINVAL;
+		die(way);
+	}
+	result = run_command(fd, nr, out->raw);
+	errno = -result;
+	return result ? -1 : 0;
 }
 
 static void call(int argc, char **argv, const char *head, size_t head_length, struct outcome *out)
@@ -306,7 +445,7 @@ static void call(int argc, char **argv, const char *head, size_t head_length, st
 		out->error = errno;
 		return;
 	}
-	out->result = ioctl(fd, nr, argp);
+	out->result = perform(fd, nr, argp, option(argc, argv, "way"), out);
 	out->error = out->result < 0 ? errno : 0;
 	close(fd);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * vspcancel - requests under way, and calls that cancel them
+ * vspcancel - requests under way, what their program does meanwhile, and calls that
+ * cancel them
  *
  * usage: vspcancel STEP... < HEAD
  *
@@ -13,6 +14,10 @@
  *   cancel_at=ADDRESS   in place of the address of the structure
  *   cancel_ro=NAME      the structure is in memory that can only be read
  *   close               the file; threads that are in the driver keep it
+ *   munmap              the data of all requests
+ *   fork                a child that writes to the data of all requests, and ends
+ *   exec                this program again, which prints "executed"
+ *   check=SEED          prints "check N": how many of the requests have not this pattern
  *   say=WORD, wait      prints WORD; waits for SIGUSR1
  *   join                waits for all requests; prints "NAME RESULT/STATUS/HTTP" of each
  *                       in the order in which they were started
@@ -30,7 +35,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "pattern.h"
 
 /* As published: include/uapi/misc/hv_azure_blob.h */
 #define NR_CANCEL 0x52f5u
@@ -280,7 +288,6 @@ static void join_all(void)
 			pthread_join(slot->thread, NULL);
 		printf("%u %d/0x%x/%u\n", slot->name, slot->result, slot->status, slot->http);
 	}
-	nr_slots = 0;
 }
 
 static void *canceller(void *arg)
@@ -337,6 +344,39 @@ static void do_wait(void)
 	sigwait(&set, &got);
 }
 
+static void do_munmap(void)
+{
+	for (struct slot *slot = slots; slot < slots + nr_slots; slot++) {
+		munmap(slot->data, slot->bytes);
+		slot->data = NULL;
+	}
+}
+
+static void do_fork(void)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die("fork");
+	if (!pid) {
+		/* Its own copies, whoever copies. */
+		for (struct slot *slot = slots; slot < slots + nr_slots; slot++)
+			memset(slot->data, 0x5a, slot->bytes);
+		_exit(0);
+	}
+	if (waitpid(pid, NULL, 0) != pid)
+		die("child");
+}
+
+static void do_check(unsigned long seed)
+{
+	unsigned int wrong = 0;
+
+	for (struct slot *slot = slots; slot < slots + nr_slots; slot++)
+		wrong += pattern_check(slot->data, slot->bytes, seed, 0) >= 0;
+	printf("check %u\n", wrong);
+}
+
 static void step(char *name)
 {
 	char *text = strchr(name, '=');
@@ -364,6 +404,17 @@ static void step(char *name)
 	} else if (!strcmp(name, "close")) {
 		close(files[file]);
 		files[file] = -1;
+	} else if (!strcmp(name, "munmap")) {
+		do_munmap();
+	} else if (!strcmp(name, "fork")) {
+		do_fork();
+	} else if (!strcmp(name, "exec")) {
+		execl("/proc/self/exe", "vspcancel", "executed", NULL);
+		die("exec");
+	} else if (!strcmp(name, "executed")) {
+		printf("executed\n");
+	} else if (!strcmp(name, "check")) {
+		do_check(value_or(&text, 0));
 	} else if (!strcmp(name, "say")) {
 		printf("%s\n", text);
 	} else if (!strcmp(name, "wait")) {
@@ -388,7 +439,6 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	head_length = fread(head, 1, sizeof(head), stdin);
-	current_file();
 	for (int i = 1; i < argc; i++)
 		step(argv[i]);
 	return 0;
