@@ -50,11 +50,14 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "big: needs a guest with 6 GiB")
     config.addinivalue_line("markers", "concurrency: threads, programs and the device's end meet")
+    config.addinivalue_line("markers", "fault_injection: only the debug kernel can")
     config.addinivalue_line("markers", "console_allows(pattern): kernel complaints it provokes")
 
 
-def pytest_collection_modifyitems(items):
-    """Marks what a kernel that looks for data races is for."""
+def pytest_collection_modifyitems(config, items):
+    """Marks what a kernel that looks for data races is for; leaves out what a kernel cannot."""
+    if config.getoption("--guest-kernel") != "debug":
+        items[:] = [item for item in items if not item.get_closest_marker("fault_injection")]
     for item in items:
         if re.search(CONCURRENCY, item.name):
             item.add_marker("concurrency")
@@ -135,7 +138,8 @@ class Machine:
             if self.debug:
                 # What was before the tests is no business of theirs.
                 self.agent.sh(f"[ ! -e {KMEMLEAK} ] || echo clear >{KMEMLEAK}; "
-                              f"[ ! -e {KCSAN} ] || echo on >{KCSAN}")
+                              f"[ ! -e {KCSAN} ] || "
+                              f"{{ echo on >{KCSAN}; grep -q 'enabled: 1' {KCSAN}; }}")
         except BaseException:
             self.close()
             raise

@@ -232,7 +232,7 @@ def test_structure_that_cannot_be_filled(guest, blob, no_daemon):
 
 def test_file_whose_device_has_gone(guest, blob):
     device = vmbus_device(guest)
-    program = start(guest, blob, "say=ready", "wait", "cancel=7")
+    program = start(guest, blob, "file=0", "say=ready", "wait", "cancel=7")
     program.wait_output("ready")
     guest.sh(f"echo {device} >{DRIVER}/unbind")
     next_step(program)
@@ -276,3 +276,31 @@ def test_cancelled_at_random_moments_under_load(guest, blob):
     assert guest.counters()["bad_packet"] == guest.counters()["bad_id_unknown"] == 0
     assert guest.device("stat-bad-packets") == 0
     assert call(guest, get(blob), data=MIB, expect=97).data_wrong == -1
+
+
+def test_numbers_limits_and_buffers_at_the_same_time(guest, blob, limits):
+    """All that looks at a device or changes it, while requests come, go and are cancelled."""
+    if not info(guest).features & FEATURE_URING:
+        pytest.skip("this kernel has no io_uring commands")
+    limits(inflight_bytes=2 * LEAST)
+    path = "/sys/class/azure_blob/azure_blob"
+    others = guest.start(["sh", "-c", f"""
+        while [ ! -e /tmp/enough ]; do
+            cat {path}/statistics/* {path}/limits/* /sys/kernel/debug/hv_azure_blob/*/counters
+            echo {LEAST} >{path}/limits/inflight_bytes
+            echo {4 * LEAST} >{path}/limits/user_inflight_bytes
+            echo {2 * LEAST} >{path}/limits/inflight_bytes
+        done >/dev/null"""], timeout=300)
+    buffers = guest.start(["vspbuf", f"map={PAGE}", *["limit=40", "open"] * 20], stdin=b"x",
+                          timeout=300)
+    storm = guest.start(["vspcancel", f"storm=8,30,{MIB}"], stdin=get(blob), timeout=300)
+    lines = split(storm.wait().check().text)
+    registered = [line.split() for line in results(split(buffers.wait().check().text), "limit")]
+    assert len(registered) == 20
+    assert all(int(n) == 40 and int(last) > 0 for n, last in registered)
+    guest.sh("touch /tmp/enough")
+    others.wait().check()
+    guest.sh("rm /tmp/enough")
+    counts = {end: int(n) for end, n in lines if end != "calls"}
+    assert set(counts) <= {OK, CANCELLED, UNSENT}
+    assert sum(counts.values()) == 16 * 30
