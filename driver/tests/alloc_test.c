@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What allocates has each of its allocations fail once, whatever and wherever they
- * are: its first in one run, its second in the next, until a run has none left that
- * could.  A failure may be got over or reported, as ENOMEM and nothing else; that
- * nothing stays behind is for kmemleak, KASAN and the count of pins to say.
- *
- * It needs fault injection that looks at allocations that may sleep, which is a
- * setting in debugfs, and leaves the debugging aids' own memory alone, which is one
- * of each cache: tests/kunit/run makes both.
+ * What allocates has each of its allocations fail once, see fail.h.
  */
 #include <kunit/test.h>
 #include <linux/mm.h>
@@ -16,100 +9,9 @@
 #include <linux/slab.h>
 #include <uapi/misc/hv_azure_blob.h>
 
+#include "fail.h"
 #include "fake.h"
 #include "pure_request.h"
-
-/* More than any function here could need. */
-#define MOST 200u
-
-#ifdef CONFIG_FAULT_INJECTION
-static void fail_after(unsigned int n)
-{
-	WRITE_ONCE(current->fail_nth, n);
-}
-
-/* Had it not happened yet? */
-static bool none_failed(void)
-{
-	bool left = READ_ONCE(current->fail_nth);
-
-	WRITE_ONCE(current->fail_nth, 0);
-	return left;
-}
-#else
-static void fail_after(unsigned int n)
-{
-}
-
-static bool none_failed(void)
-{
-	return true;
-}
-#endif
-
-static bool injection_works(void)
-{
-	void *p;
-
-	fail_after(1);
-	p = kmalloc(16, GFP_KERNEL);
-	kfree(p);
-	return !none_failed() && !p;
-}
-
-/**
- * struct outcome - what came of letting each allocation fail
- * @injected: allocations that failed
- * @refused: how many of these the function reported
- */
-struct outcome {
-	unsigned int injected;
-	unsigned int refused;
-};
-
-/* Each allocation of one pass fails once. */
-static struct outcome fail_each_once(struct kunit *test, int (*fn)(struct kunit *test))
-{
-	struct outcome outcome = { 0 };
-	unsigned int n;
-	int ret;
-
-	for (n = 1; n < MOST; n++) {
-		fail_after(n);
-		ret = fn(test);
-		if (none_failed()) {
-			KUNIT_EXPECT_EQ(test, ret, 0);
-			return outcome;
-		}
-		outcome.injected++;
-		if (ret) {
-			KUNIT_EXPECT_EQ_MSG(test, ret, -ENOMEM, "allocation %u", n);
-			outcome.refused++;
-		}
-	}
-	KUNIT_FAIL(test, "after %u allocations there are more", MOST);
-	return outcome;
-}
-
-/*
- * Now and then the allocator itself needs memory, gets over it when there is none,
- * and what was to fail is not reached in that pass.  A pass with none of that says
- * how many failures @fn reports; one that swallows a failure has no such pass.
- */
-static struct outcome fail_each(struct kunit *test, int (*fn)(struct kunit *test),
-				unsigned int refused)
-{
-	struct outcome outcome;
-	unsigned int i;
-
-	for (i = 0; i < 50; i++) {
-		outcome = fail_each_once(test, fn);
-		if (outcome.refused == refused)
-			break;
-	}
-	KUNIT_EXPECT_EQ(test, outcome.refused, refused);
-	return outcome;
-}
 
 static unsigned long user_memory;
 
@@ -151,7 +53,7 @@ static void alloc_failure_while_pinning(struct kunit *test)
 				    MAP_ANONYMOUS | MAP_PRIVATE, 0);
 	KUNIT_ASSERT_NE(test, user_memory, 0ul);
 	/* The request, its array of pages, its packet. */
-	fail_each(test, pin_a_request, 3);
+	azb_fail_each(test, pin_a_request, 3);
 
 	KUNIT_ASSERT_EQ(test, get_user_pages_fast(user_memory, 1, 0, &page), 1);
 	KUNIT_EXPECT_FALSE(test, folio_maybe_dma_pinned(page_folio(page)));
@@ -173,7 +75,7 @@ static int make_a_queue(struct kunit *test)
 static void alloc_failure_in_a_new_queue(struct kunit *test)
 {
 	/* The table of ids is had in another way when the first one fails. */
-	struct outcome outcome = fail_each(test, make_a_queue, 0);
+	struct azb_outcome outcome = azb_fail_each(test, make_a_queue, 0);
 
 	KUNIT_EXPECT_GE(test, outcome.injected, 1u);
 }
@@ -199,14 +101,14 @@ static void alloc_failure_while_charging(struct kunit *test)
 	struct fake *fake = test->priv;
 
 	/* The request itself, and what is remembered of its user. */
-	fail_each(test, admit_a_request, 2);
+	azb_fail_each(test, admit_a_request, 2);
 	/* Whoever was refused is charged for nothing. */
 	KUNIT_EXPECT_EQ(test, fake->azb.queue.budget.used, 0ull);
 }
 
 static int alloc_test_init(struct kunit *test)
 {
-	if (!injection_works())
+	if (!azb_fail_works())
 		kunit_skip(test, "fault injection leaves out allocations that may sleep");
 	return azb_fake_init(test);
 }

@@ -7,6 +7,7 @@
 #include <linux/slab.h>
 #include <uapi/misc/hv_azure_blob.h>
 
+#include "fail.h"
 #include "fake.h"
 
 /* Only compared, never followed. */
@@ -235,6 +236,34 @@ static void cancel_when_the_device_has_gone(struct kunit *test)
 	expect_idle(test);
 }
 
+static struct azb_request *to_tell_of;
+
+static int tell_the_host(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	u8 guid[16] = { 0 };
+	u32 ended, told;
+
+	to_tell_of->told = false;
+	return azb_cancel_by_name(&fake->azb, FILE_A, guid, &ended, &told);
+}
+
+static void cancel_without_memory(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	u32 i;
+
+	if (!azb_fail_works())
+		kunit_skip(test, "fault injection leaves out allocations that may sleep");
+	host_can_cancel(fake);
+	to_tell_of = send(test, 0, FILE_A);
+	azb_fail_each(test, tell_the_host, 1);
+	for (i = 0; i < fake->nr_sent; i++)
+		azb_fake_complete(fake, fake->sent_ids[i], 0, 0);
+	finish(test, to_tell_of, 0);
+	expect_idle(test);
+}
+
 static struct kunit_case cancel_cases[] = {
 	KUNIT_CASE(cancel_finds_no_name),
 	KUNIT_CASE(cancel_leaves_requests_of_others),
@@ -244,6 +273,7 @@ static struct kunit_case cancel_cases[] = {
 	KUNIT_CASE(cancel_ends_what_is_not_sent),
 	KUNIT_CASE(cancel_lets_those_behind_go),
 	KUNIT_CASE(cancel_when_the_device_has_gone),
+	KUNIT_CASE(cancel_without_memory),
 	{}
 };
 

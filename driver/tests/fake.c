@@ -30,8 +30,12 @@ int azb_ring_send(struct azb_device *azb, struct azb_request *req)
 	fake->sent_ids[fake->nr_sent] = req->id;
 	fake->sent_tags[fake->nr_sent] = le32_to_cpu(req->wire.version);
 	/* [extra */
-	if (req->is_control)
+	if (req->is_control) {
 		fake->sent_tags[fake->nr_sent] = le32_to_cpu(req->control.operation_type);
+		fake->sent_first_page[fake->nr_sent] = le32_to_cpu(req->control.first_page);
+	}
+	if (fake->answers)
+		schedule_work(&fake->answer);
 	/* extra] */
 	fake->nr_sent++;
 	fake->room -= azb_request_ring_bytes(req);
@@ -47,6 +51,37 @@ void azb_request_free(struct azb_request *req)
 }
 
 /* [extra */
+struct device *azb_fake_device_get(struct device *dev)
+{
+	atomic_inc(&the_fake->refs);
+	return dev;
+}
+
+void azb_device_put(struct azb_device *azb)
+{
+	atomic_dec(&the_fake->refs);
+}
+
+static void answer(struct work_struct *work)
+{
+	struct fake *fake = container_of(work, struct fake, answer);
+	struct azb_queue *queue = &fake->azb.queue;
+	u32 status;
+	u64 id;
+
+	spin_lock_bh(&queue->lock);
+	while (fake->nr_answered < fake->nr_sent) {
+		id = fake->sent_ids[fake->nr_answered];
+		status = fake->nr_answered >= fake->refuse_from ? fake->refuse_with : 0;
+		fake->nr_answered++;
+		fake->room = VSP_WIRE_RING_SIZE - VSP_WIRE_PAGE_SIZE;
+		spin_unlock_bh(&queue->lock);
+		azb_fake_complete(fake, id, status, 0);
+		spin_lock_bh(&queue->lock);
+	}
+	spin_unlock_bh(&queue->lock);
+}
+
 struct azb_request *azb_control_create(u32 operation, gfp_t gfp)
 {
 	struct azb_request *req = kzalloc_obj(*req, gfp);
@@ -75,6 +110,9 @@ int azb_fake_init(struct kunit *test)
 		return ret;
 	fake->room = VSP_WIRE_RING_SIZE - VSP_WIRE_PAGE_SIZE;
 	fake->azb.dev.init_name = "azure_blob_test";
+	/* [extra */
+	INIT_WORK(&fake->answer, answer);
+	/* extra] */
 	the_fake = fake;
 	test->priv = fake;
 	azb_queue_resume(&fake->azb);
@@ -87,6 +125,9 @@ void azb_fake_exit(struct kunit *test)
 
 	if (!fake)
 		return;
+	/* [extra */
+	cancel_work_sync(&fake->answer);
+	/* extra] */
 	azb_queue_stop(&fake->azb);
 	azb_queue_cut_off(&fake->azb);
 	azb_queue_destroy(&fake->azb.queue);

@@ -19,6 +19,16 @@ struct fake {
 	u64 sent_ids[VSP_WIRE_MAX_OUTSTANDING + 8];
 	u32 sent_tags[VSP_WIRE_MAX_OUTSTANDING + 8];
 	atomic_t freed;
+	/* [extra */
+	u32 sent_first_page[VSP_WIRE_MAX_OUTSTANDING + 8];
+	atomic_t refs;		/* to the device, taken and not put back */
+	/* A host that answers at once, from a work item of its own. */
+	bool answers;
+	struct work_struct answer;
+	u32 nr_answered;	/* of those sent; under queue.lock */
+	u32 refuse_from;	/* which and later ones get refuse_with, if not 0 */
+	u32 refuse_with;
+	/* extra] */
 };
 
 static inline struct fake *fake_of(struct azb_device *azb)
@@ -34,6 +44,9 @@ void azb_fake_exit(struct kunit *test);
 struct azb_request *azb_fake_request(struct kunit *test, u32 tag, u32 pages,
 				     u32 timeout_ms);
 void azb_fake_complete(struct fake *fake, u64 id, u32 status, u32 response_len);
+/* [extra */
+struct device *azb_fake_device_get(struct device *dev);
+/* extra] */
 u64 azb_fake_count(struct fake *fake, enum azb_counter counter);
 
 #endif /* AZB_FAKE_H */
