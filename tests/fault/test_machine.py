@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from azvm import initramfs
+from azvm import initramfs, paths
 from azvm.guest import CPU_TCG, GuestError
 
 VERSIONS = ["4.0", "4.1", "5.0", "5.1", "5.2", "5.3"]
@@ -69,7 +69,6 @@ def test_interrupts_are_moved_to_another_processor(make_rig):
 @pytest.mark.long
 def test_balloon_works_beside_it(make_rig, pytestconfig):
     """Another device of the bus, with a protocol of its own, and its driver."""
-    from azvm import paths  # pylint: disable=import-outside-toplevel
     kernel = paths.kernel(pytestconfig.getoption("--guest-kernel"))
     found = initramfs.modules_with_dependencies(kernel.modules, ["hv_balloon"])
     files = {f"lib/modules/{path.name.partition('.')[0]}.ko": initramfs.module_bytes(path)
@@ -93,6 +92,14 @@ def test_balloon_works_beside_it(make_rig, pytestconfig):
     rig.machine.until(lambda: rig.qmp.command("query-balloon")["actual"] == 1 << 30,
                       "a guest of full size", 240)
     rig.works()
+
+
+@pytest.fixture
+def loads_kernels(pytestconfig):
+    """For those that kexec: it takes kexec_file_load(), and for a dump /proc/vmcore."""
+    name = pytestconfig.getoption("--guest-kernel")
+    if name in paths.BUILT:
+        pytest.skip(f"the kernel '{name}' has no CONFIG_KEXEC_FILE and no CONFIG_PROC_VMCORE")
 
 
 def next_kernel(rig, how, words):
@@ -142,7 +149,7 @@ def start_kexec(machine, line):
 
 
 @pytest.mark.long
-def test_kexec(make_rig):
+def test_kexec(loads_kernels, make_rig):
     """The driver has lost its patience with the host, and the fence of the bus remains.
 
     The old kernel unloads VMBus, which waits for the daemon; the new one has it anew.
@@ -160,7 +167,7 @@ def test_kexec(make_rig):
 
 
 @pytest.mark.long
-def test_kexec_is_after_the_answers(make_rig):
+def test_kexec_is_after_the_answers(loads_kernels, make_rig):
     """What the host has is answered before the bus goes, and nobody can add to it."""
     rig = make_rig()
     machine, old = rig.machine, rig.machine.agent.boot_id
@@ -181,7 +188,7 @@ def test_kexec_is_after_the_answers(make_rig):
 
 @pytest.mark.long
 @pytest.mark.console_allows(".")
-def test_kdump(make_rig):
+def test_kdump(loads_kernels, make_rig):
     """A crashed kernel can tidy up nothing: the bus and the fence do."""
     rig = make_rig(memory="2G", append="crashkernel=512M")
     machine, old = rig.machine, rig.machine.agent.boot_id
