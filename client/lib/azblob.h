@@ -181,6 +181,14 @@ int azblob_open(const azblob_config *config, azblob_conn **conn, struct azblob_e
 /* No call may be under way, and no queue or buffer of it left.  NULL is allowed. */
 void azblob_close(azblob_conn *conn);
 
+/*
+ * Ends what blocks: each call of the connection that is under way, in whatever thread, returns
+ * soon, with AZBLOB_CANCELLED and outcome_unknown as azblob_cancel() has them, or with what it came
+ * to before.  Requests of queues go on; so do calls that begin later.  For a thread, not for a
+ * signal handler.
+ */
+void azblob_interrupt(azblob_conn *conn);
+
 /* What was chosen: one of enum azblob_transport but AUTO. */
 enum azblob_transport azblob_conn_transport(const azblob_conn *conn);
 /*

@@ -147,6 +147,7 @@ int azblob_open(const azblob_config *config, azblob_conn **result, struct azblob
 
 	if (!conn)
 		return azc_fail_memory(error);
+	pthread_mutex_init(&conn->ops_lock, NULL);
 	if (fill(conn, config, error)) {
 		azblob_close(conn);
 		return -1;
@@ -172,6 +173,7 @@ void azblob_close(azblob_conn *conn)
 	free(conn->sas);
 	free(conn->key);
 	free(conn->account);
+	pthread_mutex_destroy(&conn->ops_lock);
 	free(conn);
 }
 

@@ -74,8 +74,14 @@ enum azc_reach azc_driver_cancel(const azblob_conn *conn, const uint8_t guid[16]
 /* Checks the caller's struct, copies it and makes the wire's; @timeout_ms: of the connection. */
 int azc_raw_begin(const azblob_conn *conn, const struct azblob_raw_request *given,
 		  struct az_blob_request *wire, struct azblob_error *error);
-/* What came of it; fills @result (not NULL). */
-int azc_raw_end(const struct az_blob_request *wire, int sys_result,
+/* Sends and waits, so that the operation can be cancelled: 0 or -errno, ECANCELED: not sent. */
+int azc_raw_submit(struct azc_op *op, struct az_blob_request *wire);
+/*
+ * What came of it; fills @result (not NULL).  @unsent: an ECANCELED means that the host never got
+ * it;
+ * @cancelled: somebody wanted it to end.
+ */
+int azc_raw_end(const struct az_blob_request *wire, int sys_result, bool unsent, bool cancelled,
 		struct azblob_raw_result *result, struct azblob_error *error);
 
 /* What an HRESULT means. */

@@ -5,6 +5,7 @@
 #ifndef AZC_INTERNAL_H
 #define AZC_INTERNAL_H
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -97,8 +98,12 @@ struct azblob_config {
 struct azc_transport;
 struct azc_pool;
 struct azc_buffers;
+struct azc_op;
 
-/* Immutable after azblob_open(), apart from the last and what others lock inside. */
+/*
+ * Immutable after azblob_open(), apart from the last three and what others lock inside.
+ * @ops: the calls that are under way, under @ops_lock.
+ */
 struct azblob_conn {
 	char *account;
 	uint8_t *key;
@@ -116,6 +121,8 @@ struct azblob_conn {
 	char note[256];
 	/* The service refused to send checksums of ranges: it is not asked again. */
 	atomic_bool no_range_crc;
+	pthread_mutex_t ops_lock;
+	struct azc_op *ops;
 };
 
 #endif /* AZC_INTERNAL_H */

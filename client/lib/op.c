@@ -3,6 +3,10 @@
 #include "driver.h"
 
 #include <string.h>
+#include <time.h>
+
+/* A millisecond apart: a try on its way to the driver is there long before. */
+#define MAX_LOOKS 10000u
 
 void azc_op_init(struct azc_op *op, azblob_conn *conn, azblob_progress_fn progress, void *context,
 		 uint64_t total)
@@ -14,10 +18,31 @@ void azc_op_init(struct azc_op *op, azblob_conn *conn, azblob_progress_fn progre
 	op->context = context;
 	op->total = total;
 	pthread_mutex_init(&op->lock, NULL);
+	pthread_mutex_lock(&conn->ops_lock);
+	op->next = conn->ops;
+	op->previous = &conn->ops;
+	if (op->next)
+		op->next->previous = &op->next;
+	conn->ops = op;
+	op->listed = true;
+	pthread_mutex_unlock(&conn->ops_lock);
+}
+
+void azc_op_unlist(struct azc_op *op)
+{
+	pthread_mutex_lock(&op->conn->ops_lock);
+	if (op->listed) {
+		*op->previous = op->next;
+		if (op->next)
+			op->next->previous = op->previous;
+		op->listed = false;
+	}
+	pthread_mutex_unlock(&op->conn->ops_lock);
 }
 
 void azc_op_end(struct azc_op *op)
 {
+	azc_op_unlist(op);
 	pthread_mutex_destroy(&op->lock);
 }
 
@@ -62,6 +87,43 @@ bool azc_op_interrupt(struct azc_op *op)
 	again = interrupt(op);
 	pthread_mutex_unlock(&op->lock);
 	return again;
+}
+
+/*
+ * One look at the calls that are under way, or that were at the first one.  True when another look
+ * is needed.  A progress function may call the library with its operation's lock held, so nobody
+ * waits for that here.
+ */
+static bool interrupt_asked(azblob_conn *conn, bool first)
+{
+	bool again = false;
+
+	pthread_mutex_lock(&conn->ops_lock);
+	for (struct azc_op *op = conn->ops; op; op = op->next) {
+		op->asked |= first;
+		if (!op->asked)
+			continue;
+		if (pthread_mutex_trylock(&op->lock)) {
+			again = true;
+			continue;
+		}
+		op->cancelled = true;
+		again |= interrupt(op);
+		pthread_mutex_unlock(&op->lock);
+	}
+	pthread_mutex_unlock(&conn->ops_lock);
+	return again;
+}
+
+void azblob_interrupt(azblob_conn *conn)
+{
+	const struct timespec pause = { 0, 1000000 };
+	bool again = interrupt_asked(conn, true);
+
+	for (unsigned int looks = 0; again && looks < MAX_LOOKS; looks++) {
+		nanosleep(&pause, NULL);
+		again = interrupt_asked(conn, false);
+	}
 }
 
 bool azc_op_begin_try(struct azc_op *op, struct azc_sent *sent)

@@ -66,6 +66,7 @@ static struct azc_async *new_async(azblob_queue *queue, enum azc_async_kind kind
 	async->state = AZC_ASYNC_RUNNING;
 	atomic_init(&async->cancelled, false);
 	azc_op_init(&async->op, queue->conn, is_cancelled, async, AZBLOB_SIZE_UNKNOWN);
+	azc_op_unlist(&async->op);
 	pthread_mutex_lock(&queue->lock);
 	if (queue->used < queue->depth) {
 		for (i = queue->hint; queue->slot[i]; i = (i + 1) % queue->depth)
@@ -142,28 +143,13 @@ static int perform(struct azc_async *async)
 /* @unsent: an ECANCELED means that the host never got it. */
 static int end_raw(struct azc_async *async, int sys_result, bool unsent)
 {
-	bool cancelled = atomic_load(&async->cancelled);
-	int result;
-
-	if (sys_result == -ECANCELED && unsent)
-		return azc_fail(&async->error, AZBLOB_CANCELLED, "cancelled");
-	result = azc_raw_end(&async->wire, sys_result, &async->raw_result, &async->error);
-	if (result && cancelled && async->raw_result.status == VSP_WIRE_STATUS_CANCELLED)
-		async->error.kind = AZBLOB_CANCELLED;
-	return result;
+	return azc_raw_end(&async->wire, sys_result, unsent, atomic_load(&async->cancelled),
+			   &async->raw_result, &async->error);
 }
 
 static int perform_raw(struct azc_async *async)
 {
-	struct azc_sent sent;
-	int result = -ECANCELED;
-
-	memcpy(sent.guid, async->wire.guid, sizeof(sent.guid));
-	if (azc_op_begin_try(&async->op, &sent)) {
-		result = azc_driver_submit(async->queue->conn, &async->wire);
-		azc_op_end_try(&async->op, &sent);
-	}
-	return end_raw(async, result, true);
+	return end_raw(async, azc_raw_submit(&async->op, &async->wire), true);
 }
 
 /* In a thread. */

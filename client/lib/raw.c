@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "azblob/vsp_wire.h"
+
 static const struct azblob_raw_request no_request;
 
 static int check_lengths(const struct azblob_raw_request *raw, struct azblob_error *error)
@@ -96,10 +98,25 @@ static int host_failed(uint32_t status, struct azblob_error *error)
 	return -1;
 }
 
-int azc_raw_end(const struct az_blob_request *wire, int sys_result,
+int azc_raw_submit(struct azc_op *op, struct az_blob_request *wire)
+{
+	struct azc_sent sent;
+	int result;
+
+	memcpy(sent.guid, wire->guid, sizeof(sent.guid));
+	if (!azc_op_begin_try(op, &sent))
+		return -ECANCELED;
+	result = azc_driver_submit(op->conn, wire);
+	azc_op_end_try(op, &sent);
+	return result;
+}
+
+int azc_raw_end(const struct az_blob_request *wire, int sys_result, bool unsent, bool cancelled,
 		struct azblob_raw_result *result, struct azblob_error *error)
 {
 	memset(result, 0, sizeof(*result));
+	if (sys_result == -ECANCELED && unsent)
+		return azc_fail(error, AZBLOB_CANCELLED, "cancelled");
 	if (sys_result)
 		return driver_failed(-sys_result, error);
 	result->answered = 1;
@@ -108,8 +125,12 @@ int azc_raw_end(const struct az_blob_request *wire, int sys_result,
 	result->answer_length = wire->response.response_len < wire->response_len
 					? wire->response.response_len
 					: wire->response_len;
-	if (result->status)
-		return host_failed(result->status, error);
+	if (result->status) {
+		host_failed(result->status, error);
+		if (error && cancelled && result->status == VSP_WIRE_STATUS_CANCELLED)
+			error->kind = AZBLOB_CANCELLED;
+		return -1;
+	}
 	azc_error_clear(error);
 	return 0;
 }
@@ -119,13 +140,17 @@ int azblob_request(azblob_conn *conn, const struct azblob_raw_request *request,
 {
 	struct azblob_raw_result mine;
 	struct az_blob_request wire;
+	struct azc_op op;
 	int status;
 
 	if (result)
 		memset(result, 0, sizeof(*result));
 	if (azc_raw_begin(conn, request, &wire, error))
 		return -1;
-	status = azc_raw_end(&wire, azc_driver_submit(conn, &wire), &mine, error);
+	azc_op_init(&op, conn, NULL, NULL, 0);
+	status = azc_raw_submit(&op, &wire);
+	status = azc_raw_end(&wire, status, true, azc_op_cancelled(&op), &mine, error);
+	azc_op_end(&op);
 	if (result)
 		*result = mine;
 	return status;

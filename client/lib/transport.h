@@ -137,6 +137,8 @@ bool azc_answer_head(struct azc_answer *answer, const char *bytes, size_t length
  * struct azc_op - what the requests of one call have in common
  * @lock protects all other fields but @conn and @timeout_ms; progress is called with it held.
  * @sent: tries that the driver has, or is about to get.
+ * @next, @previous, @listed, @asked: among those of the connection, and that azblob_interrupt()
+ *	means it; under the connection's ops_lock.
  */
 struct azc_op {
 	azblob_conn *conn;
@@ -150,6 +152,10 @@ struct azc_op {
 	uint64_t retries;
 	bool cancelled;
 	struct azc_sent *sent;
+	struct azc_op *next;
+	struct azc_op **previous;
+	bool listed;
+	bool asked;
 };
 
 /**
@@ -167,6 +173,8 @@ struct azc_sent {
 void azc_op_init(struct azc_op *op, azblob_conn *conn, azblob_progress_fn progress, void *context,
 		 uint64_t total);
 void azc_op_end(struct azc_op *op);
+/* It is no call that blocks: azblob_interrupt() leaves it alone. */
+void azc_op_unlist(struct azc_op *op);
 /* More bytes are done: tells the progress function. */
 void azc_op_advance(struct azc_op *op, uint64_t bytes);
 void azc_op_set_total(struct azc_op *op, uint64_t total);

@@ -412,6 +412,95 @@ static void a_transfer_that_is_stopped_does_not_wait_for_its_parts(void **state)
 	assert_int_equal(front.waiting, 0);
 }
 
+struct call {
+	azblob_conn *conn;
+	pthread_t thread;
+	struct azblob_error error;
+	int result;
+};
+
+static void *put_one(void *data)
+{
+	struct call *call = data;
+
+	call->result = azblob_put_blob(call->conn, "box", "x", memory, sizeof(memory), NULL, NULL,
+				       &call->error);
+	return NULL;
+}
+
+static void calls_that_block_are_interrupted(void **state)
+{
+	enum {
+		COUNT = 3
+	};
+	struct call call[COUNT];
+	struct azblob_properties *properties;
+
+	front.match = "PUT /devstore";
+	for (int in_line = 0; in_line < 2; in_line++) {
+		front.place = in_line ? IN_LINE : AT_HOST;
+		/* As if they were only just getting there. */
+		front.absent = 4;
+		for (size_t i = 0; i < COUNT; i++) {
+			call[i].conn = *state;
+			assert_int_equal(pthread_create(&call[i].thread, NULL, put_one, &call[i]),
+					 0);
+		}
+		wait_kept(COUNT);
+		azblob_interrupt(*state);
+		for (size_t i = 0; i < COUNT; i++) {
+			assert_int_equal(pthread_join(call[i].thread, NULL), 0);
+			assert_int_equal(call[i].result, -1);
+			assert_int_equal(call[i].error.kind, AZBLOB_CANCELLED);
+			assert_int_equal(call[i].error.outcome_unknown, !in_line);
+		}
+	}
+	assert_int_equal(host.requests, 0);
+	/* Nothing is under way, and what begins later is not meant. */
+	azblob_interrupt(*state);
+	assert_int_equal(azblob_get_properties(*state, "box", "x", &properties, NULL), 0);
+	azblob_properties_free(properties);
+}
+
+static void *ask_raw(void *data)
+{
+	static const char head[] = "GET /.azblob HTTP/1.1\r\nHost: x\r\n\r\n";
+	static char answer[16384];
+	struct azblob_raw_request raw = AZBLOB_RAW_REQUEST_INIT;
+	struct call *call = data;
+
+	raw.head = head;
+	raw.head_length = sizeof(head) - 1;
+	raw.answer = answer;
+	raw.answer_room = sizeof(answer);
+	call->result = azblob_request(call->conn, &raw, NULL, &call->error);
+	return NULL;
+}
+
+static void requests_of_queues_are_not_interrupted(void **state)
+{
+	azblob_queue *queue = new_queue(*state);
+	struct call call = { .conn = *state };
+	struct azblob_completion done;
+	uint64_t id;
+
+	front.place = AT_HOST;
+	front.match = "GET /";
+	id = start_get(queue);
+	wait_kept(1);
+	assert_int_equal(pthread_create(&call.thread, NULL, ask_raw, &call), 0);
+	wait_kept(2);
+	azblob_interrupt(*state);
+	assert_int_equal(pthread_join(call.thread, NULL), 0);
+	assert_int_equal(call.error.kind, AZBLOB_CANCELLED);
+	assert_int_equal(call.error.outcome_unknown, 1);
+	assert_int_equal(front.waiting, 1);
+	release_all();
+	take(queue, id, &done);
+	assert_int_equal(done.result, 0);
+	azblob_queue_free(queue);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -425,6 +514,8 @@ int main(void)
 		TEST(freeing_a_queue_does_not_wait_for_slow_answers),
 		TEST(a_cancellation_that_nobody_asked_for_is_repeated),
 		TEST(a_transfer_that_is_stopped_does_not_wait_for_its_parts),
+		TEST(calls_that_block_are_interrupted),
+		TEST(requests_of_queues_are_not_interrupted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
