@@ -73,16 +73,23 @@ static int azb_request_pin_buf(struct azb_request *req, enum azb_buf_id id,
 /* The page numbers of the packet, buffer after buffer. */
 static void azb_request_list_pages(struct azb_request *req)
 {
+	const u32 in_page = PAGE_SIZE / HV_HYP_PAGE_SIZE;
 	u64 *pfn = req->desc->range.pfn_array;
 	struct page **pages = req->pages;
-	u32 i, k, page, sub;
+	u32 i, left, sub;
 
 	for (i = 0; i < AZB_NR_BUFS; i++) {
 		const struct azb_buf *buf = &req->layout.buf[i];
+		struct page **page = pages;
 
-		for (k = 0; k < buf->pages; k++) {
-			page = azb_buf_kernel_page(buf, k, PAGE_SHIFT, &sub);
-			*pfn++ = page_to_hvpfn(pages[page]) + sub;
+		/* A request may have thousands of pages: no call for each of them. */
+		sub = offset_in_page(buf->addr) / HV_HYP_PAGE_SIZE;
+		for (left = buf->pages; left; page++) {
+			u64 first = page_to_hvpfn(*page);
+
+			for (; sub < in_page && left; sub++, left--)
+				*pfn++ = first + sub;
+			sub = 0;
 		}
 		pages += req->nr_pages[i];
 	}
