@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Other machines: more or fewer CPUs, memory that is not shared, a second device."""
 
+import re
+
 import pytest
 from azvm.backend import Backend
 from vsp import MAX_PAGES, PAGE, RESPONSE, call, get, load_argv, load_result, pattern, probe, put
@@ -58,6 +60,11 @@ def test_second_device_has_a_node_and_a_daemon_of_its_own(guest, container):
             answer = call(guest, head, dev=node, data=PAGE, save="/tmp/which")
             assert answer.http == 200
             assert guest.agent.get("/tmp/which").startswith(content)
+        # Each has a folder of its own, with no address of the kernel's in it.
+        folders = guest.sh("cd /sys/kernel/debug/hv_azure_blob && echo *").text.split()
+        assert folders == ["azure_blob", "azure_blob1"]
+        counters = guest.sh("cat /sys/kernel/debug/hv_azure_blob/*/counters").text
+        assert all(re.fullmatch(r"\w+ \d{1,12}", line) for line in counters.splitlines())
         guest.qmp.forget()
         guest.qmp.command("device_del", id="vsp1")
         guest.qmp.wait_event("DEVICE_DELETED", 120 * guest.slow)

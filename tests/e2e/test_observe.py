@@ -5,7 +5,7 @@ import re
 
 import pytest
 from azvm import paths
-from test_lifetime import in_flight
+from test_lifetime import DRIVER, in_flight, vmbus_device
 from vsp import call, get, load_argv, load_result, pattern, probe
 
 MIB = 1 << 20
@@ -159,6 +159,27 @@ def test_debugfs_has_each_counter_and_the_parts_of_host_errors(guest):
     text = (paths.ROOT / "docs" / "ABI" / "debugfs-hv-azure-blob").read_text(encoding="utf-8")
     assert {name for name in counters if name.startswith("bad_")} == \
         set(re.findall(r"^\t\t(bad_\w+)  ", text, re.M))
+
+
+def test_driver_says_nothing_when_all_is_well(guest, blob):
+    """No parameters to set, and no line in the kernel's log from probe to remove."""
+    device = vmbus_device(guest)
+    end = "azvm-test: this is the end of it"
+
+    def said():
+        return [line for line in guest.guest.console().splitlines()
+                if device in line or re.search("hv_azure_blob|azure_blob|azb_", line)]
+
+    before = said()
+    assert guest.sh("[ -e /sys/module/hv_azure_blob/parameters ]", check=False).status
+    for _ in range(2):
+        guest.sh(f"echo {device} >{DRIVER}/unbind; echo {device} >{DRIVER}/bind")
+        guest.wait_device()
+        assert call(guest, get(blob), data=MIB, expect=71).http == 200
+    # The console is behind the log, and in its order.
+    guest.sh(f"echo '{end}' >/dev/kmsg")
+    guest.until(lambda: end in guest.guest.console(), "the last line on the console")
+    assert said() == before
 
 
 def test_sysfs_and_debugfs_go_with_the_device(guest):
