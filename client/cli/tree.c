@@ -83,9 +83,7 @@ int tree_open(const char *path, size_t root)
 		return -1;
 	/* Where a pipe has taken the file's place nobody may ever open its other end. */
 	fd = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		failure = errno;
-	else if (fstat(fd, &status))
+	if (fd < 0 || fstat(fd, &status))
 		failure = errno;
 	else if (!S_ISREG(status.st_mode))
 		failure = EINVAL;
