@@ -9,7 +9,8 @@ import signal
 import pytest
 from azvm import paths
 from test_protocol2 import plug
-from vsp import FEATURE_BUFFERS, FEATURE_URING, FEATURE_URING_FIXED, info, pattern
+from vsp import (FEATURE_BUFFERS, FEATURE_URING, FEATURE_URING_FIXED, MAX_PAGES, PAGE, get, info,
+                 pattern)
 
 PROGRAM = paths.BUILD / "tests/client/api/api-queue-static"
 
@@ -75,6 +76,28 @@ def test_the_host_ends_what_is_cancelled_without_an_answer(guest, container, que
     program.wait_output("cancelled")
     assert guest.counters()["outstanding"] == 0
     guest.backend.start()
+    program.signal(signal.SIGUSR1)
+    program.wait().check()
+
+
+@pytest.mark.parametrize("way", ["best", "threads"])
+def test_what_waits_in_the_driver_is_cancelled_unsent(guest, container, target, limits, queue, way):
+    """One large request has all the bytes that may be pinned, so nothing of the others is sent."""
+    guest.backend.put_blob(f"{container}/held", pattern(1 << 20, 9))
+    program = queue(container, "cancel", best(guest)[0] if way == "best" else way, "unsent")
+    program.wait_output("ready")
+    limits(inflight_bytes=MAX_PAGES * PAGE)
+    guest.backend.pause()
+    large = guest.start(["vspcancel", f"thread=1,{(MAX_PAGES - 16) * PAGE}", "join"],
+                        stdin=get(target("held")))
+    guest.wait_in_flight(1)
+    program.signal(signal.SIGUSR1)
+    guest.until(lambda: guest.counters()["queued_for_bytes"] == 5, "all of them in line")
+    program.signal(signal.SIGUSR1)
+    program.wait_output("cancelled")
+    assert guest.counters()["queued_for_bytes"] == 0
+    guest.backend.resume()
+    large.wait().check()
     program.signal(signal.SIGUSR1)
     program.wait().check()
 
