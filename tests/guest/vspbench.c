@@ -2,16 +2,19 @@
 /*
  * vspbench - many clients that read or write, by one way or another, for a while
  *
- * usage: vspbench way=device|http|disk [NAME=VALUE]...
+ * usage: vspbench way=device|http|vsock|disk [NAME=VALUE]...
  *
  *   clients=N     processes, or with threads=1 threads of one process (1)
  *   seconds=N     how long (3)
  *   size=N        bytes that each read brings (4096)
- *   write=1       device, http: the heads are of requests that have a body of so many bytes; then
+ *   write=1       not disk: the heads are of requests that have a body of so many bytes; then
  *                 "reads" are writes
- *   heads=FILE    device, http: request heads, one after the other; client I begins with head I
+ *   registered=1  device: heads, answers and data are in one registered buffer
+ *   pages=small   pages=huge: what the memory of the data is made of (as the system likes)
+ *   heads=FILE    not disk: request heads, one after the other; client I begins with head I
  *   dev=PATH      device: the node (/dev/azure_blob); disk: a block device, read with O_DIRECT
  *   host=ADDRESS, port=N   http: the server; a connection for each client is kept
+ *   port=N        vsock: of the host, for HTTP
  *   span=N        disk: reads are taken in order from the first N bytes (1 GiB)
  *
  * Every client has its memory touched and its file or connection open before the clock starts.
@@ -21,6 +24,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/vm_sockets.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -42,15 +46,22 @@
 #define MOST_CLIENTS 1000u
 #define SAMPLES (1u << 20)
 
+/* Public numbers: the driver's ioctl, and all three buffers in the registered one */
+#define NR_REGISTER 0x52f2u
+#define ALL_IN_BUFFER 7u
+#define PAGE 4096u
+
 enum way {
 	DEVICE,
 	HTTP,
+	VSOCK,
 	DISK
 };
 
 static enum way way;
 static unsigned int clients = 1, seconds = 3;
-static bool threads, writing;
+static bool threads, writing, registered;
+static enum pages pages;
 static size_t size = 4096;
 static uint64_t span = 1u << 30;
 static const char *dev, *host, *heads_file;
@@ -70,6 +81,16 @@ struct client {
 	int fd;
 	unsigned char *data, *response;
 	uint64_t at;
+	/* Of the registered buffer; response_at and heads_at are places in it. */
+	uint32_t buffer_id;
+	size_t response_at, heads_at;
+};
+
+/* struct az_blob_register, at its published offsets */
+struct registration {
+	uint32_t size, flags;
+	uint64_t address, length;
+	uint32_t buffer_id, reserved;
 };
 
 static void tell_the_others(void)
@@ -78,25 +99,58 @@ static void tell_the_others(void)
 		atomic_store(&shared->failed, 1);
 }
 
+/* Data, answer and all heads in one piece of memory, which the driver is told of. */
+static void register_buffer(struct client *c)
+{
+	const char *end = head[head_count - 1] + head_length[head_count - 1];
+	size_t heads = (size_t)(end - head[0]);
+	struct registration reg = { .size = sizeof(reg) };
+
+	c->response_at = (size + PAGE - 1) / PAGE * PAGE;
+	c->heads_at = c->response_at + RESPONSE;
+	reg.length = (c->heads_at + heads + PAGE - 1) / PAGE * PAGE;
+	c->data = memory_of(reg.length, pages);
+	c->response = c->data + c->response_at;
+	memcpy(c->data + c->heads_at, head[0], heads);
+	reg.address = (uintptr_t)c->data;
+	if (ioctl(c->fd, NR_REGISTER, &reg))
+		fail("%s: register: %s", dev, strerror(errno));
+	c->buffer_id = reg.buffer_id;
+}
+
+static void connect_client(struct client *c)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
+	struct sockaddr_vm vm = { .svm_family = AF_VSOCK,
+				  .svm_cid = VMADDR_CID_HOST,
+				  .svm_port = port };
+	struct sockaddr *to = way == HTTP ? (struct sockaddr *)&in : (struct sockaddr *)&vm;
+	int one = 1;
+
+	if (way == HTTP && inet_pton(AF_INET, host, &in.sin_addr) != 1)
+		fail("host=%s is no IPv4 address", host);
+	c->fd = socket(to->sa_family, SOCK_STREAM, 0);
+	if (c->fd < 0 || connect(c->fd, to, way == HTTP ? sizeof(in) : sizeof(vm)))
+		fail("%s:%u: %s", way == HTTP ? host : "vsock", port, strerror(errno));
+	if (way == HTTP)
+		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
 static void open_client(struct client *c)
 {
-	c->data = memory(size);
-	c->response = memory(RESPONSE);
-	if (way == HTTP) {
-		struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
-		int one = 1;
-
-		if (inet_pton(AF_INET, host, &to.sin_addr) != 1)
-			fail("host=%s is no IPv4 address", host);
-		c->fd = socket(AF_INET, SOCK_STREAM, 0);
-		if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof(to)))
-			fail("%s:%u: %s", host, port, strerror(errno));
-		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (way == HTTP || way == VSOCK) {
+		connect_client(c);
+	} else {
+		c->fd = open(dev, way == DISK ? O_RDONLY | O_DIRECT : O_RDWR);
+		if (c->fd < 0)
+			fail("%s: %s", dev, strerror(errno));
+	}
+	if (registered) {
+		register_buffer(c);
 		return;
 	}
-	c->fd = open(dev, way == DISK ? O_RDONLY | O_DIRECT : O_RDWR);
-	if (c->fd < 0)
-		fail("%s: %s", dev, strerror(errno));
+	c->data = memory_of(size, pages);
+	c->response = memory(RESPONSE);
 }
 
 static const char *status_of(const char *answer)
@@ -106,20 +160,27 @@ static const char *status_of(const char *answer)
 
 static void read_device(struct client *c, unsigned int which)
 {
-	unsigned char raw[RAW_SIZE] = { 0 };
+	unsigned char raw[RAW_LARGEST] = { 0 };
+	uint32_t nr = registered ? NR_F4 : NR_F0;
+	uintptr_t request = (uintptr_t)head[which];
 
-	raw_set(raw, NR_F0, RAW_TIMEOUT, 60000);
-	raw_set(raw, NR_F0, RAW_REQUEST_LEN, head_length[which]);
-	raw_set(raw, NR_F0, RAW_RESPONSE_LEN, RESPONSE);
-	raw_set(raw, NR_F0, RAW_DATA_LEN, size);
-	raw_set(raw, NR_F0, RAW_DATA_VALID, writing ? size : 0);
-	raw_set(raw, NR_F0, RAW_REQUEST_BUFFER, (uintptr_t)head[which]);
-	raw_set(raw, NR_F0, RAW_RESPONSE_BUFFER, (uintptr_t)c->response);
-	raw_set(raw, NR_F0, RAW_DATA_BUFFER, (uintptr_t)c->data);
-	if (ioctl(c->fd, NR_F0, raw))
+	raw_set(raw, nr, RAW_TIMEOUT, 60000);
+	raw_set(raw, nr, RAW_REQUEST_LEN, head_length[which]);
+	raw_set(raw, nr, RAW_RESPONSE_LEN, RESPONSE);
+	raw_set(raw, nr, RAW_DATA_LEN, size);
+	raw_set(raw, nr, RAW_DATA_VALID, writing ? size : 0);
+	if (registered) {
+		raw_set(raw, nr, RAW_RESERVED, ALL_IN_BUFFER);
+		raw_set(raw, nr, RAW_BUFFER_ID, c->buffer_id);
+		request = c->heads_at + (request - (uintptr_t)head[0]);
+	}
+	raw_set(raw, nr, RAW_REQUEST_BUFFER, request);
+	raw_set(raw, nr, RAW_RESPONSE_BUFFER, registered ? c->response_at : (uintptr_t)c->response);
+	raw_set(raw, nr, RAW_DATA_BUFFER, registered ? 0 : (uintptr_t)c->data);
+	if (ioctl(c->fd, nr, raw))
 		fail("%s: %s", dev, strerror(errno));
-	if (raw_get(raw, NR_F0, RAW_STATUS))
-		fail("status 0x%x", raw_get(raw, NR_F0, RAW_STATUS));
+	if (raw_get(raw, nr, RAW_STATUS))
+		fail("status 0x%x", raw_get(raw, nr, RAW_STATUS));
 	if (status_of((char *)c->response)[0] != '2')
 		fail("answer: %.60s", (char *)c->response);
 }
@@ -195,7 +256,7 @@ static void run(struct client *c)
 
 		if (way == DISK)
 			read_disk(c);
-		else if (way == HTTP)
+		else if (way == HTTP || way == VSOCK)
 			read_http(c, which++ % head_count);
 		else
 			read_device(c, which++ % head_count);
@@ -237,6 +298,10 @@ static void take_options(int argc, char **argv)
 			threads = *value == '1';
 		else if (!strcmp(argv[i], "write"))
 			writing = *value == '1';
+		else if (!strcmp(argv[i], "registered"))
+			registered = *value == '1';
+		else if (!strcmp(argv[i], "pages"))
+			pages = *value == 'h' ? PAGES_HUGE : PAGES_SMALL;
 		else if (!strcmp(argv[i], "seconds"))
 			seconds = (unsigned int)strtoul(value, NULL, 10);
 		else if (!strcmp(argv[i], "size"))
@@ -258,10 +323,15 @@ static void take_options(int argc, char **argv)
 		way = DEVICE;
 	else if (name && !strcmp(name, "http") && host && port)
 		way = HTTP;
+	else if (name && !strcmp(name, "vsock") && port)
+		way = VSOCK;
 	else if (name && !strcmp(name, "disk") && dev)
 		way = DISK;
 	else
-		fail("way=device, way=http host= port=, or way=disk dev= is wanted");
+		fail("way=device, way=http host= port=, way=vsock port=, or way=disk dev= is "
+		     "wanted");
+	if (registered && way != DEVICE)
+		fail("registered=1 is for way=device");
 	if (!dev)
 		dev = "/dev/azure_blob";
 	if (!clients || clients > MOST_CLIENTS || !seconds || !size || span < size)

@@ -8,9 +8,11 @@
  *   seconds=N     how long (3)
  *   size=N        bytes that each read brings (4096)
  *   fixed=1       device: the data buffers are registered with io_uring
+ *   registered=1  device: heads, answers and data are in one buffer registered with the driver
  *   heads=FILE    device: request heads, one after the other, used in turn
  *   dev=PATH      the node (/dev/azure_blob), or a block device, read with O_DIRECT
- *   span=N        disk: reads are taken in order from the first N bytes (1 GiB)
+ *   span=N        disk: reads are from all over the first N bytes (1 GiB), no two neighbours at a
+ *                 time: the kernel would make one request of those
  *
  * Prints one line of JSON: reads, bytes, seconds.  A read that fails ends it with a message.
  */
@@ -20,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "vspmeasure.h"
 
@@ -28,6 +31,9 @@
 #define CMD_FIXED 1u
 #define NR_REQUEST 0xc05052f4u /* _IOWR('R', 0xf4), 80 bytes */
 #define ENTRY_PAYLOAD 48
+#define NR_REGISTER 0x52f2u
+#define ALL_IN_BUFFER 7u
+#define PAGE 4096u
 
 #define MOST_DEPTH 1024u
 
@@ -40,7 +46,14 @@ struct wire {
 };
 _Static_assert(sizeof(struct wire) == 80, "as in NR_REQUEST");
 
-static bool disk, fixed;
+/* struct az_blob_register, likewise */
+struct registration {
+	uint32_t size, flags;
+	uint64_t address, length;
+	uint32_t buffer_id, reserved;
+};
+
+static bool disk, fixed, registered;
 static unsigned int depth = 64, seconds = 3;
 static size_t size = 4096;
 static uint64_t span = 1u << 30, at;
@@ -48,6 +61,25 @@ static const char *dev, *heads_file;
 static unsigned int which;
 static unsigned char *data, *response;
 static int fd;
+static struct registration buffer = { .size = sizeof(buffer) };
+static size_t heads_at;
+
+/* Data, answers and heads one after the other, in memory that the driver is told of. */
+static void register_buffer(void)
+{
+	const char *end = head[head_count - 1] + head_length[head_count - 1];
+	size_t heads = (size_t)(end - head[0]),
+	       answers_at = (size * depth + PAGE - 1) / PAGE * PAGE;
+
+	heads_at = answers_at + (size_t)RESPONSE * depth;
+	buffer.length = (heads_at + heads + PAGE - 1) / PAGE * PAGE;
+	data = memory(buffer.length);
+	response = data + answers_at;
+	memcpy(data + heads_at, head[0], heads);
+	buffer.address = (uintptr_t)data;
+	if (ioctl(fd, NR_REGISTER, &buffer))
+		fail("%s: register: %s", dev, strerror(errno));
+}
 
 static void submit(struct io_uring *ring, uint64_t slot)
 {
@@ -56,8 +88,9 @@ static void submit(struct io_uring *ring, uint64_t slot)
 	if (!sqe)
 		fail("the submission queue is full");
 	if (disk) {
-		io_uring_prep_read(sqe, fd, data + slot * size, (unsigned int)size, at);
-		at = (at + size) % (span / size * size);
+		io_uring_prep_read(sqe, fd, data + slot * size, (unsigned int)size, at * size);
+		/* Prime, so that all places are read before one is read again, or nearly so. */
+		at = (at + 7919) % (span / size);
 	} else {
 		unsigned int h = which++ % head_count;
 		struct wire wire = {
@@ -70,6 +103,13 @@ static void submit(struct io_uring *ring, uint64_t slot)
 			.data_buffer = (uintptr_t)(data + slot * size),
 		};
 
+		if (registered) {
+			wire.flags = ALL_IN_BUFFER;
+			wire.buffer_id = buffer.buffer_id;
+			wire.request_buffer = heads_at + (size_t)(head[h] - head[0]);
+			wire.response_buffer -= (uintptr_t)data;
+			wire.data_buffer -= (uintptr_t)data;
+		}
 		memset(sqe, 0, 64);
 		sqe->opcode = OP_URING_CMD;
 		sqe->fd = fd;
@@ -118,6 +158,8 @@ static void take_options(int argc, char **argv)
 			span = strtoull(value, NULL, 10);
 		else if (!strcmp(argv[i], "fixed"))
 			fixed = *value == '1';
+		else if (!strcmp(argv[i], "registered"))
+			registered = *value == '1';
 		else if (!strcmp(argv[i], "heads"))
 			heads_file = value;
 		else if (!strcmp(argv[i], "dev"))
@@ -130,6 +172,8 @@ static void take_options(int argc, char **argv)
 		fail("way=device or way=disk is wanted");
 	if (disk ? !dev : !heads_file)
 		fail(disk ? "dev=PATH is wanted" : "heads=FILE is wanted");
+	if (registered && (disk || fixed))
+		fail("registered=1 is for way=device, without fixed=1");
 	if (!dev)
 		dev = "/dev/azure_blob";
 	if (!depth || depth > MOST_DEPTH || !seconds || !size || span < size)
@@ -154,8 +198,12 @@ int main(int argc, char **argv)
 	fd = open(dev, disk ? O_RDONLY | O_DIRECT : O_RDWR);
 	if (fd < 0)
 		fail("%s: %s", dev, strerror(errno));
-	data = memory(size * depth);
-	response = memory((size_t)RESPONSE * depth);
+	if (registered) {
+		register_buffer();
+	} else {
+		data = memory(size * depth);
+		response = memory((size_t)RESPONSE * depth);
+	}
 	errno = -io_uring_queue_init_params(depth, &ring, &params);
 	if (errno)
 		fail("io_uring: %s", strerror(errno));

@@ -74,16 +74,37 @@ static inline void read_heads(const char *file)
 		fail("%s: no request head in it", file);
 }
 
-/* Memory as a program's own that was used before: no page faults in what is measured. */
-static inline unsigned char *memory(size_t bytes)
-{
-	unsigned char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+/* Which pages memory() takes: as the system does by itself, or for sure the one kind. */
+enum pages {
+	PAGES_ANY,
+	PAGES_SMALL,
+	PAGES_HUGE
+};
 
+#define HUGE_PAGE (2u << 20)
+
+/* Memory as a program's own that was used before: no page faults in what is measured. */
+static inline unsigned char *memory_of(size_t bytes, enum pages pages)
+{
+	size_t more = pages == PAGES_HUGE ? HUGE_PAGE : 0;
+	unsigned char *p;
+
+	bytes = (bytes + more) / (more ? more : 1) * (more ? more : 1);
+	p = mmap(NULL, bytes + more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		fail("no memory");
+	if (more)
+		p += (more - (uintptr_t)p % more) % more;
+	if (pages != PAGES_ANY &&
+	    madvise(p, bytes, pages == PAGES_HUGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
+		fail("madvise: %s", strerror(errno));
 	memset(p, 1, bytes);
 	return p;
+}
+
+static inline unsigned char *memory(size_t bytes)
+{
+	return memory_of(bytes, PAGES_ANY);
 }
 
 #endif

@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import shutil
+import statistics
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -19,13 +20,18 @@ from azvm.agent import AgentError
 from azvm.backend import Backend, BackendError
 from azvm.guest import CPU_TCG, Guest, GuestError
 from azvm.net import TAP, TAP_GUEST, TAP_HOST
+from azvm.vsock import MODULES as VSOCK_MODULES, Vsock
 
+from .count import plugin
 from .load import Failed
+from .profile import Blocks, HostTime, lines
 from .report import Report, Row
 
 MIB = 1 << 20
 BLOBS = 16
 BLOB = 32 * MIB
+# Of the host, for HTTP by vsock.
+VSOCK_PORT = 8080
 
 
 class Bench:
@@ -59,21 +65,21 @@ class Bench:
         self.guest.agent.put("/tmp/put-heads", b"".join(heads), mode=0o644)
         return "/tmp/put-heads"
 
-    def write(self, way, size, clients, seconds):
+    def write(self, way, size, clients, seconds, options=()):
         """Runs vspbench in the guest to write; returns what it printed."""
         argv = ["vspbench", f"way={way}", f"clients={clients}", f"size={size}", f"seconds={seconds}", "write=1",
-                f"heads={self._put_heads(size)}"]
+                f"heads={self._put_heads(size)}", *options]
         if way == "http":
             argv += [f"host={TAP_HOST}", f"port={self.backend.port}"]
         return self._run(argv, seconds)
 
-    def read_deep(self, way, size, depth, seconds, fixed=False):
+    def read_deep(self, way, size, depth, seconds, options=()):
         """Runs vspdepth in the guest: as many reads outstanding from one thread."""
-        argv = ["vspdepth", f"way={way}", f"depth={depth}", f"size={size}", f"seconds={seconds}"]
+        argv = ["vspdepth", f"way={way}", f"depth={depth}", f"size={size}", f"seconds={seconds}", *options]
         if way == "disk":
             argv += ["dev=/dev/vda", f"span={BLOBS * BLOB}"]
         else:
-            argv += [f"heads={self._heads(size)}", f"fixed={int(fixed)}"]
+            argv.append(f"heads={self._heads(size)}")
         return self._run(argv, seconds)
 
     def many(self, copies, seconds, rounds, ways):
@@ -96,12 +102,13 @@ class Bench:
             raise Failed(f"{' '.join(argv)}: {result.stderr.decode(errors='replace').strip()}")
         return json.loads(result.stdout)
 
-    def read(self, way, size, clients, seconds, threads=False, port=None):
+    def read(self, way, size, clients, seconds, threads=False, port=None, options=()):
         """Runs vspbench in the guest; returns what it printed.
 
-        port: http from a server on the guest's loopback, in place of the backend over the tap."""
+        port: http from a server on the guest's loopback, in place of the backend over the tap.
+        options: more of vspbench's."""
         argv = ["vspbench", f"way={way}", f"clients={clients}", f"size={size}", f"seconds={seconds}",
-                f"threads={int(threads)}"]
+                f"threads={int(threads)}", *options]
         if way == "disk":
             argv += ["dev=/dev/vda", f"span={BLOBS * BLOB}"]
         else:
@@ -109,6 +116,8 @@ class Bench:
         if way == "http":
             host, where = (TAP_HOST, self.backend.port) if port is None else ("127.0.0.1", port)
             argv += [f"host={host}", f"port={where}"]
+        elif way == "vsock":
+            argv.append(f"port={VSOCK_PORT}")
         return self._run(argv, seconds)
 
     def start(self, argv):
@@ -117,18 +126,19 @@ class Bench:
 
 
 @contextmanager
-def bench(context, memory="2G", debian=False, gateway=False, extra=lambda rundir: ()):
+def bench(context, memory="2G", debian=False, gateway=False, vsock=False, extra=lambda rundir: ()):
     """Boots it; whatever goes wrong in it becomes a Failed.
 
     debian: the guest that has other people's programs, with azblob-gateway serving on its loopback.
     gateway: azblob-gateway is among the programs.
+    vsock: the guest reaches the backend's HTTP door by vsock too.
     extra: options of QEMU, given the folder for the run's files.
     """
     if not context.tap:
         raise Failed("it needs a tap in a network namespace: run it as root, or where users may make "
                      "namespaces")
     rundir = Path(tempfile.mkdtemp(dir=context.directory, prefix="azblob-bench."))
-    backend = guest = None
+    backend = guest = socket = None
     try:
         kernel = paths.kernel(os.environ.get("KERNEL", "6.12"))
         programs, more = [paths.cli(), *paths.guest_programs().values()], {}
@@ -137,8 +147,13 @@ def bench(context, memory="2G", debian=False, gateway=False, extra=lambda rundir
         if debian:
             more = {"root": rootimage.get(lambda text: print(f"bench: {text}", file=sys.stderr))}
         initrd = initramfs.make(rundir / "initrd", kernel, programs, paths.driver(kernel), rootimage.files(),
-                                rootimage.MODULES)
-        backend = Backend(rundir, host=TAP_HOST).start()
+                                rootimage.MODULES + (VSOCK_MODULES if vsock else []))
+        options, doors = list(extra(rundir)), []
+        if vsock:
+            socket = Vsock(rundir).start()
+            options += socket.options()
+            doors = ["--http", str(socket.port(VSOCK_PORT))]
+        backend = Backend(rundir, host=TAP_HOST, extra=doors).start()
         backend.create_container("bench")
         content = os.urandom(MIB) * (BLOB // MIB)
         disk = rundir / "disk"
@@ -148,7 +163,7 @@ def bench(context, memory="2G", debian=False, gateway=False, extra=lambda rundir
                 file.write(content)
         guest = Guest(kernel, initrd, memory=memory, link=backend.link, rundir=rundir, network=TAP,
                       address=TAP_GUEST, gateway=TAP_HOST, disks=[(disk, "bench", True)],
-                      lifetime=4 * 3600, extra=extra(rundir), **more).start()
+                      lifetime=4 * 3600, extra=options, **more).start()
         guest.agent.sh("n=0; until [ -c /dev/azure_blob ] && [ -b /dev/vda ]; do n=$((n+1)); "
                        "[ $n -lt 1200 ] || exit 1; sleep 0.1; done", timeout=600)
         if debian:
@@ -160,7 +175,7 @@ def bench(context, memory="2G", debian=False, gateway=False, extra=lambda rundir
     except (paths.Missing, GuestError, BackendError, AgentError, OSError) as error:
         raise Failed(str(error)) from error
     finally:
-        for part in (guest, backend):
+        for part in (guest, backend, socket):
             if part:
                 part.stop()
         shutil.rmtree(rundir, ignore_errors=True)
@@ -174,6 +189,29 @@ def guest_note(guest):
             "emulated, slow CPU flatters whatever saves guest work")
 
 
+NAMES = {"device": "driver", "disk": "virtio-blk", "http": "HTTP"}
+
+
+class Work:
+    """What a read costs the host's processors, by part, while it is measured."""
+
+    def __init__(self, it):
+        self._time = HostTime(it)
+        self._found = {}
+
+    def of(self, name, run):
+        seen, seconds = self._time.of(run)
+        for part, taken in seconds.items():
+            self._found.setdefault(name, {}).setdefault(part, []).append(taken / seen["reads"] * 1e6)
+        return seen
+
+    def notes(self):
+        """A line for each way, with medians."""
+        return [f"host's processors, µs for each read by {name}: " +
+                ", ".join(f"{statistics.median(values):.0f} {part}" for part, values in parts.items())
+                for name, parts in self._found.items()]
+
+
 def measure_p4(context):
     report = Report("P4", "4 KiB reads, one at a time", "µs, median",
                     "One process in a guest, the ioctl; pread of 4 KiB with O_DIRECT from a virtio-blk disk; a "
@@ -181,13 +219,16 @@ def measure_p4(context):
     with bench(context) as it:
         report.notes.append(guest_note(it.guest))
         times = {"device": [], "disk": [], "http": []}
+        work = Work(it)
         for way in times:
             it.read(way, 4096, 1, 1)
         for _ in range(context.rounds):
             for way, found in times.items():
-                found.append(it.read(way, 4096, 1, context.seconds)["median_us"])
+                seen = work.of(NAMES[way], lambda way=way: it.read(way, 4096, 1, context.seconds))
+                found.append(seen["median_us"])
         report.rows.append(Row("round trip", times["device"],
                                {"virtio-blk": times["disk"], "HTTP": times["http"]}))
+        report.notes += work.notes()
     return report
 
 
@@ -195,27 +236,35 @@ def measure_p5(context):
     depth = 64
     report = Report("P5", f"4 KiB reads, {depth} outstanding", "reads/s",
                     f"One thread with {depth} io_uring commands; {depth} threads on the ioctl (wanted: half as "
-                    "many or less); io_uring reads with O_DIRECT from a virtio-blk disk (wanted: no more); "
+                    "many or less); io_uring reads with O_DIRECT from all over a virtio-blk disk (wanted: no more); "
                     f"{depth} HTTP connections. In turns.", target=2.0)
-    with bench(context) as it:
+    with bench(context, extra=lambda rundir: plugin(rundir, True) if context.profile else ()) as it:
         report.notes.append(guest_note(it.guest))
         ways = {
             "commands": lambda seconds: it.read_deep("device", 4096, depth, seconds),
-            "commands, registered buffers": lambda seconds: it.read_deep("device", 4096, depth, seconds, True),
+            "commands, io_uring's buffers": lambda seconds: it.read_deep("device", 4096, depth, seconds, ["fixed=1"]),
+            "commands, registered buffer": lambda seconds: it.read_deep("device", 4096, depth, seconds,
+                                                                        ["registered=1"]),
             "threads": lambda seconds: it.read("device", 4096, depth, seconds, threads=True),
             "virtio-blk": lambda seconds: it.read_deep("disk", 4096, depth, seconds),
             "HTTP": lambda seconds: it.read("http", 4096, depth, seconds, threads=True),
         }
         rates = {name: [] for name in ways}
+        work = Work(it)
         for run in ways.values():
             run(1)
         for _ in range(context.rounds):
             for name, run in ways.items():
-                seen = run(context.seconds)
+                seen = work.of(name, lambda run=run: run(context.seconds))
                 rates[name].append(seen["reads"] / seen["seconds"])
         peers = {name: rates[name] for name in ("threads", "virtio-blk", "HTTP")}
-        for name in ("commands", "commands, registered buffers"):
+        for name in [name for name in ways if name.startswith("commands")]:
             report.rows.append(Row(name, rates[name], peers))
             against = Row("", rates[name], {"": rates["virtio-blk"]}).ratio()
             report.notes.append(f"{name}: {against:.2f} of virtio-blk (wanted: 1.0)")
+        report.notes += work.notes()
+        blocks = Blocks(it.rundir / "blocks", it.guest) if context.profile else None
+        for name, run in ways.items() if blocks else ():
+            seen, functions = blocks.of(lambda run=run: run(context.seconds))
+            report.notes.append(lines(name, functions, "read", seen["reads"], 24))
     return report
