@@ -62,54 +62,49 @@ static bool word_is(const char *word, size_t length, const char *text)
 	return strlen(text) == length && !strncasecmp(word, text, length);
 }
 
-/* a,b of include=a,b: what can't exist here needs no work; the rest of the unknown is refused. */
+/* Notes one word of include.  False: it is none for what is listed. */
+static bool take_word(const char *word, size_t n, bool containers, struct list_query *q)
+{
+	const struct {
+		const char *word;
+		bool *on;
+		unsigned int past; /* STORE_LIST_* */
+		bool containers, blobs;
+	} words[] = {
+		{ "metadata", &q->metadata, 0, true, true },
+		{ "deleted", NULL, STORE_LIST_DELETED, true, true },
+		{ "system", NULL, 0, true, false }, /* there are none */
+		{ "snapshots", NULL, STORE_LIST_SNAPSHOTS, false, true },
+		{ "versions", NULL, STORE_LIST_VERSIONS, false, true },
+		{ "deletedwithversions", NULL, STORE_LIST_ROOTS, false, true },
+		{ "uncommittedblobs", NULL, STORE_LIST_UNCOMMITTED, false, true },
+		{ "tags", &q->tags, 0, false, true },
+		{ "copy", &q->copy, 0, false, true },
+		{ "immutabilitypolicy", &q->policy, 0, false, true },
+		{ "legalhold", &q->hold, 0, false, true },
+		{ "permissions", NULL, 0, false, true }, /* of hierarchical namespaces alone */
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		if (!word_is(word, n, words[i].word) ||
+		    !(containers ? words[i].containers : words[i].blobs))
+			continue;
+		if (words[i].on)
+			*words[i].on = true;
+		q->store.past |= words[i].past;
+		return true;
+	}
+	return false;
+}
+
+/* a,b of include=a,b: what can't exist here needs no work; what is unknown is refused. */
 static struct svc_answer *parse_words(const struct rq *rq, const char *at, struct list_query *q)
 {
-	static const struct {
-		const char *word;
-		unsigned int flag;
-	} past[] = { { "snapshots", STORE_LIST_SNAPSHOTS },
-		     { "versions", STORE_LIST_VERSIONS },
-		     { "deleted", STORE_LIST_DELETED },
-		     { "deletedwithversions", STORE_LIST_ROOTS } };
-	static const char *const empty[] = { "permissions", "system" };
-
 	while (*at) {
-		size_t n = strcspn(at, ","), i;
-		bool known;
+		size_t n = strcspn(at, ",");
 
-		if (word_is(at, n, "metadata") || word_is(at, n, "deleted"))
-			known = true;
-		else
-			known = word_is(at, n, "system") == !rq->target.container;
-		if (!known)
+		if (!take_word(at, n, !rq->target.container, q))
 			return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE, "include");
-		for (i = 0; i < sizeof(past) / sizeof(*past); i++)
-			if (word_is(at, n, past[i].word))
-				q->store.past |= past[i].flag;
-		if (word_is(at, n, "metadata")) {
-			q->metadata = true;
-		} else if (word_is(at, n, "tags")) {
-			q->tags = true;
-		} else if (word_is(at, n, "copy")) {
-			q->copy = true;
-		} else if (word_is(at, n, "immutabilitypolicy")) {
-			q->policy = true;
-		} else if (word_is(at, n, "legalhold")) {
-			q->hold = true;
-		} else if (word_is(at, n, "snapshots") || word_is(at, n, "versions") ||
-			   word_is(at, n, "deleted") || word_is(at, n, "deletedwithversions")) {
-			/* noted above */
-		} else if (word_is(at, n, "uncommittedblobs")) {
-			q->store.past |= STORE_LIST_UNCOMMITTED;
-		} else {
-			for (i = 0; i < sizeof(empty) / sizeof(*empty); i++)
-				if (word_is(at, n, empty[i]))
-					break;
-			if (i == sizeof(empty) / sizeof(*empty))
-				return rq_fail_param(rq, ERR_INVALID_QUERY_PARAMETER_VALUE,
-						     "include");
-		}
 		at += n;
 		at += *at == ',';
 	}

@@ -207,10 +207,6 @@ struct store;
 struct accounts;
 
 /*
- * @store is borrowed and must outlive the service; of @accounts it takes a reference of its own.
- * NULL when memory is short.
- */
-/*
  * Copies may come from these hosts, named as in URLs; none at first.  @private_too: unsafe, for
  * tests: also where they have loopback, link-local or private addresses.  Borrowed.  Before the
  * doors open; libcurl has been set up.
@@ -227,6 +223,10 @@ int svc_resume_copies(struct svc *svc);
  * doors open.
  */
 void svc_retain_containers(struct svc *svc, unsigned int days);
+/*
+ * @store is borrowed and must outlive the service; of @accounts it takes a reference of its own.
+ * NULL when memory is short.
+ */
 struct svc *svc_new(struct store *store, struct accounts *accounts);
 /* From now on these accounts are served, of which it takes a reference.  Any thread. */
 void svc_set_accounts(struct svc *svc, struct accounts *accounts);
