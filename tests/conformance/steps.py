@@ -36,6 +36,10 @@ PAGES[0:4096] = pattern(30, 4096)
 PAGES[65536:66048] = pattern(31, 512)
 PAGES[512:1536] = bytes(1024)
 
+FOLLOWED = bytearray(4096)
+FOLLOWED[0:512] = pattern(33, 512)
+FOLLOWED[1024:1536] = pattern(34, 512)
+
 # A tree for programs that move files.
 FILES = {"big": pattern(40, (9 << 20) + 5), "sub/one": pattern(41, 100000), "sub/empty": b"",
          "sub/deeper/ü b+c": pattern(42, 77)}
@@ -103,6 +107,8 @@ EXPECTED = {
     "pages": {"ranges": [[0, 511], [1536, 4095], [65536, 66047]], "sequence": 7, "size": 1 << 20,
               "sha256": sha(PAGES), "unaligned": 416},
     "pages-diff": {"written": [[131072, 131583]], "cleared": [[65536, 66047]]},
+    "pages-incremental": {"incremental": True, "sha256": sha(FOLLOWED),
+                          "base": refused(409, "OperationNotAllowedOnIncrementalCopyBlob")},
     "pages-properties": {"size": 2 << 20, "sequence": 8,
                          "condition": refused(412, "SequenceNumberConditionNotMet")},
     "pages-from-url": {"sha256": sha(SOURCE[512:1536])},

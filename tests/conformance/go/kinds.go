@@ -89,6 +89,24 @@ func pagesDiff(w *world) fields {
 	return fields{"written": written, "cleared": cleared}
 }
 
+func pagesIncremental(w *world) fields {
+	source, target := w.box.NewPageBlobClient("followed"), w.box.NewPageBlobClient("follower")
+	must(source.Create(ctx, 4096, nil))
+	for _, page := range []struct {
+		seed   int
+		offset int64
+	}{{33, 0}, {34, 1024}} {
+		must(source.UploadPages(ctx, body(pattern(page.seed, 512)),
+			blob.HTTPRange{Offset: page.offset, Count: 512}, nil))
+		snapshot := *must(source.CreateSnapshot(ctx, nil)).Snapshot
+		must(target.StartCopyIncremental(ctx, source.URL(), snapshot, nil))
+	}
+	p := must(target.GetProperties(ctx, nil))
+	made := must(target.WithSnapshot(*p.DestinationSnapshot))
+	_, err := target.DownloadStream(ctx, nil)
+	return fields{"incremental": *p.IsIncrementalCopy, "sha256": sha(read(made, 0, 0)), "base": refusal(err)}
+}
+
 func pagesProperties(w *world) fields {
 	client := w.box.NewPageBlobClient("pages")
 	must(client.Resize(ctx, 2<<20, nil))

@@ -532,6 +532,21 @@ public final class Client {
             Iterable<PageRangeItem> found = client.listPageRangesDiff(new BlobRange(0), snapshot);
             return fields("written", ends(found, false), "cleared", ends(found, true));
         });
+        steps.put("pages-incremental", () -> {
+            PageBlobClient source = blob("followed").getPageBlobClient();
+            PageBlobClient target = blob("follower").getPageBlobClient();
+            source.create(4096);
+            for (int n = 0; n < 2; n++) {
+                long at = n * 1024L;
+                source.uploadPages(new PageRange().setStart(at).setEnd(at + 511),
+                    new ByteArrayInputStream(pattern(33 + n, 512)));
+                target.copyIncremental(source.getBlobUrl(), source.createSnapshot().getSnapshotId());
+            }
+            BlobProperties p = target.getProperties();
+            return fields("incremental", p.isIncrementalCopy(),
+                "sha256", sha(read(target.getSnapshotClient(p.getCopyDestinationSnapshot()))),
+                "base", refusal(target::downloadContent));
+        });
         steps.put("pages-properties", () -> {
             PageBlobClient client = blob("pages").getPageBlobClient();
             client.resize(2 << 20);

@@ -355,6 +355,20 @@ const steps = {
 		const ends = (ranges) => (ranges ?? []).map((r) => [r.offset, r.offset + r.count]);
 		return { written: ends(found.pageRange), cleared: ends(found.clearRange) };
 	},
+	"pages-incremental": async () => {
+		const source = container.getPageBlobClient("followed");
+		const target = container.getPageBlobClient("follower");
+		await source.create(4096);
+		for (const [seed, offset] of [[33, 0], [34, 1024]]) {
+			await source.uploadPages(pattern(seed, 512), offset, 512);
+			const { snapshot } = await source.createSnapshot();
+			await target.startCopyIncremental(source.withSnapshot(snapshot).url);
+		}
+		const p = await target.getProperties();
+		return { incremental: p.isIncrementalCopy,
+			sha256: sha(await read(target.withSnapshot(p.destinationSnapshot))),
+			base: await refusal(() => target.download()) };
+	},
 	"pages-properties": async () => {
 		const client = container.getPageBlobClient("pages");
 		await client.resize(2 << 20);

@@ -471,6 +471,20 @@ def pages_diff(w):
 
 
 @step
+def pages_incremental(w):
+    source, target = w.blob("followed"), w.blob("follower")
+    source.create_page_blob(4096)
+    for seed, offset in ((33, 0), (34, 1024)):
+        source.upload_page(pattern(seed, 512), offset=offset, length=512)
+        taken = source.create_snapshot()["snapshot"]
+        target.start_copy_from_url(source.url + "?snapshot=" + taken, incremental_copy=True)
+    copy = target.get_blob_properties().copy
+    made = w.container.get_blob_client("follower", snapshot=copy.destination_snapshot)
+    return {"incremental": copy.incremental_copy in (True, "true"),
+            "sha256": sha(made.download_blob().readall()), "base": refusal(target.download_blob)}
+
+
+@step
 def pages_properties(w):
     blob = w.blob("pages")
     blob.resize_blob(2 << 20)

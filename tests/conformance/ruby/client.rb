@@ -273,6 +273,17 @@ STEPS = {
       sha256: sha(read("pages")),
       unaligned: refusal { S.put_blob_pages(BOX, "pages", 100, 611, pattern(0, 512)) }[:status] }
   end,
+  "pages-incremental" => lambda do
+    S.create_page_blob(BOX, "followed", 4096)
+    [[33, 0], [34, 1024]].each do |seed, at|
+      S.put_blob_pages(BOX, "followed", at, at + 511, pattern(seed, 512))
+      taken = S.create_blob_snapshot(BOX, "followed")
+      S.incremental_copy_blob(BOX, "follower", "#{HOST}/#{BOX}/followed?snapshot=#{taken}")
+    end
+    made = S.list_blobs(BOX, prefix: "follower", snapshots: true).map(&:snapshot).compact.max
+    { incremental: S.get_blob_properties(BOX, "follower").properties[:incremental_copy],
+      sha256: sha(S.get_blob(BOX, "follower", snapshot: made)[1]), base: refusal { S.get_blob(BOX, "follower") } }
+  end,
   "pages-properties" => lambda do
     S.resize_page_blob(BOX, "pages", 2 << 20)
     S.set_sequence_number(BOX, "pages", :increment, nil)
