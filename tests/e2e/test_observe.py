@@ -2,6 +2,7 @@
 """What an administrator sees: tracepoints, sysfs, debugfs, and who may open the node."""
 
 import re
+import uuid
 
 import pytest
 from azvm import paths
@@ -164,21 +165,25 @@ def test_debugfs_has_each_counter_and_the_parts_of_host_errors(guest):
 def test_driver_says_nothing_when_all_is_well(guest, blob):
     """No parameters to set, and no line in the kernel's log from probe to remove."""
     device = vmbus_device(guest)
-    end = "azvm-test: this is the end of it"
+
+    def console_is_up_to_date():
+        """The console is behind the log, and in its order."""
+        marker = f"azvm-test: {uuid.uuid4()}"
+        guest.sh(f"echo '{marker}' >/dev/kmsg")
+        guest.until(lambda: marker in guest.guest.console(), "the last line on the console")
 
     def said():
         return [line for line in guest.guest.console().splitlines()
                 if device in line or re.search("hv_azure_blob|azure_blob|azb_", line)]
 
+    console_is_up_to_date()
     before = said()
     assert guest.sh("[ -e /sys/module/hv_azure_blob/parameters ]", check=False).status
     for _ in range(2):
         guest.sh(f"echo {device} >{DRIVER}/unbind; echo {device} >{DRIVER}/bind")
         guest.wait_device()
         assert call(guest, get(blob), data=MIB, expect=71).http == 200
-    # The console is behind the log, and in its order.
-    guest.sh(f"echo '{end}' >/dev/kmsg")
-    guest.until(lambda: end in guest.guest.console(), "the last line on the console")
+    console_is_up_to_date()
     assert said() == before
 
 
