@@ -5,19 +5,29 @@
 # the cache with the C library that they want, and nothing is installed.  Sourced after
 # apt.sh; needs $cache.
 
+tool_runs() { # FOLDER of a tool: it is there, and starts
+	[ -x "$1/run" ] && "$1/run" --version >/dev/null 2>&1
+}
+
 # take_tool SUITE NAME PROGRAM PACKAGE...: prints the path of NAME, which is PROGRAM in
 # one of the packages, first among them its own; the others are where its libraries are.
 take_tool() {
 	local suite=$1 name=$2 program=$3 tool=$cache/tools/$2 work lib deb file
 	shift 3
 
-	if [ -x "$tool/run" ] && "$tool/run" --version >/dev/null 2>&1; then
+	if tool_runs "$tool"; then
 		echo "$tool/run"
 		return
 	fi
 	mkdir -p "$cache/tools"
 	exec 9>"$cache/tools/.lock"
 	flock 9
+	# Whoever had the lock may have made it, and may be running it by now.
+	if tool_runs "$tool"; then
+		exec 9>&-
+		echo "$tool/run"
+		return
+	fi
 	work=$(mktemp -d "$cache/tools/.new.XXXXXX")
 	# shellcheck disable=SC2064 # this folder, now
 	trap "rm -rf '$work'" EXIT
