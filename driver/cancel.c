@@ -7,6 +7,7 @@
  * it says so, which a cancel makes it say soon.
  */
 #include <linux/errno.h>
+#include <linux/hash.h>
 #include <linux/jhash.h>
 #include <linux/jiffies.h>
 #include <linux/slab.h>
@@ -16,22 +17,23 @@
 
 #define AZB_GUID_SIZE sizeof_field(struct vsp_wire_request, transaction_guid)
 
-static u32 azb_cancel_key(const u8 *guid)
+/* Of the file as well: what one program names is not in the way of others. */
+static u32 azb_cancel_key(const struct file *file, const u8 *guid)
 {
-	return jhash(guid, AZB_GUID_SIZE, 0);
+	return jhash(guid, AZB_GUID_SIZE, hash_ptr(file, 32));
 }
 
 /**
  * azb_cancel_name() - let a request be found by its guid
  * @queue: the queue
- * @req: being admitted; found until it is DONE, abandoned or forgotten
+ * @req: being admitted, with its file; found until it is DONE, abandoned or given up
  *
  * Context: under queue.lock.
  */
 void azb_cancel_name(struct azb_queue *queue, struct azb_request *req)
 {
 	lockdep_assert_held(&queue->lock);
-	hash_add(queue->named, &req->named, azb_cancel_key(req->wire.transaction_guid));
+	hash_add(queue->named, &req->named, azb_cancel_key(req->file, req->wire.transaction_guid));
 }
 
 /* The answer to a cancel says nothing that the request's own does not say. */
@@ -102,6 +104,7 @@ int azb_cancel_by_name(struct azb_device *azb, const struct file *file, const u8
 	struct azb_queue *queue = &azb->queue;
 	struct hlist_node *next;
 	struct azb_request *req;
+	u32 key = azb_cancel_key(file, guid);
 	int ret, error = -ENOENT;
 
 	*ended = 0;
@@ -109,7 +112,7 @@ int azb_cancel_by_name(struct azb_device *azb, const struct file *file, const u8
 	spin_lock_bh(&queue->lock);
 	if (queue->state == AZB_QUEUE_GONE)
 		error = -ENODEV;
-	hash_for_each_possible_safe(queue->named, req, next, named, azb_cancel_key(guid)) {
+	hash_for_each_possible_safe(queue->named, req, next, named, key) {
 		if (req->file != file ||
 		    memcmp(req->wire.transaction_guid, guid, AZB_GUID_SIZE))
 			continue;

@@ -79,7 +79,13 @@ static int azb_request_await(struct azb_queue *queue, struct azb_request *req,
 	finish_wait(&req->wake, &wait);
 
 	spin_lock_bh(&queue->lock);
-	return req->state > last ? 0 : ret;
+	if (req->state > last)
+		return 0;
+	/* [extra */
+	/* Its caller gives it up, and may free it: nobody is to find it any more. */
+	hash_del(&req->named);
+	/* extra] */
+	return ret;
 }
 
 /* The owner of a request gives it up. */

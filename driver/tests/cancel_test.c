@@ -221,6 +221,30 @@ static void cancel_lets_those_behind_go(struct kunit *test)
 	expect_idle(test);
 }
 
+/* Its thread frees it next, and looks at its state without the lock. */
+static void cancel_does_not_find_what_was_given_up(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct azb_request *sent, *asking;
+	u64 limit = PAGE_SIZE;
+
+	azb_queue_set_limits(&fake->azb, &limit, &limit);
+	sent = send(test, 1, FILE_A);
+	asking = make(test, 2, FILE_A);
+	asking->ops = NULL;
+	asking->timeout_ms = 1;
+	KUNIT_ASSERT_EQ(test, azb_queue_admit(&fake->azb, asking, false), 1);
+	asking->since = jiffies - 3600 * HZ;
+	KUNIT_EXPECT_EQ(test, azb_queue_wait_admitted(&fake->azb, asking), -ETIMEDOUT);
+	expect_cancel(test, 2, -ENOENT, 0, 0);
+	KUNIT_EXPECT_EQ(test, asking->state, AZB_REQ_ASKING);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_CANCELLED), 0ull);
+	azb_queue_forget(&fake->azb, asking);
+	azb_fake_complete(fake, sent->id, 0, 0);
+	finish(test, sent, 0);
+	expect_idle(test);
+}
+
 static void cancel_when_the_device_has_gone(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -272,6 +296,7 @@ static struct kunit_case cancel_cases[] = {
 	KUNIT_CASE(cancel_at_a_host_that_cannot),
 	KUNIT_CASE(cancel_ends_what_is_not_sent),
 	KUNIT_CASE(cancel_lets_those_behind_go),
+	KUNIT_CASE(cancel_does_not_find_what_was_given_up),
 	KUNIT_CASE(cancel_when_the_device_has_gone),
 	KUNIT_CASE(cancel_without_memory),
 	{}
