@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/waiting.h"
 
 /* Parts in memory or under way for one body. */
 #define SLOTS 4u
@@ -181,8 +182,11 @@ static ssize_t download_piece(struct rest_answer *answer, uint64_t offset, const
 	}
 	if (fetch_ahead(d) && d->count) {
 		slot = &d->slot[d->first];
-		while (slot->state == SLOT_FLYING)
+		while (slot->state == SLOT_FLYING) {
+			azb_waiting_begin();
 			pthread_cond_wait(&d->changed, &d->lock);
+			azb_waiting_end();
+		}
 		if (slot->state == SLOT_FULL && offset >= slot->offset) {
 			uint64_t at = offset - slot->offset;
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/waiting.h"
 #include "driver.h"
 
 /* -------------------------------------------------------------------- heads */
@@ -154,8 +155,13 @@ enum gw_outcome gw_exchange_do(struct gw_exchange *x, struct gw_port *port)
 	enum gw_outcome outcome = GW_ANSWERED;
 	enum azc_failure failure;
 	struct azblob_error error = { 0 };
+	int failed;
 
-	if (azc_driver_exchange(port->conn, &request, x->timeout_ms, &answer, &failure, &error)) {
+	azb_waiting_begin();
+	failed =
+		azc_driver_exchange(port->conn, &request, x->timeout_ms, &answer, &failure, &error);
+	azb_waiting_end();
+	if (failed) {
 		outcome = outcome_of(failure);
 		x->lost = answer.abandoned;
 		snprintf(x->reason, sizeof(x->reason), "%.*s", (int)sizeof(x->reason) - 1,

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/waiting.h"
 #include "fallback.h"
 
 /* Parts of one body under way at once. */
@@ -162,8 +163,11 @@ static bool wait_parts(struct upload *u, unsigned int flying)
 	bool good;
 
 	pthread_mutex_lock(&u->lock);
-	while (u->flying > flying)
+	while (u->flying > flying) {
+		azb_waiting_begin();
 		pthread_cond_wait(&u->changed, &u->lock);
+		azb_waiting_end();
+	}
 	good = !u->failed;
 	pthread_mutex_unlock(&u->lock);
 	return good;

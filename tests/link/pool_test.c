@@ -157,24 +157,6 @@ static void no_job_is_forgotten(void **state)
 	assert_int_equal(atomic_load(&done), 60000);
 }
 
-/* Turns between queues are what keeps one link from starving another. */
-static void queues_have_turns(void **state)
-{
-	static struct link_job jobs[2][1000];
-	static struct link_queue queues[2];
-
-	for (unsigned int i = 0; i < 1000; i++) {
-		for (unsigned int q = 0; q < 2; q++) {
-			jobs[q][i].run = short_job;
-			link_pool_submit(*state, &queues[q], &jobs[q][i]);
-		}
-	}
-	link_pool_free(*state);
-	assert_int_equal(atomic_load(&done), 2000);
-	assert_null(queues[0].first);
-	assert_null(queues[1].first);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,7 +165,6 @@ int main(void)
 						stop),
 		cmocka_unit_test_setup_teardown(short_jobs_pass_those_that_wait, start, stop),
 		cmocka_unit_test_setup_teardown(no_job_is_forgotten, start, stop),
-		cmocka_unit_test_setup_teardown(queues_have_turns, start, stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,3 +16,11 @@ ssize_t azb_preadv(int fd, const struct iovec *iov, int count, uint64_t offset)
 	}
 	return got;
 }
+
+bool azb_pread_waits(int fd, uint64_t offset)
+{
+	char byte;
+	struct iovec iov = { &byte, 1 };
+
+	return preadv2(fd, &iov, 1, (off_t)offset, RWF_NOWAIT) < 0;
+}

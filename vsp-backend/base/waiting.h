@@ -20,7 +20,7 @@ struct azb_waiting {
 /* From now on @waiting is told of this thread's waiting; NULL: nobody is. */
 void azb_waiting_tell(struct azb_waiting *waiting);
 
-/* Around the wait; pairs nest.  Neither blocks, and errno stays. */
+/* Around the wait; pairs nest.  The first may make a thread; errno stays. */
 void azb_waiting_begin(void);
 void azb_waiting_end(void);
 

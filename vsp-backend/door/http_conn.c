@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../base/log.h"
+#include "../base/waiting.h"
 
 void conn_deadline(struct http_conn *conn, unsigned int ms)
 {
@@ -262,7 +263,9 @@ static bool stay(struct http_conn *conn, unsigned int events)
 		return false;
 	if (atomic_fetch_add(&door->staying, 1) < door->config.stayers) {
 		ready.events = (short)events_of(conn, events);
+		azb_waiting_begin();
 		n = poll(&ready, 1, (int)door->config.stay_ms);
+		azb_waiting_end();
 	}
 	atomic_fetch_sub(&door->staying, 1);
 	return n > 0;

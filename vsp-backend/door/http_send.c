@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 
 #include "../base/log.h"
+#include "../base/pread.h"
+#include "../base/waiting.h"
 
 /* Enough for a head without metadata. */
 #define FIRST_ROOM 2048u
@@ -154,9 +156,15 @@ static ssize_t send_file(struct http_conn *conn)
 	if (conn->ssl) {
 		n = conn_tls_send_file(conn, p->fd, offset, length);
 	} else {
+		bool waits = azb_pread_waits(p->fd, p->offset);
+
+		if (waits)
+			azb_waiting_begin();
 		do {
 			n = sendfile(conn->fd, p->fd, &offset, length);
 		} while (n < 0 && errno == EINTR);
+		if (waits)
+			azb_waiting_end();
 	}
 	if (n == 0) {
 		/* the file is shorter than its extent: nothing we can send in its place */

@@ -258,14 +258,23 @@ void link_pool_submit(struct link_pool *pool, struct link_queue *queue, struct l
 
 void link_pool_free(struct link_pool *pool)
 {
+	bool more;
+
 	if (!pool)
 		return;
 	pthread_mutex_lock(&pool->lock);
 	pool->ending = true;
 	pthread_cond_broadcast(&pool->work);
 	pthread_mutex_unlock(&pool->lock);
-	for (unsigned int i = 0; i < pool->count; i++)
+	/* While there is work they may make more of themselves. */
+	for (unsigned int i = 0;; i++) {
+		pthread_mutex_lock(&pool->lock);
+		more = i < pool->count;
+		pthread_mutex_unlock(&pool->lock);
+		if (!more)
+			break;
 		pthread_join(pool->threads[i], NULL);
+	}
 	pthread_cond_destroy(&pool->work);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);

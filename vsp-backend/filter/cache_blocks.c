@@ -12,6 +12,7 @@
 
 #include "base/crc64.h"
 #include "base/log.h"
+#include "base/pread.h"
 
 /* Counters of blocks_may_have(); several blobs may share one, which only costs a wrong "perhaps".
  */
@@ -186,7 +187,8 @@ static bool read_all(int fd, void *buffer, size_t length, off_t offset)
 	uint8_t *at = buffer;
 
 	while (length) {
-		ssize_t got = pread(fd, at, length, offset);
+		struct iovec iov = { at, length };
+		ssize_t got = azb_preadv(fd, &iov, 1, (uint64_t)offset);
 
 		if (got < 0 && errno == EINTR)
 			continue;

@@ -19,8 +19,10 @@ static enum store_error before(struct filter *f, const struct filter_call *call)
 	struct timespec left = { .tv_sec = (time_t)(ns / 1000000000),
 				 .tv_nsec = (long)(ns % 1000000000) };
 
+	if (!ns)
+		return STORE_OK;
 	azb_waiting_begin();
-	while (ns && clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
 		;
 	azb_waiting_end();
 	return STORE_OK;

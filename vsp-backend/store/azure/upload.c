@@ -254,10 +254,11 @@ static int send_bytes(struct upload *u, const struct iovec *iov, int count, uint
 /* Takes the right to send.  The lock is held. */
 static void enter(struct upload *u)
 {
-	azb_waiting_begin();
-	while (u->busy)
+	while (u->busy) {
+		azb_waiting_begin();
 		pthread_cond_wait(&u->idle, &u->lock);
-	azb_waiting_end();
+		azb_waiting_end();
+	}
 	u->busy = true;
 }
 

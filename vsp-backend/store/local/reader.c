@@ -49,10 +49,11 @@ enum store_error reader_get(struct local *local, struct reader **reader)
 	enum store_error error;
 
 	pthread_mutex_lock(&readers->lock);
-	azb_waiting_begin();
-	while (!readers->free && readers->made == READERS_MAX)
+	while (!readers->free && readers->made == READERS_MAX) {
+		azb_waiting_begin();
 		pthread_cond_wait(&readers->freed, &readers->lock);
-	azb_waiting_end();
+		azb_waiting_end();
+	}
 	*reader = readers->free;
 	if (*reader) {
 		readers->free = (*reader)->next;

@@ -40,10 +40,11 @@ unsigned char *slice_get(struct local *local)
 	unsigned char *slice;
 
 	pthread_mutex_lock(&slices->lock);
-	azb_waiting_begin();
-	while (!slices->free_count && slices->made == SLICES_MAX)
+	while (!slices->free_count && slices->made == SLICES_MAX) {
+		azb_waiting_begin();
 		pthread_cond_wait(&slices->freed, &slices->lock);
-	azb_waiting_end();
+		azb_waiting_end();
+	}
 	if (slices->free_count) {
 		slice = slices->free[--slices->free_count];
 	} else {
