@@ -160,6 +160,45 @@ def test_a_copy_is_aborted(client, container, slow):
     assert client.get(path).body == b"free again"
 
 
+def test_an_abort_that_was_not_written_is_none(start, slow, tmp_path):
+    broken = tmp_path / "broken"
+    daemon = start("--filter", "error,change=no-space,if=%s" % broken)
+    with connected(daemon.port) as client:
+        path = "/%s/target" % new_container(client, "test")
+        answer = begin(client, path, slow.url)
+        wait_for(lambda: half_is_there(client, path), 120)
+        broken.touch()
+        # the first is of a copy under way; for the second nobody does it any more
+        for _ in range(2):
+            refused = abort(client, path, answer["x-ms-copy-id"])
+            assert (refused.status, status(client, path)) == (507, "pending"), refused
+        broken.unlink()
+        assert abort(client, path, answer["x-ms-copy-id"]).status == 204
+        assert status(client, path) == "aborted"
+        assert client.put_blob(path, b"free again").status == 201
+
+
+@pytest.mark.parametrize("lose", [False, True])
+def test_a_copy_whose_end_was_not_written_can_be_aborted(start, slow, tmp_path, lose):
+    """All bytes were there, or the source broke off, and the store took neither."""
+    broken = tmp_path / "broken"
+    daemon = start("--filter", "error,change=no-space,if=%s" % broken)
+    with connected(daemon.port) as client:
+        path = "/%s/target" % new_container(client, "test")
+        answer = begin(client, path, slow.url)
+        wait_for(lambda: half_is_there(client, path), 120)
+        broken.touch()
+        slow.lose = lose
+        slow.go.set()
+        wait_for(lambda: "its blob can't be told" in daemon.logged(), 120)
+        refused = abort(client, path, answer["x-ms-copy-id"])
+        assert (refused.status, status(client, path)) == (507, "pending"), refused
+        broken.unlink()
+        assert abort(client, path, answer["x-ms-copy-id"]).status == 204
+        assert status(client, path) == "aborted"
+        assert client.put_blob(path, b"free again").status == 201
+
+
 def test_a_source_that_breaks_off(client, container, slow):
     path = "/%s/target" % container
     begin(client, path, slow.url)

@@ -17,8 +17,9 @@
  * struct pending - a copy under way
  * @url, @source_etag, @version: where from, of which state (NULL: not known), and what is said
  *	there as x-ms-version.  What the copy will be besides its bytes is in the blob that waits.
- * @next, @aborted, @ended: protected by @lock; @ended: too late to abort it.
+ * @next, @aborted, @ended, @abort_error: protected by @lock; @ended: too late to abort it.
  * @stop: the thread is to end; without @aborted it leaves the blob as it is.
+ * @abort_error: of who aborts it, and waits for it to be off the list: whether that is written.
  * @resume: what is kept of it in the store, see pack().
  */
 struct pending {
@@ -34,6 +35,7 @@ struct pending {
 	atomic_bool stop;
 	bool aborted;
 	bool ended;
+	enum store_error *abort_error;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -150,7 +152,8 @@ static char *shown(const struct pending *p)
 	return strndup(p->url, strcspn(p->url, "?"));
 }
 
-static void end_with(struct pending *p, const char *status, const char *why)
+/* After an error the blob waits on, and nobody does its copy: abort_orphan() can end it. */
+static enum store_error end_with(struct pending *p, const char *status, const char *why)
 {
 	struct store_ref ref = ref_of(p);
 	char *source = shown(p);
@@ -164,6 +167,7 @@ static void end_with(struct pending *p, const char *status, const char *why)
 		azb_log(AZB_LOG_WARNING, "copy %s is over and its blob can't be told: %s", p->id,
 			store_error_name(error));
 	free(source);
+	return error;
 }
 
 static void fail(struct pending *p, const char *why)
@@ -211,7 +215,9 @@ static void copy_bytes(struct pending *p)
 	struct remote r = {
 		.max = p->total, .md5 = true, .if_match = p->source_etag, .progress = &p->copied
 	};
+	enum store_error error;
 	struct svc_answer *answer;
+	bool aborted, ended;
 	char why[200];
 
 	azb_stop_set(is_stopped, p);
@@ -221,15 +227,20 @@ static void copy_bytes(struct pending *p)
 	/* from here on it can't be aborted any more */
 	if (!p->aborted && !atomic_load(&p->stop))
 		p->ended = true;
+	aborted = p->aborted;
+	ended = p->ended;
 	pthread_mutex_unlock(&lock);
-	if (p->aborted) {
-		end_with(p, "aborted", "");
-	} else if (p->ended && answer) {
+	if (aborted) {
+		error = end_with(p, "aborted", "");
+		pthread_mutex_lock(&lock);
+		*p->abort_error = error;
+		pthread_mutex_unlock(&lock);
+	} else if (ended && answer) {
 		describe(answer, why, sizeof(why));
 		fail(p, why);
-	} else if (p->ended && r.info.length != p->total) {
+	} else if (ended && r.info.length != p->total) {
 		fail(p, "412 ConditionNotMet \"The source has changed.\"");
-	} else if (p->ended) {
+	} else if (ended) {
 		succeed(p, &r);
 	}
 	svc_answer_put(answer);
@@ -476,6 +487,7 @@ static enum store_error abort_orphan(const struct rq *rq, const char *id)
 
 enum store_error pending_abort(const struct rq *rq, const char *id)
 {
+	enum store_error error = STORE_OK;
 	struct pending *p;
 	bool mine = false;
 
@@ -483,6 +495,7 @@ enum store_error pending_abort(const struct rq *rq, const char *id)
 	p = find(rq->svc, id);
 	if (p && !p->ended && !p->aborted) {
 		mine = p->aborted = true;
+		p->abort_error = &error;
 		atomic_store(&p->stop, true);
 	}
 	/* by the id alone: it may be freed at any time now */
@@ -491,7 +504,7 @@ enum store_error pending_abort(const struct rq *rq, const char *id)
 		pthread_cond_wait(&changed, &lock);
 	azb_waiting_end();
 	pthread_mutex_unlock(&lock);
-	return mine ? STORE_OK : abort_orphan(rq, id);
+	return mine ? error : abort_orphan(rq, id);
 }
 
 void pending_stop(struct svc *svc)

@@ -36,7 +36,8 @@ void pending_look(struct store_copy *copy);
 
 /*
  * Ends the pending copy @id of @rq's blob, which then says "aborted".  Blocks until that is done.
- * STORE_NO_PENDING_COPY: it is over already.
+ * STORE_NO_PENDING_COPY: it is over already.  After another error nothing copies any more in this
+ * process, but the blob is pending as before, and this can be called again.
  */
 enum store_error pending_abort(const struct rq *rq, const char *id);
 
