@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The local store: snapshots, versions, and what is deleted and kept for a while. */
+#include <time.h>
+
 #include "store_help.h"
 
 #define DAY_NS (INT64_C(86400) * 1000000000)
+#define HOUR_NS (DAY_NS / 24)
 
 static const struct store_keep versions = { .versions = true };
 static const struct store_keep retain = { .retain_ns = DAY_NS };
@@ -283,6 +286,53 @@ static void what_was_kept_long_enough_is_collected(void **state)
 	assert_true(has_seed(f->store, "new", 300000, 2));
 }
 
+/*
+ * What is kept is so from the writer's time on, which nothing turns: the test's clock starts
+ * there, and is then put forward by far more than a test takes.
+ */
+static int setup_today(void **state)
+{
+	int result = fixture_setup_clock(state);
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	fixture_now = now.tv_sec * SECOND + now.tv_nsec;
+	return result;
+}
+
+/* The collector looks each hour; what has expired in between is gone for everybody. */
+static void what_was_kept_long_enough_does_not_come_back(void **state)
+{
+	struct fixture *f = *state;
+
+	ok(put_seed(f->store, "b", 100, 1));
+	ok(delete_ref(f, ref_of("b"), STORE_DELETE_PLAIN, retain, NULL));
+	fixture_now += DAY_NS - HOUR_NS;
+	ok(undelete(f, "b"));
+	assert_true(has_seed(f->store, "b", 100, 1));
+	ok(delete_ref(f, ref_of("b"), STORE_DELETE_PLAIN, retain, NULL));
+	fixture_now += 2 * HOUR_NS;
+	assert_int_equal(undelete(f, "b"), STORE_BLOB_NOT_FOUND);
+	assert_false(exists(f->store, "b"));
+}
+
+static void snapshots_kept_long_enough_do_not_come_back(void **state)
+{
+	struct store_keep longer = { .retain_ns = 2 * DAY_NS };
+	struct fixture *f = *state;
+	struct store_result first, second;
+
+	ok(put_seed(f->store, "b", 100, 1));
+	first = snapshot(f, "b", retain);
+	second = snapshot(f, "b", retain);
+	ok(delete_ref(f, past("b", first.snapshot, 0), STORE_DELETE_PLAIN, retain, NULL));
+	ok(delete_ref(f, past("b", second.snapshot, 0), STORE_DELETE_PLAIN, longer, NULL));
+	fixture_now += DAY_NS + HOUR_NS;
+	ok(undelete(f, "b"));
+	assert_false(ref_has_seed(f, past("b", first.snapshot, 0), 100, 1));
+	assert_true(ref_has_seed(f, past("b", second.snapshot, 0), 100, 1));
+}
+
 static void a_deleted_container_takes_all_past_with_it(void **state)
 {
 	struct fixture *f = *state;
@@ -368,6 +418,84 @@ static void lists_show_the_past_that_is_asked_for(void **state)
 	}
 }
 
+static bool note_length(void *context, const char *name, const struct store_blob_info *info)
+{
+	(void)name;
+	if (info && info->versions_only)
+		*(uint64_t *)context = info->length;
+	return true;
+}
+
+/* The length of the state that stands for a name with versions and no blob; 0: none does. */
+static uint64_t root_length(struct fixture *f)
+{
+	struct store_list l = { .past = STORE_LIST_ROOTS, .max = 9 };
+	struct store_ref ref = ref_of(NULL);
+	uint64_t length = 0;
+	char *next;
+
+	ok(store_blob_list(f->store, &ref, &l, note_length, &length, &next));
+	assert_null(next);
+	return length;
+}
+
+static void lists_do_not_show_what_was_kept_long_enough(void **state)
+{
+	struct store_keep longer = { .retain_ns = 2 * DAY_NS };
+	struct fixture *f = *state;
+	struct store_result first, second;
+
+	ok(put_kept(f, "c", 10, 1, retain, NULL));
+	ok(put_kept(f, "c", 10, 1, retain, NULL));
+	ok(delete_ref(f, ref_of("c"), STORE_DELETE_PLAIN, retain, NULL));
+	/* of three versions the newest is kept shorter than the next */
+	ok(put_kept(f, "v", 10, 1, versions, NULL));
+	ok(put_kept(f, "v", 20, 2, versions, &first));
+	ok(put_kept(f, "v", 30, 3, versions, &second));
+	ok(delete_ref(f, ref_of("v"), STORE_DELETE_PLAIN, versions, NULL));
+	ok(delete_ref(f, past("v", 0, second.version), STORE_DELETE_PLAIN, retain, NULL));
+	ok(delete_ref(f, past("v", 0, first.version), STORE_DELETE_PLAIN, longer, NULL));
+	list(f, STORE_LIST_DELETED | STORE_LIST_SNAPSHOTS, 9, "csd cd ");
+	list(f, STORE_LIST_DELETED | STORE_LIST_VERSIONS, 9, "cd vv vvd vvd ");
+	assert_int_equal(root_length(f), 30);
+	fixture_now += DAY_NS + HOUR_NS;
+	list(f, STORE_LIST_DELETED | STORE_LIST_SNAPSHOTS, 9, "");
+	list(f, STORE_LIST_DELETED | STORE_LIST_VERSIONS, 9, "vv vvd ");
+	assert_int_equal(root_length(f), 20);
+	fixture_now += DAY_NS;
+	list(f, STORE_LIST_DELETED | STORE_LIST_VERSIONS, 9, "vv ");
+	assert_int_equal(root_length(f), 10);
+}
+
+static bool count_container(void *context, const char *name,
+			    const struct store_container_info *info)
+{
+	(void)name;
+	(void)info;
+	++*(unsigned int *)context;
+	return true;
+}
+
+static void a_container_kept_long_enough_is_not_listed(void **state)
+{
+	struct fixture *f = *state;
+	struct store_change delete = { .kind = STORE_CONTAINER_DELETE,
+				       .ref = ref_of(NULL),
+				       .keep = { .container_ns = DAY_NS } };
+	struct store_list l = { .past = STORE_LIST_DELETED, .max = 9 };
+	char *next;
+
+	ok(store_change(f->store, &delete, NULL));
+	for (unsigned int gone = 0; gone < 2; gone++) {
+		unsigned int count = 0;
+
+		ok(store_container_list(f->store, "a", &l, count_container, &count, &next));
+		assert_null(next);
+		assert_int_equal(count, 1 - gone);
+		fixture_now += DAY_NS + HOUR_NS;
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +512,11 @@ int main(void)
 		TEST(what_was_kept_long_enough_is_collected),
 		TEST(a_deleted_container_takes_all_past_with_it),
 		TEST(lists_show_the_past_that_is_asked_for),
+#define TODAY(name) cmocka_unit_test_setup_teardown(name, setup_today, fixture_teardown_clock)
+		TODAY(what_was_kept_long_enough_does_not_come_back),
+		TODAY(snapshots_kept_long_enough_do_not_come_back),
+		TODAY(lists_do_not_show_what_was_kept_long_enough),
+		TODAY(a_container_kept_long_enough_is_not_listed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -285,8 +285,9 @@ enum store_error change_blob_snapshot(struct local *local, void *context)
 	return history_version(local, job, &old);
 }
 
-/* The blob itself comes back from history. */
-static enum store_error restore(struct local *local, struct change_job *job, bool *restored)
+/* The blob itself comes back from history.  @now: what is kept until then is gone. */
+static enum store_error restore(struct local *local, struct change_job *job, int64_t now,
+				bool *restored)
 {
 	struct db *db = &local->writer.db;
 	enum store_error error;
@@ -294,8 +295,8 @@ static enum store_error restore(struct local *local, struct change_job *job, boo
 	error = db_run(db, db_bind(DB_SQL(db, "INSERT INTO blobs(container, name, seen, " BLOB_STATE
 					      ") SELECT container, name, seen, " BLOB_STATE
 					      " FROM history WHERE container = ?1 AND name = ?2"
-					      " AND kind = 3"),
-				   "it", job->container, job->change->ref.blob));
+					      " AND kind = 3 AND until > ?3"),
+				   "iti", job->container, job->change->ref.blob, now));
 	if (error)
 		return error;
 	*restored = sqlite3_changes(db->handle);
@@ -318,6 +319,7 @@ enum store_error change_blob_undelete(struct local *local, void *context)
 {
 	struct change_job *job = context;
 	struct db *db = &local->writer.db;
+	int64_t now = store_now_ns();
 	bool restored = false;
 	struct blob_row old;
 	enum store_error error = change_find_container(local, job);
@@ -328,13 +330,13 @@ enum store_error change_blob_undelete(struct local *local, void *context)
 		return error;
 	change_stamp(local, job);
 	if (!old.exists)
-		error = restore(local, job, &restored);
+		error = restore(local, job, now, &restored);
 	if (error)
 		return error;
 	error = db_run(db, db_bind(DB_SQL(db, "UPDATE history SET deleted = 0, until = 0"
 					      " WHERE container = ?1 AND name = ?2"
-					      " AND deleted != 0"),
-				   "it", job->container, job->change->ref.blob));
+					      " AND deleted != 0 AND until > ?3"),
+				   "iti", job->container, job->change->ref.blob, now));
 	if (error || old.exists || restored || sqlite3_changes(db->handle))
 		return error;
 	return STORE_BLOB_NOT_FOUND;

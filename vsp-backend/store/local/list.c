@@ -67,8 +67,10 @@ static sqlite3_stmt *list_containers(struct db *db, const char *account,
 	return db_bind(DB_SQL(db, "SELECT c.name, " CONTAINER_COLUMNS " FROM containers c"
 				  " INDEXED BY containers_kept WHERE c.account = ?1"
 				  " AND (c.name, c.id) >= (?2, ?3) AND c.deleted != 1"
+				  " AND (c.deleted = 0 OR c.until > ?4)"
 				  " ORDER BY c.name, c.id"),
-		       "tti", account, first, marked ? list->marker_at : (int64_t)0);
+		       "ttii", account, first, marked ? list->marker_at : (int64_t)0,
+		       store_now_ns());
 }
 
 enum store_error local_container_list(struct store *store, const char *account,
@@ -112,6 +114,7 @@ enum store_error local_container_list(struct store *store, const char *account,
 struct walk {
 	struct db *db;
 	int64_t container;
+	int64_t now; /* what is kept until then is gone, collected or not */
 	const struct store_list *list;
 	store_blob_cb *cb;
 	void *context;
@@ -136,7 +139,7 @@ static bool wanted(const struct walk *walk, const struct store_blob_info *info)
 {
 	unsigned int past = walk->list->past;
 
-	if (info->deleted_ns && !(past & STORE_LIST_DELETED))
+	if (info->deleted_ns && (!(past & STORE_LIST_DELETED) || info->until_ns <= walk->now))
 		return false;
 	if (info->snapshot)
 		return past & STORE_LIST_SNAPSHOTS;
@@ -187,7 +190,8 @@ static enum store_error walk_row(struct walk *walk, char **seek, bool *done)
 /* The blob itself comes after its past. */
 #define WALK_NOW                                                                       \
 	"SELECT b.name, " BLOB_COLUMNS ", " PLACE_NOW ", 9223372036854775807 AS place" \
-	" FROM blobs b WHERE b.container = ?1 AND b.name >= ?2 AND ?3 IS NOT NULL"
+	" FROM blobs b WHERE b.container = ?1 AND b.name >= ?2 AND ?3 IS NOT NULL"     \
+	" AND ?4 IS NOT NULL"
 /* Two walks in the same order, merged by SQLite row by row. */
 #define WALK_ALL                                                                    \
 	WALK_NOW " UNION ALL SELECT b.name, " BLOB_COLUMNS ", " PLACE_PAST ", b.at" \
@@ -205,7 +209,7 @@ static enum store_error walk_row(struct walk *walk, char **seek, bool *done)
 	" FROM history b WHERE b.container = ?1 AND b.name >= ?2 AND b.kind = 2"                  \
 	" AND NOT EXISTS (SELECT 1 FROM blobs n WHERE n.container = ?1 AND n.name = b.name)"      \
 	" AND b.at = (SELECT max(h.at) FROM history h WHERE h.container = ?1 AND h.name = b.name" \
-	"  AND h.kind = 2)"
+	"  AND h.kind = 2 AND (h.deleted = 0 OR h.until > ?4))"
 
 static sqlite3_stmt *walk_statement(struct walk *walk)
 {
@@ -236,7 +240,7 @@ static enum store_error walk_blobs(struct walk *walk)
 	bool done = false;
 
 	walk->s = walk_statement(walk);
-	db_bind(walk->s, "iti", walk->container, from, from_at);
+	db_bind(walk->s, "itii", walk->container, from, from_at, walk->now);
 	while (!done && !error) {
 		char *seek = NULL;
 		bool row;
@@ -247,7 +251,7 @@ static enum store_error walk_blobs(struct walk *walk)
 		error = walk_row(walk, &seek, &done);
 		if (seek && !done && !error) {
 			db_reset(walk->s);
-			db_bind(walk->s, "iti", walk->container, seek, (int64_t)0);
+			db_bind(walk->s, "itii", walk->container, seek, (int64_t)0, walk->now);
 			free(place);
 			place = seek;
 		} else {
@@ -265,7 +269,9 @@ enum store_error local_blob_list(struct store *store, const struct store_ref *re
 				 char **next)
 {
 	struct local *local = to_local(store);
-	struct walk walk = { .list = list, .cb = cb, .context = context, .next = next };
+	struct walk walk = {
+		.now = store_now_ns(), .list = list, .cb = cb, .context = context, .next = next
+	};
 	struct reader *reader;
 	enum store_error error = reader_get(local, &reader), end;
 
