@@ -228,7 +228,8 @@ static void hostile_completion_beyond_any_copy(struct kunit *test)
 		let_it_read_on(test);
 		KUNIT_EXPECT_TRUE(test, done(a));
 		KUNIT_EXPECT_FALSE(test, done(b) || done(c));
-		/* It does not go round for ever. */
+		/* It does not go round for ever; less than a header is no packet at all. */
+		KUNIT_EXPECT_EQ(test, given_up(test), sizes[i] >= 2 * COPY_BYTES);
 		again(test);
 	}
 }
@@ -246,6 +247,7 @@ static void hostile_packet_that_lies_about_its_length(struct kunit *test)
 		interrupt(test);
 		let_it_read_on(test);
 		KUNIT_EXPECT_FALSE(test, done(b));
+		KUNIT_EXPECT_TRUE_MSG(test, given_up(test), "length %u", said[i]);
 		again(test);
 		good(test, b->id);
 		interrupt(test);
