@@ -156,11 +156,12 @@ static u32 azb_buffer_host_pages(const struct azb_buffer *buf)
 /* Names the pages from @first on; returns how many, or a negative errno. */
 static int azb_buffer_name(struct azb_buffer *buf, u32 first)
 {
-	const struct azb_buf whole = { .addr = buf->addr };
 	u32 total = azb_buffer_host_pages(buf);
+	const struct azb_buf whole = { .addr = buf->addr, .pages = total };
 	u32 count = min(total - first, AZB_CHUNK_PAGES);
+	u32 status, i, run, page, sub;
 	struct azb_request *req;
-	u32 status, i, page, sub;
+	u64 *pfn;
 	int ret;
 
 	req = azb_control_create(VSP_WIRE_OP_REGISTER_BUFFER, GFP_KERNEL);
@@ -173,9 +174,10 @@ static int azb_buffer_name(struct azb_buffer *buf, u32 first)
 	}
 	req->layout.pages = count;
 	azb_wire_pack_desc(req->desc, count);
-	for (i = 0; i < count; i++) {
-		page = azb_buf_kernel_page(&whole, first + i, PAGE_SHIFT, &sub);
-		req->desc->range.pfn_array[i] = page_to_hvpfn(buf->pages[page]) + sub;
+	pfn = req->desc->range.pfn_array;
+	for (i = 0; i < count; i += run) {
+		run = min(azb_buf_run(&whole, first + i, PAGE_SHIFT, &page, &sub), count - i);
+		pfn = azb_list_run(pfn, page_to_hvpfn(buf->pages[page]) + sub, run);
 	}
 	req->control.buffer_id = cpu_to_le32(buf->id);
 	req->control.first_page = cpu_to_le32(first);

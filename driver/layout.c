@@ -14,7 +14,6 @@
 #include "layout.h"
 
 /* The host's page, not the kernel's: they differ on arm64 with 64 KiB pages. */
-#define AZB_HV_PAGE_SHIFT 12
 #define AZB_HV_PAGE_SIZE AZ_BLOB_PAGE_SIZE
 
 static_assert(AZB_HV_PAGE_SIZE >> AZB_HV_PAGE_SHIFT == 1);
@@ -216,24 +215,4 @@ u32 azb_buf_kernel_pages(const struct azb_buf *buf, unsigned int page_shift)
 	if (!buf->len)
 		return 0;
 	return ((buf->addr & mask) + buf->len + mask) >> page_shift;
-}
-
-/**
- * azb_buf_kernel_page() - where a host page lies
- * @buf: the buffer
- * @i: host page of the buffer, below @buf->pages
- * @page_shift: PAGE_SHIFT
- * @sub: filled with the number of the host page inside the kernel page
- *
- * Return: the index of the kernel page in the buffer.
- */
-u32 azb_buf_kernel_page(const struct azb_buf *buf, u32 i, unsigned int page_shift,
-			u32 *sub)
-{
-	u64 first = (buf->addr & ((1ull << page_shift) - 1)) >> AZB_HV_PAGE_SHIFT;
-	u64 at = first + i;
-	unsigned int shift = page_shift - AZB_HV_PAGE_SHIFT;
-
-	*sub = at & ((1u << shift) - 1);
-	return at >> shift;
 }

@@ -8,7 +8,11 @@
 #ifndef AZB_LAYOUT_H
 #define AZB_LAYOUT_H
 
+#include <linux/minmax.h>
 #include <linux/types.h>
+
+/* Of HV_HYP_PAGE_SIZE, as a number that needs no header of the bus. */
+#define AZB_HV_PAGE_SHIFT 12
 
 /* [uring */
 struct az_blob_request;
@@ -81,7 +85,36 @@ int azb_layout_init_request(struct azb_layout *layout,
 /* uring] */
 bool azb_layout_host_writes(const struct azb_layout *layout, enum azb_buf_id id);
 u32 azb_buf_kernel_pages(const struct azb_buf *buf, unsigned int page_shift);
-u32 azb_buf_kernel_page(const struct azb_buf *buf, u32 i, unsigned int page_shift,
-			u32 *sub);
+
+/**
+ * azb_buf_run() - host pages of a buffer that follow each other in one kernel page
+ * @buf: the buffer
+ * @i: the first of them, below @buf->pages
+ * @page_shift: PAGE_SHIFT; a parameter so that 64 KiB can be tested anywhere
+ * @page: filled with the index of the kernel page in the buffer
+ * @sub: filled with the number of the first host page inside it
+ *
+ * Inline: a request has thousands of pages, and with 4 KiB each is a run.
+ *
+ * Return: how many there are, at least 1.
+ */
+static inline u32 azb_buf_run(const struct azb_buf *buf, u32 i,
+			      unsigned int page_shift, u32 *page, u32 *sub)
+{
+	u32 in_page = 1u << (page_shift - AZB_HV_PAGE_SHIFT);
+	u64 at = ((buf->addr >> AZB_HV_PAGE_SHIFT) & (in_page - 1)) + i;
+
+	*sub = at & (in_page - 1);
+	*page = at >> (page_shift - AZB_HV_PAGE_SHIFT);
+	return min(in_page - *sub, buf->pages - i);
+}
+
+/* Lists @run pages from number @first on; returns where the next one goes. */
+static inline u64 *azb_list_run(u64 *pfn, u64 first, u32 run)
+{
+	while (run--)
+		*pfn++ = first++;
+	return pfn;
+}
 
 #endif /* AZB_LAYOUT_H */

@@ -73,23 +73,16 @@ static int azb_request_pin_buf(struct azb_request *req, enum azb_buf_id id,
 /* The page numbers of the packet, buffer after buffer. */
 static void azb_request_list_pages(struct azb_request *req)
 {
-	const u32 in_page = PAGE_SIZE / HV_HYP_PAGE_SIZE;
 	u64 *pfn = req->desc->range.pfn_array;
 	struct page **pages = req->pages;
-	u32 i, left, sub;
+	u32 i, at, run, page, sub;
 
 	for (i = 0; i < AZB_NR_BUFS; i++) {
 		const struct azb_buf *buf = &req->layout.buf[i];
-		struct page **page = pages;
 
-		/* A request may have thousands of pages: no call for each of them. */
-		sub = offset_in_page(buf->addr) / HV_HYP_PAGE_SIZE;
-		for (left = buf->pages; left; page++) {
-			u64 first = page_to_hvpfn(*page);
-
-			for (; sub < in_page && left; sub++, left--)
-				*pfn++ = first + sub;
-			sub = 0;
+		for (at = 0; at < buf->pages; at += run) {
+			run = azb_buf_run(buf, at, PAGE_SHIFT, &page, &sub);
+			pfn = azb_list_run(pfn, page_to_hvpfn(pages[page]) + sub, run);
 		}
 		pages += req->nr_pages[i];
 	}

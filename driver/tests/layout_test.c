@@ -348,7 +348,7 @@ static void layout_finds_host_pages_in_kernel_pages(struct kunit *test)
 	static const unsigned int shifts[] = { 12, 14, 16 };
 	static const u32 lens[] = { 1, 4096, 4097, 61440, 65536, 65537, 200000 };
 	struct az_blob_request_sync req = good();
-	u32 offset, i, page, sub, kernel_pages;
+	u32 offset, i, run, page, sub, kernel_pages;
 	struct azb_layout l;
 	unsigned int s, n;
 
@@ -370,16 +370,23 @@ static void layout_finds_host_pages_in_kernel_pages(struct kunit *test)
 				KUNIT_ASSERT_EQ(test, kernel_pages,
 						count_pages(req.data_buffer, lens[n],
 							    kpage));
-				for (i = 0; i < buf->pages; i++) {
+				for (i = 0; i < buf->pages; i += run) {
 					u64 want = (req.data_buffer & ~4095ull) +
 						   i * 4096ull;
 
-					page = azb_buf_kernel_page(buf, i, shift, &sub);
+					run = azb_buf_run(buf, i, shift, &page, &sub);
 					KUNIT_ASSERT_LT(test, page, kernel_pages);
 					KUNIT_ASSERT_EQ(test, want,
 							first + page * kpage +
 								sub * 4096ull);
+					/* It ends with that page, or with the buffer. */
+					KUNIT_ASSERT_GE(test, run, 1u);
+					KUNIT_ASSERT_LE(test, sub + run, 1u << (shift - 12));
+					if (i + run < buf->pages)
+						KUNIT_ASSERT_EQ(test, sub + run,
+								1u << (shift - 12));
 				}
+				KUNIT_ASSERT_EQ(test, i, buf->pages);
 			}
 		}
 	}
