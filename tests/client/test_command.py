@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Listing, exit codes, bad input, output that cannot be written."""
 
+import re
 import resource
 import signal
 
@@ -147,7 +148,8 @@ def test_each_variable_of_the_environment_counts(daemon, box):
     assert azblob.run("ls", box).code == 2
     azblob.env["AZURE_STORAGE_SAS_TOKEN"] = token
     azblob.ok("ls", box)
-    azblob.env["AZURE_STORAGE_SAS_TOKEN"] = token[:-6]
+    # A signature of another key: cut short it could end within a %XX, which is another error.
+    azblob.env["AZURE_STORAGE_SAS_TOKEN"] = re.sub(r"\bsig=[^&]*", "sig=d3Jvbmc%3D", token)
     assert azblob.run("ls", box).code == 4
     azblob.env["AZURE_STORAGE_SERVICE_ENDPOINT"] = "host:1"
     bad = azblob.run("ls", box)
