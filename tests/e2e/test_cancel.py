@@ -9,7 +9,7 @@ from test_abi import ALL_ONES
 from test_lifetime import DRIVER, vmbus_device
 from test_protocol2 import plug, results, split
 from vsp import (FEATURE_CANCEL_CALL, FEATURE_URING, MAX_PAGES, PAGE, STATUS_CANCELLED, call, get,
-                 info, pattern)
+                 info, pattern, settle)
 
 MIB = 1 << 20
 LEAST = MAX_PAGES * PAGE
@@ -37,6 +37,7 @@ def no_daemon(guest):
     guest.backend.terminate()
     yield
     guest.backend.start()
+    settle(guest)
 
 
 @pytest.fixture
@@ -45,11 +46,19 @@ def version_1(guest):
     yield
     guest.backend.resume()
     plug(guest, 2)
+    settle(guest)
 
 
 def start(guest, blob, *argv):
     """A vspcancel that says "ready" and then waits for next_step()."""
     return guest.start(["vspcancel", *argv], stdin=get(blob))
+
+
+def pause(guest, blob):
+    """Stops a daemon that knows the guest's memory: before it does, it is given no request."""
+    lines = call_it(guest, f"thread=1,{MIB}", f"thread=2,{MIB}", "join", stdin=get(blob))
+    assert [result for name, result in lines if name in ("1", "2")] == [OK] * 2
+    guest.backend.pause()
 
 
 def next_step(program):
@@ -60,8 +69,8 @@ def finish(program):
     return split(program.wait().check().text)
 
 
-def call_it(guest, *argv, check=True):
-    return split(guest.run(["vspcancel", *argv], stdin=b"x", check=check).text)
+def call_it(guest, *argv, check=True, stdin=b"x"):
+    return split(guest.run(["vspcancel", *argv], stdin=stdin, check=check).text)
 
 
 def cancelled(result=0, ended=0, told=0):
@@ -109,7 +118,7 @@ def test_several_of_one_name_and_none_of_another(guest, blob, kind, no_daemon):
 def test_host_is_told_once(guest, blob, kind):
     """The daemon has it, and stands still: whoever asks again learns that it is on its way."""
     before = guest.device("stat-cancelled")
-    guest.backend.pause()
+    pause(guest, blob)
     program = start(guest, blob, f"{kind}=7,{MIB}", "say=ready", "wait", "cancel=7", "cancel=7",
                     "cancel=7", "say=cancelled", "join")
     program.wait_output("ready")
@@ -130,7 +139,7 @@ def test_host_is_told_once(guest, blob, kind):
 
 def test_request_in_line_for_bytes_is_never_sent(guest, blob, kind, limits):
     limits(inflight_bytes=LEAST)
-    guest.backend.pause()
+    pause(guest, blob)
     large = LEAST - 16 * PAGE
     program = start(guest, blob, f"thread=1,{large}", "say=first", "wait", f"{kind}=2,{MIB}",
                     "say=ready", "wait", "cancel=2", "say=cancelled", "wait", "join")
@@ -152,7 +161,7 @@ def test_request_in_line_for_bytes_is_never_sent(guest, blob, kind, limits):
 
 
 def test_requests_of_another_file_are_not_found(guest, blob, kind):
-    guest.backend.pause()
+    pause(guest, blob)
     program = start(guest, blob, f"{kind}=7,{MIB}", "say=ready", "wait", "file=1", "cancel=7",
                     "say=tried", "wait", "join")
     program.wait_output("ready")
@@ -172,7 +181,7 @@ def test_version_1_host_cannot_cancel_what_it_has(guest, blob, kind, version_1):
     assert info(guest).features & FEATURE_CANCEL_CALL
     # The new device has its link to the daemon.
     assert call(guest, get(blob), data=MIB, expect=97).http == 200
-    guest.backend.pause()
+    pause(guest, blob)
     program = start(guest, blob, f"{kind}=7,{MIB}", "say=ready", "wait", "cancel=7", "say=tried",
                     "wait", "join")
     program.wait_output("ready")
@@ -245,7 +254,7 @@ def test_file_whose_device_has_gone(guest, blob):
 
 def test_killed_after_a_cancel_leaves_nothing(guest, blob):
     before = guest.device("stat-cancelled")
-    guest.backend.pause()
+    pause(guest, blob)
     program = start(guest, blob, f"thread=7,{MIB}", f"thread=8,{MIB}", "say=ready", "wait",
                     "cancel=7", "say=cancelled", "wait")
     program.wait_output("ready")

@@ -10,7 +10,7 @@ import pytest
 from azvm import paths
 from test_protocol2 import plug
 from vsp import (FEATURE_BUFFERS, FEATURE_URING, FEATURE_URING_FIXED, MAX_PAGES, PAGE, get, info,
-                 pattern)
+                 pattern, settle)
 
 PROGRAM = paths.BUILD / "tests/client/api/api-queue-static"
 
@@ -77,6 +77,7 @@ def test_the_host_ends_what_is_cancelled_without_an_answer(guest, container, que
     # The host's answer to a cancel itself may come last.
     guest.until(lambda: guest.counters()["outstanding"] == 0, "the end of all that was sent")
     guest.backend.start()
+    settle(guest)
     program.signal(signal.SIGUSR1)
     program.wait().check()
 

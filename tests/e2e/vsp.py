@@ -70,6 +70,13 @@ def probe():
     return b"GET /.azblob HTTP/1.1\r\nHost: 127.0.0.1:10000\r\n\r\n"
 
 
+def settle(machine):
+    """The daemon or the device has just come: returns when they know each other.
+
+    A daemon that is stopped before that gets no request, however long a test waits for it."""
+    assert call(machine, probe()).status == 0
+
+
 def get(target, first=None, last=None):
     extra = {"x-ms-range": f"bytes={first}-{last}"} if first is not None else None
     return sharedkey.head("GET", target, extra)
