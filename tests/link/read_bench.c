@@ -24,8 +24,8 @@
 
 #define BODY (32u << 20)
 #define RESPONSE (32u << 10)
-#define MOST 4u   /* outstanding */
-#define READS 16u /* in one turn */
+#define MOST 4u    /* outstanding */
+#define READS 320u /* in one turn: about a second, so that one late thread is not the result */
 #define SMALL_READS 2000u
 #define SMALL 4096u
 #define DEEP 64u /* small reads outstanding */

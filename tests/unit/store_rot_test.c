@@ -148,6 +148,21 @@ static void first_looks_once_always_looks_each_time(void **state)
 	ok(read_range(f->store, "b", 0, 10));
 }
 
+/* As many blocks as a chunk can have: none of them puts another out of the table. */
+static void blocks_that_were_seen_stay_seen(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t length = (uint64_t)SUMS_MAX * SUMS_BLOCK_MIN;
+	struct local *local = to_local(f->store);
+
+	ok(put_seed(f->store, "b", length, 1));
+	assert_int_equal(local->numbers.checked, 0);
+	ok(read_range(f->store, "b", 0, length));
+	assert_int_equal(local->numbers.checked, length);
+	ok(read_range(f->store, "b", 0, length));
+	assert_int_equal(local->numbers.checked, length);
+}
+
 static void damage_in_a_block_list_is_found(void **state)
 {
 	struct fixture *f = *state;
@@ -285,6 +300,7 @@ int main(void)
 		T(a_map_ends_before_the_damage),
 		T(damage_in_a_small_blob_is_found),
 		T(first_looks_once_always_looks_each_time),
+		T(blocks_that_were_seen_stay_seen),
 		T(damage_in_a_block_list_is_found),
 		T(a_chunk_without_sums_is_checked_as_a_whole),
 		T(sums_go_with_their_chunk),

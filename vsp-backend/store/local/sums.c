@@ -61,27 +61,53 @@ static uint64_t tag_of(const struct chunk *chunk, uint64_t start)
 	return tag ? tag : 1;
 }
 
-static _Atomic uint64_t *slot_of(struct local *local, uint64_t tag)
+/*
+ * The places that a block's tag may have.  A chunk's blocks are neighbours there: a large read
+ * goes through the table in order, and no block puts one of its own chunk out.
+ */
+static _Atomic uint64_t *set_of(struct local *local, const struct chunk *chunk, uint64_t start)
 {
-	return local->seen.tags ? &local->seen.tags[tag % SUMS_SEEN] : NULL;
+	uint64_t at = (uint64_t)chunk->id * UINT64_C(0x9e3779b97f4a7c15) >> 24;
+
+	at += start / SUMS_BLOCK_MIN;
+	return local->seen.tags ? &local->seen.tags[at % (SUMS_SEEN / SUMS_WAYS) * SUMS_WAYS]
+				: NULL;
 }
 
 static bool was_seen(struct local *local, const struct chunk *chunk, uint64_t start)
 {
 	uint64_t tag = tag_of(chunk, start);
-	_Atomic uint64_t *slot = slot_of(local, tag);
+	_Atomic uint64_t *set = set_of(local, chunk, start);
 
-	return local->verify == SUMS_FIRST && slot &&
-	       atomic_load_explicit(slot, memory_order_relaxed) == tag;
+	if (local->verify != SUMS_FIRST || !set)
+		return false;
+	for (unsigned int i = 0; i < SUMS_WAYS; i++) {
+		if (atomic_load_explicit(&set[i], memory_order_relaxed) == tag)
+			return true;
+	}
+	return false;
 }
 
+/*
+ * Into an empty place, or one that the tag's upper bits choose.  Two threads that take the same
+ * place lose one of the two, which costs another look.
+ */
 static void set_seen(struct local *local, const struct chunk *chunk, uint64_t start)
 {
-	uint64_t tag = tag_of(chunk, start);
-	_Atomic uint64_t *slot = slot_of(local, tag);
+	uint64_t tag = tag_of(chunk, start), there;
+	_Atomic uint64_t *set = set_of(local, chunk, start);
+	unsigned int at = (unsigned int)(tag >> 32) % SUMS_WAYS;
 
-	if (slot)
-		atomic_store_explicit(slot, tag, memory_order_relaxed);
+	if (!set)
+		return;
+	for (unsigned int i = 0; i < SUMS_WAYS; i++) {
+		there = atomic_load_explicit(&set[i], memory_order_relaxed);
+		if (!there || there == tag) {
+			at = i;
+			break;
+		}
+	}
+	atomic_store_explicit(&set[at], tag, memory_order_relaxed);
 }
 
 /* The checksums @first to @first + @count of a chunk; false: it has none. */

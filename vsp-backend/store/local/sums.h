@@ -56,6 +56,8 @@ enum sums_policy {
 
 /* Blocks that were found to be good; a lost entry costs another look, nothing else. */
 #define SUMS_SEEN (1u << 18)
+/* Places that one block may have there, as chunks that are read by turns overlap. */
+#define SUMS_WAYS 4u
 
 struct sums_seen {
 	_Atomic uint64_t *tags; /* SUMS_SEEN of them, 0: none; NULL: no memory for that */
