@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The tests' own means: what a sick guest looks like to a test."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 from azvm import kcsan
 from azvm.agent import AgentError, CommandFailed
@@ -53,6 +56,33 @@ def race(title, *stacks, end=True):
         lines += [f" {frame}" for frame in stack] + [""]
     lines += ["value changed: 0x00000001 -> 0x00000002", "", "Reported by Kernel Concurrency Sanitizer on:"]
     return "\n".join(f"[   12.345678] {line}" for line in lines + ["=" * 66] * end) + "\n"
+
+
+SKIPS = Path(__file__).resolve().parents[1] / "matrix" / "skips.py"
+NO_URING = '<skipped type="pytest.skip" message="this kernel has no io_uring commands">where</skipped>'
+
+
+@pytest.mark.parametrize("kernel, tests, status", [
+    ("6.12", ["", ""], 0),
+    ("5.10", ["", NO_URING], 0),
+    ("6.1", ["", NO_URING], 1),
+    ("5.10", ["", NO_URING.replace("io_uring commands", "time")], 1),
+    ("5.10", [NO_URING], 1),
+    ("6.12", [], 1),
+], ids=["none", "allowed", "other_kernel", "other_reason", "nothing_else", "nothing_at_all"])
+def test_matrix_counts_a_skip_as_a_failure_unless_it_is_listed(tmp_path, kernel, tests, status):
+    cases = "".join(f'<testcase classname="tests.e2e.test_x" name="test_{number}">{inner}</testcase>'
+                    for number, inner in enumerate(tests))
+    (tmp_path / "junit.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>",
+                                        encoding="utf-8")
+    said = subprocess.run([SKIPS, kernel, tmp_path / "junit.xml"], stdout=subprocess.PIPE, text=True,
+                          check=False)
+    assert said.returncode == status
+    passed, skipped = sum(not t for t in tests), sum(bool(t) for t in tests)
+    wrong = skipped if status and tests != [NO_URING] else 0
+    assert said.stdout.splitlines()[0] == \
+        f"{passed} passed, {skipped - wrong} skipped as allowed, {wrong} skipped otherwise"
+    assert said.stdout.count("\nskipped on") == wrong
 
 
 OURS = "azb_queue_stop+0x10/0x80 [hv_azure_blob]"
