@@ -57,7 +57,7 @@ def test_time_by_the_reference_page(make_rig):
 
 @pytest.mark.long
 def test_interrupts_are_moved_to_another_processor(make_rig):
-    """MODIFYCHANNEL: by the kernel's own file, and by taking the processor away."""
+    """MODIFYCHANNEL, by the kernel's own file; processors are taken away in tests/e2e/test_lifecycle.py."""
     rig = make_rig(cpus=2)
     device, number = rig.channel()["instance-id"], rig.channel()["channel"]
     for cpu in (1, 0, 1):

@@ -6,6 +6,7 @@
  *
  *   procs=N, threads=N   workers: N processes with N threads each (1, 1)
  *   loops=N              requests for each worker (1); 0: until SIGTERM
+ *   last=ERRNO           a worker ends with the first request that fails so
  *   data_len=N           bytes of the data buffer (0)
  *   data_valid=N         bytes of it to send (0: receive)
  *   response_len=N       (16384)
@@ -59,7 +60,7 @@ static char head[1 << 16];
 static size_t head_length;
 static struct {
 	uint64_t procs, threads, loops, data_len, data_valid, response_len, offset, timeout, seed;
-	uint64_t expect, nonblock;
+	uint64_t expect, nonblock, last;
 	bool expects;
 	uint32_t nr;
 	const char *dev;
@@ -125,6 +126,7 @@ static void *worker(void *arg)
 		unsigned int http = 0;
 		bool wrong = false;
 		long result;
+		int error;
 
 		if (__atomic_load_n(&shared->stop, __ATOMIC_RELAXED))
 			break;
@@ -146,8 +148,10 @@ static void *worker(void *arg)
 			sscanf((char *)response, "HTTP/1.1 %3u", &http);
 		if (options.expects && http / 100 == 2)
 			wrong = pattern_check(data, options.data_len, options.expect, 0) >= 0;
-		count(result < 0 ? errno : 0, result < 0 ? 0 : raw_get(raw, options.nr, RAW_STATUS),
-		      http, wrong);
+		error = result < 0 ? errno : 0;
+		count(error, error ? 0 : raw_get(raw, options.nr, RAW_STATUS), http, wrong);
+		if (error && (uint64_t)error == options.last)
+			break;
 	}
 	return NULL;
 }
@@ -198,6 +202,7 @@ static void parse(int argc, char **argv)
 		{ "seed", &options.seed },
 		{ "expect", &options.expect },
 		{ "nonblock", &options.nonblock },
+		{ "last", &options.last },
 	};
 
 	for (int i = 1; i < argc; i++) {

@@ -5,6 +5,7 @@
  * usage: vspuring [NAME=VALUE]... < HEAD
  *
  *   count=N, depth=N        commands in all, and in flight at a time (1, 1); one ring
+ *   last=ERRNO              none is submitted after the first that ends so
  *   rings=N                 rings of that kind, one after the other (1)
  *   data_len=N, data_valid=N, seed=N, expect=N, timeout=MS, response_len=N, offset=N
  *                           as in vspload
@@ -317,6 +318,9 @@ static void run(uint64_t total)
 		do {
 			slot = cqe->user_data;
 			count(cqe);
+			/* What is in flight still ends, one way or the other. */
+			if (cqe->res < 0 && (uint64_t)-cqe->res == number("last", 0))
+				total = submitted;
 			io_uring_cqe_seen(&ring, cqe);
 			done++;
 			if (submitted < total) {
