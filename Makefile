@@ -122,8 +122,9 @@ e2e-kcsan: build emulator ## threads against each other in a kernel that finds d
 
 .PHONY: lifecycle
 lifecycle: build emulator driver ## devices that come and go under load, a thousand rounds (AZBLOB_ROUNDS): hours
-	$(Q)AZBLOB_ROUNDS=$${AZBLOB_ROUNDS:-1000} AZBLOB_TEST_LIMIT=$${AZBLOB_TEST_LIMIT:-14400} \
-		/usr/bin/python3 -m pytest tests/e2e/test_lifecycle.py
+	$(Q)export AZBLOB_ROUNDS=$${AZBLOB_ROUNDS:-1000} AZBLOB_TEST_LIMIT=$${AZBLOB_TEST_LIMIT:-14400} && \
+		/usr/bin/python3 -m pytest tests/e2e/test_lifecycle.py && \
+		/usr/bin/python3 -m pytest tests/fault/test_host.py::test_rescind_and_completion
 
 .PHONY: upstream upstream-check
 upstream: ## the driver as a series of kernel patches, in build/upstream/
