@@ -58,7 +58,9 @@ void azb_queue_finish(struct azb_queue *queue, struct azb_request *req, int erro
  * @queue: the queue
  * @req: SENT; it is the queue's from now on
  *
- * Context: under queue.lock.
+ * Sends nothing and ends nothing, so that it can be called amid a walk over requests.
+ *
+ * Context: under queue.lock; azb_queue_pump() is due then.
  */
 void azb_queue_abandon(struct azb_queue *queue, struct azb_request *req)
 {
@@ -70,8 +72,8 @@ void azb_queue_abandon(struct azb_queue *queue, struct azb_request *req)
 	/* [extra */
 	hash_del(&req->named);
 	/* Without memory the host simply is not told. */
-	if (!req->is_control && !azb_cancel_tell(queue, req))
-		azb_queue_pump(azb_of(queue));
+	if (!req->is_control)
+		azb_cancel_tell(queue, req);
 	/* extra] */
 }
 

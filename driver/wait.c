@@ -7,6 +7,7 @@
 #include <linux/jiffies.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
+#include <linux/sched.h>
 #include <linux/sched/signal.h>
 
 #include "azb.h"
@@ -18,6 +19,9 @@
  * no more.  This much later the owner is let go; the pages are not.
  */
 #define AZB_WATCHDOG_GRACE_MS 30000u
+
+/* Looked at in one go, with the lock held and softirqs off. */
+#define AZB_WATCHDOG_BATCH 64u
 
 /* Jiffies until the owner is let go, counted from @since. */
 static unsigned long azb_request_patience(const struct azb_request *req)
@@ -153,6 +157,10 @@ int azb_queue_wait(struct azb_device *azb, struct azb_request *req,
 		azb_queue_count_end(queue, req, error);
 		if (req->state == AZB_REQ_SENT) {
 			azb_queue_abandon(queue, req);
+			/* [extra */
+			/* The host may have to be told. */
+			azb_queue_pump(azb);
+			/* extra] */
 			spin_unlock_bh(&queue->lock);
 			return error;
 		}
@@ -258,23 +266,41 @@ void azb_watchdog_watch(struct azb_queue *queue, struct azb_request *req)
 	azb_watchdog_set(queue, azb_request_time_left(req));
 }
 
-/* Most commands end long before, so all are looked at, but seldom. */
+/*
+ * Most commands end long before, so all are looked at, but seldom.  There can be any
+ * number of them, in line for bytes, so others get the lock in between; whatever they
+ * do to the requests that have not been looked at, each is on one of the two lists or
+ * on none.
+ */
 static void azb_watchdog_fire(struct work_struct *work)
 {
 	struct azb_queue *queue = container_of(to_delayed_work(work), struct azb_queue,
 					       watchdog);
 	struct azb_device *azb = azb_of(queue);
-	struct azb_request *req, *next;
+	u32 batch = AZB_WATCHDOG_BATCH;
+	struct azb_request *req;
 	long left, least = LONG_MAX;
+	LIST_HEAD(rest);
 
 	spin_lock_bh(&queue->lock);
 	queue->watchdog_on = false;
-	list_for_each_entry_safe(req, next, &queue->watched, watch) {
+	list_splice_init(&queue->watched, &rest);
+	while (!list_empty(&rest)) {
+		req = list_first_entry(&rest, struct azb_request, watch);
+		list_move_tail(&req->watch, &queue->watched);
 		left = azb_request_time_left(req);
 		if (left)
 			least = min(least, left);
 		else
 			azb_queue_give_up(queue, req, -ETIMEDOUT);
+		if (--batch)
+			continue;
+		batch = AZB_WATCHDOG_BATCH;
+		azb_queue_grant(queue);
+		azb_queue_pump(azb);
+		spin_unlock_bh(&queue->lock);
+		cond_resched();
+		spin_lock_bh(&queue->lock);
 	}
 	if (least != LONG_MAX)
 		azb_watchdog_set(queue, least);

@@ -353,6 +353,84 @@ static void async_watchdog_lets_go(struct kunit *test)
 	expect_idle(test, 5);
 }
 
+/* There can be any number of them. */
+static void async_watchdog_looks_at_all(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	const u32 n = 200;
+	struct owner **a;
+	u32 i;
+
+	a = kunit_kcalloc(test, n, sizeof(*a), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, a);
+	set_limit(fake, 50 * PAGE_SIZE);
+	for (i = 0; i < n; i++) {
+		a[i] = make_owner(test, i, PAGE_SIZE, 1000);
+		admit(test, a[i], i >= 50);
+		if (i < 50)
+			submit(test, a[i]);
+		/* One of three is young. */
+		if (i % 3)
+			an_hour_passes(fake, a[i]->req);
+	}
+	run_watchdog(fake);
+	KUNIT_EXPECT_TRUE(test, fake->azb.queue.watchdog_on);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_TIMED_OUT), 133ull);
+	for (i = 0; i < n; i++) {
+		KUNIT_EXPECT_EQ(test, a[i]->detached, i % 3 && i < 50 ? 1u : 0u);
+		KUNIT_EXPECT_EQ(test, a[i]->ended, i % 3 && i >= 50 ? 1u : 0u);
+		if (a[i]->ended)
+			expect_ended(test, a[i], -ETIMEDOUT);
+	}
+	for (i = 0; i < 50; i++)
+		azb_fake_complete(fake, fake->sent_ids[i], 0, 0);
+	flush_work(&fake->azb.queue.reap_work);
+	/* Those that are still in line get their bytes when these are freed. */
+	for (i = 0; i < n; i += 3) {
+		if (i < 50)
+			expect_ended(test, a[i], 0);
+		else
+			azb_queue_forget(&fake->azb, a[i]->req);
+	}
+	run_watchdog(fake);
+	KUNIT_EXPECT_FALSE(test, fake->azb.queue.watchdog_on);
+	expect_idle(test, n);
+}
+
+/* [extra */
+/*
+ * Letting go of one makes the host be told, for which the bus has no ear; nor has it for
+ * the next in line, which ends then and is not watched any more.
+ */
+static void async_watchdog_while_nothing_can_be_sent(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct owner *sent = make_owner(test, 1, PAGE_SIZE, 1000);
+	struct owner *line = make_owner(test, 2, PAGE_SIZE, 1000);
+	struct owner *behind = make_owner(test, 3, PAGE_SIZE, 1000);
+	u32 room = fake->room;
+
+	fake->azb.host.features = VSP_WIRE_FEATURE_CANCEL;
+	send(test, sent);
+	fake->room = 0;
+	send(test, line);
+	send(test, behind);
+	fake->room = room;
+	fake->send_error = -EAGAIN;
+	an_hour_passes(fake, sent->req);
+	run_watchdog(fake);
+	KUNIT_EXPECT_EQ(test, sent->detached, 1u);
+	KUNIT_EXPECT_EQ(test, sent->error, -ETIMEDOUT);
+	expect_ended(test, line, -EIO);
+	expect_ended(test, behind, -EIO);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_SEND_ERROR), 3ull);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_TIMED_OUT), 1ull);
+	azb_fake_complete(fake, fake->sent_ids[0], 0, 0);
+	/* Three, and the packet that was to tell the host. */
+	expect_idle(test, 4);
+}
+
+/* extra] */
 static void async_ends_when_the_device_goes(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -390,6 +468,10 @@ static struct kunit_case async_cases[] = {
 	KUNIT_CASE(async_cancel_packet_ends_with_the_device),
 	/* extra] */
 	KUNIT_CASE(async_watchdog_lets_go),
+	KUNIT_CASE(async_watchdog_looks_at_all),
+	/* [extra */
+	KUNIT_CASE(async_watchdog_while_nothing_can_be_sent),
+	/* extra] */
 	KUNIT_CASE(async_ends_when_the_device_goes),
 	{}
 };
