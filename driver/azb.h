@@ -240,6 +240,13 @@ struct azb_stats {
 /* [extra */
 #define AZB_NAME_BITS 8
 
+/*
+ * Transaction ids that requests leave to the driver's own packets without pages: a
+ * cancel is sent, and read by a host that takes as many packets as there are ids, also
+ * when everything else is stuck.
+ */
+#define AZB_IDS_KEPT 16u
+
 /* extra] */
 enum azb_queue_state {
 	AZB_QUEUE_PAUSED,	/* accepts requests, sends none */
@@ -348,6 +355,16 @@ struct azb_device {
 static inline struct azb_device *azb_of(struct azb_queue *queue)
 {
 	return container_of(queue, struct azb_device, queue);
+}
+
+/* Requests that the host is given at a time. */
+static inline u32 azb_max_requests(const struct azb_device *azb)
+{
+	/* [extra */
+	if (azb->host.features)
+		return VSP_WIRE_MAX_OUTSTANDING - AZB_IDS_KEPT;
+	/* extra] */
+	return VSP_WIRE_MAX_OUTSTANDING;
 }
 
 /* dev.c */

@@ -40,7 +40,14 @@ void azb_cancel_name(struct azb_queue *queue, struct azb_request *req)
 static void azb_cancel_ended(struct azb_request *req)
 {
 	struct azb_queue *queue = req->owner;
+	struct azb_request *about;
 
+	/* The bus did not take it, so that the host knows nothing yet. */
+	if (!req->was_sent) {
+		about = azb_ids_find(&queue->ids, le64_to_cpu(req->control.transaction_id));
+		if (about)
+			about->told = false;
+	}
 	list_add_tail(&req->node, &queue->reap);
 	schedule_work(&queue->reap_work);
 }
@@ -55,7 +62,7 @@ static const struct azb_request_ops azb_cancel_ops = {
  * @req: SENT, and not the driver's own
  *
  * That is a small packet, and others may wait for what the request holds: it goes to
- * the head of the line.
+ * the head of the line, and may have one of the transaction ids that are kept.
  *
  * Return: 0, also when the host knows already; -EOPNOTSUPP when it would not
  * understand; -ENODEV when nothing is sent any more; -ENOMEM.

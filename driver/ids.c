@@ -51,6 +51,24 @@ u64 azb_ids_get(struct azb_ids *ids, void *owner)
 	return (u64)slot->generation << 32 | (i + 1);
 }
 
+/* [extra */
+/**
+ * azb_ids_find() - whose an id is
+ * @ids: the table
+ * @id: any number
+ *
+ * Return: its owner, or NULL when it is not in use.
+ */
+void *azb_ids_find(const struct azb_ids *ids, u64 id)
+{
+	u32 i = lower_32_bits(id);
+
+	if (!i || i > ids->size || ids->slots[i - 1].generation != upper_32_bits(id))
+		return NULL;
+	return ids->slots[i - 1].owner;
+}
+
+/* extra] */
 /**
  * azb_ids_put() - give an id back
  * @ids: the table

@@ -45,6 +45,9 @@ enum azb_id_state {
 
 void azb_ids_init(struct azb_ids *ids, struct azb_id_slot *slots, u32 size);
 u64 azb_ids_get(struct azb_ids *ids, void *owner);
+/* [extra */
+void *azb_ids_find(const struct azb_ids *ids, u64 id);
+/* extra] */
 enum azb_id_state azb_ids_put(struct azb_ids *ids, u64 id, void **owner);
 
 #endif /* AZB_IDS_H */

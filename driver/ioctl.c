@@ -205,7 +205,7 @@ static int azb_ioctl_info(struct azb_device *azb, void __user *user)
 	/* extra] */
 	info.page_size = AZ_BLOB_PAGE_SIZE;
 	info.max_pages = AZ_BLOB_MAX_PAGES;
-	info.max_outstanding = VSP_WIRE_MAX_OUTSTANDING;
+	info.max_outstanding = azb_max_requests(azb);
 	azb_queue_get_limits(azb, &info.inflight_bytes, &info.user_inflight_bytes);
 
 	if (copy_to_user(user, &info, min_t(size_t, size, sizeof(info))))

@@ -113,6 +113,16 @@ static bool azb_queue_room(struct azb_device *azb, u32 bytes)
 	return azb_ring_has_room(azb, bytes);
 }
 
+/* [extra */
+/* The last ids are for what makes the host let go of something: it waits for nobody. */
+static bool azb_queue_keeps_ids(struct azb_queue *queue, const struct azb_request *req)
+{
+	if (req->is_control && !req->layout.pages)
+		return false;
+	return queue->ids.used >= azb_max_requests(azb_of(queue));
+}
+
+/* extra] */
 /* Sends the head.  False: it has to wait. */
 static bool azb_queue_send_head(struct azb_device *azb)
 {
@@ -124,6 +134,12 @@ static bool azb_queue_send_head(struct azb_device *azb)
 	req = list_first_entry(&queue->waiting, struct azb_request, node);
 	if (!azb_queue_room(azb, azb_request_ring_bytes(req)))
 		return false;
+	/* [extra */
+	if (azb_queue_keeps_ids(queue, req)) {
+		azb_queue_count(queue, AZB_CNT_IDS_FULL);
+		return false;
+	}
+	/* extra] */
 	req->id = azb_ids_get(&queue->ids, req);
 	if (req->id == AZB_ID_NONE) {
 		azb_queue_count(queue, AZB_CNT_IDS_FULL);

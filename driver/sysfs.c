@@ -131,7 +131,7 @@ static DEVICE_ATTR_RO(page_size);
 static ssize_t host_requests_show(struct device *dev, struct device_attribute *attr,
 				  char *buf)
 {
-	return sysfs_emit(buf, "%u\n", VSP_WIRE_MAX_OUTSTANDING);
+	return sysfs_emit(buf, "%u\n", azb_max_requests(to_azb(dev)));
 }
 static DEVICE_ATTR_RO(host_requests);
 

@@ -245,6 +245,126 @@ static void cancel_does_not_find_what_was_given_up(struct kunit *test)
 	expect_idle(test);
 }
 
+/* A host that has all the requests it takes, and ends none, still hears of a cancel. */
+static void cancel_leaves_when_nothing_else_does(struct kunit *test)
+{
+	const u32 most = VSP_WIRE_MAX_OUTSTANDING - 16;
+	struct fake *fake = test->priv;
+	struct azb_request **reqs;
+	u32 i;
+
+	reqs = kunit_kcalloc(test, most + 2, sizeof(*reqs), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, reqs);
+	nr_ended = 0;
+	host_can_cancel(fake);
+	fake->room = S32_MAX;
+	for (i = 0; i < most + 2; i++)
+		reqs[i] = send(test, i ? 1 : 2, FILE_A);
+	KUNIT_ASSERT_EQ(test, fake->nr_sent, most);
+	KUNIT_EXPECT_GT(test, azb_fake_count(fake, AZB_CNT_IDS_FULL), 0ull);
+	expect_cancel(test, 2, 0, 0, 1);
+	KUNIT_ASSERT_EQ(test, fake->nr_sent, most + 1);
+	KUNIT_EXPECT_EQ(test, fake->sent_tags[most], VSP_WIRE_OP_CANCEL);
+
+	/* More of them at once than there are ids; and two that had not got away. */
+	expect_cancel(test, 1, 0, 2, most - 1);
+	KUNIT_EXPECT_EQ(test, fake->nr_sent, VSP_WIRE_MAX_OUTSTANDING);
+	KUNIT_EXPECT_EQ(test, nr_ended, 2u);
+	/* The cancels are answered, which is enough for the others to go. */
+	for (i = most; i < fake->nr_sent; i++) {
+		KUNIT_EXPECT_EQ(test, fake->sent_tags[i], VSP_WIRE_OP_CANCEL);
+		azb_fake_complete(fake, fake->sent_ids[i], 0, 0);
+		azb_queue_kick(&fake->azb);
+	}
+	KUNIT_EXPECT_EQ(test, fake->nr_sent, 2 * most);
+	for (i = 0; i < most; i++) {
+		azb_fake_complete(fake, fake->sent_ids[i], AZ_BLOB_STATUS_CANCELLED, 0);
+		finish(test, reqs[i], 0);
+	}
+	finish(test, reqs[most], -ECANCELED);
+	finish(test, reqs[most + 1], -ECANCELED);
+	expect_idle(test);
+}
+
+/* Without its own packets the driver has a use for every id. */
+static void cancel_keeps_no_ids_for_a_host_that_cannot(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct azb_request **reqs;
+	u32 i;
+
+	reqs = kunit_kcalloc(test, VSP_WIRE_MAX_OUTSTANDING, sizeof(*reqs), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, reqs);
+	fake->room = S32_MAX;
+	for (i = 0; i < VSP_WIRE_MAX_OUTSTANDING; i++)
+		reqs[i] = send(test, 1, FILE_A);
+	KUNIT_EXPECT_EQ(test, fake->nr_sent, VSP_WIRE_MAX_OUTSTANDING);
+	for (i = 0; i < fake->nr_sent; i++) {
+		azb_fake_complete(fake, fake->sent_ids[i], 0, 0);
+		finish(test, reqs[i], 0);
+	}
+	expect_idle(test);
+}
+
+/* What the bus did not take nobody has been told. */
+static void cancel_that_cannot_be_sent_is_sent_another_time(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct azb_request *a = send(test, 1, FILE_A);
+
+	host_can_cancel(fake);
+	fake->send_error = -EAGAIN;
+	expect_cancel(test, 1, 0, 0, 1);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_SEND_ERROR), 1ull);
+	fake->send_error = 0;
+	expect_cancel(test, 1, 0, 0, 1);
+	KUNIT_ASSERT_EQ(test, fake->nr_sent, 2u);
+	KUNIT_EXPECT_EQ(test, fake->sent_tags[1], VSP_WIRE_OP_CANCEL);
+	expect_cancel(test, 1, 0, 0, 1);
+	KUNIT_EXPECT_EQ(test, fake->nr_sent, 2u);
+	azb_fake_complete(fake, fake->sent_ids[1], 0, 0);
+	azb_fake_complete(fake, a->id, 0, 0);
+	finish(test, a, 0);
+	expect_idle(test);
+}
+
+/* There can be any number in line for bytes, with any names. */
+static void cancel_finds_each_of_many(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct azb_request **reqs, *sent;
+	u64 limit = PAGE_SIZE;
+	const u32 n = 300;
+	u32 i;
+
+	reqs = kunit_kcalloc(test, n, sizeof(*reqs), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, reqs);
+	nr_ended = 0;
+	azb_queue_set_limits(&fake->azb, &limit, &limit);
+	sent = send(test, 3, FILE_A);
+	for (i = 0; i < n; i++) {
+		reqs[i] = make(test, i % 3 ? 1 : 2, i % 5 ? FILE_A : FILE_B);
+		KUNIT_ASSERT_EQ(test, azb_queue_admit(&fake->azb, reqs[i], false), 1);
+	}
+	expect_cancel(test, 1, 0, 160, 0);
+	KUNIT_EXPECT_EQ(test, nr_ended, 160u);
+	expect_cancel(test, 1, -ENOENT, 0, 0);
+	expect_cancel(test, 2, 0, 80, 0);
+	KUNIT_EXPECT_EQ(test, nr_ended, 240u);
+	for (i = 0; i < n; i++) {
+		if (i % 5)
+			finish(test, reqs[i], -ECANCELED);
+		else
+			KUNIT_EXPECT_EQ(test, reqs[i]->state, AZB_REQ_ASKING);
+	}
+	azb_fake_complete(fake, sent->id, 0, 0);
+	finish(test, sent, 0);
+	/* Each gets its bytes when the one before it has gone. */
+	for (i = 0; i < n; i += 5)
+		azb_queue_forget(&fake->azb, reqs[i]);
+	expect_idle(test);
+}
+
 static void cancel_when_the_device_has_gone(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -297,6 +417,10 @@ static struct kunit_case cancel_cases[] = {
 	KUNIT_CASE(cancel_ends_what_is_not_sent),
 	KUNIT_CASE(cancel_lets_those_behind_go),
 	KUNIT_CASE(cancel_does_not_find_what_was_given_up),
+	KUNIT_CASE(cancel_leaves_when_nothing_else_does),
+	KUNIT_CASE(cancel_keeps_no_ids_for_a_host_that_cannot),
+	KUNIT_CASE(cancel_that_cannot_be_sent_is_sent_another_time),
+	KUNIT_CASE(cancel_finds_each_of_many),
 	KUNIT_CASE(cancel_when_the_device_has_gone),
 	KUNIT_CASE(cancel_without_memory),
 	{}

@@ -27,6 +27,8 @@ int azb_ring_send(struct azb_device *azb, struct azb_request *req)
 
 	if (fake->send_error)
 		return fake->send_error;
+	if (WARN_ON(fake->nr_sent == FAKE_MAX_SENT))
+		return -EIO;
 	fake->sent_ids[fake->nr_sent] = req->id;
 	fake->sent_tags[fake->nr_sent] = le32_to_cpu(req->wire.version);
 	/* [extra */

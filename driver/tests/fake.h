@@ -9,6 +9,9 @@
 
 #include "../azb.h"
 
+/* Of one test: every request that there can be, and a cancel for each. */
+#define FAKE_MAX_SENT (2 * VSP_WIRE_MAX_OUTSTANDING + 8)
+
 /* What the module does for real in other files. */
 struct fake {
 	struct azb_device azb;
@@ -16,11 +19,11 @@ struct fake {
 	u32 wanted;		/* last wish for room */
 	int send_error;		/* what sending returns instead of taking it */
 	u32 nr_sent;
-	u64 sent_ids[VSP_WIRE_MAX_OUTSTANDING + 8];
-	u32 sent_tags[VSP_WIRE_MAX_OUTSTANDING + 8];
+	u64 sent_ids[FAKE_MAX_SENT];
+	u32 sent_tags[FAKE_MAX_SENT];
 	atomic_t freed;
 	/* [extra */
-	u32 sent_first_page[VSP_WIRE_MAX_OUTSTANDING + 8];
+	u32 sent_first_page[FAKE_MAX_SENT];
 	atomic_t refs;		/* to the device, taken and not put back */
 	/* A host that answers at once, from a work item of its own. */
 	bool answers;

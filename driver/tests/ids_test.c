@@ -81,6 +81,28 @@ static void ids_know_one_that_comes_twice(struct kunit *test)
 	expect_put(test, second, AZB_ID_LIVE, &t->owners[1]);
 }
 
+/* [extra */
+static void ids_tell_whose_they_are(struct kunit *test)
+{
+	struct table *t = test->priv;
+	u64 first, second;
+
+	KUNIT_EXPECT_NULL(test, azb_ids_find(&t->ids, 1));
+	first = azb_ids_get(&t->ids, &t->owners[0]);
+	second = azb_ids_get(&t->ids, &t->owners[1]);
+	KUNIT_EXPECT_PTR_EQ(test, azb_ids_find(&t->ids, first), (void *)&t->owners[0]);
+	KUNIT_EXPECT_PTR_EQ(test, azb_ids_find(&t->ids, second), (void *)&t->owners[1]);
+	expect_put(test, first, AZB_ID_LIVE, &t->owners[0]);
+	KUNIT_EXPECT_NULL(test, azb_ids_find(&t->ids, first));
+	/* Its slot is another's now. */
+	KUNIT_EXPECT_NE(test, azb_ids_get(&t->ids, &t->owners[2]), AZB_ID_NONE);
+	KUNIT_EXPECT_NULL(test, azb_ids_find(&t->ids, first));
+	KUNIT_EXPECT_NULL(test, azb_ids_find(&t->ids, AZB_ID_NONE));
+	KUNIT_EXPECT_NULL(test, azb_ids_find(&t->ids, SIZE + 1));
+	KUNIT_EXPECT_NULL(test, azb_ids_find(&t->ids, U64_MAX));
+}
+
+/* extra] */
 static void ids_know_what_never_was(struct kunit *test)
 {
 	struct table *t = test->priv;
@@ -158,6 +180,9 @@ static void ids_follow_a_model(struct kunit *test)
 static struct kunit_case ids_cases[] = {
 	KUNIT_CASE(ids_run_out_and_come_back),
 	KUNIT_CASE(ids_know_one_that_comes_twice),
+	/* [extra */
+	KUNIT_CASE(ids_tell_whose_they_are),
+	/* extra] */
 	KUNIT_CASE(ids_know_what_never_was),
 	KUNIT_CASE(ids_survive_a_generation_that_wraps),
 	KUNIT_CASE(ids_follow_a_model),

@@ -144,7 +144,7 @@ def test_sysfs_limits_are_those_of_the_interface(guest):
     limits = dict(line.split(":") for line in
                   guest.sh(f"cd {SYSFS}/limits && grep . *").text.splitlines())
     assert (limits["max_pages"], limits["page_size"], limits["host_requests"]) == \
-        ("8192", "4096", "1024")
+        ("8192", "4096", "1008")
 
 
 def documented(name):

@@ -265,7 +265,7 @@ struct az_blob_cancel {
  * @protocol: that is spoken with the host.
  * @page_size: that pages are counted in, %AZ_BLOB_PAGE_SIZE.
  * @max_pages: of one request, %AZ_BLOB_MAX_PAGES.
- * @max_outstanding: requests that the host takes at a time; more wait in the driver.
+ * @max_outstanding: requests that the host is given at a time; more wait in the driver.
  * @inflight_bytes: bytes of memory that all requests may have pinned at a time; more
  *	wait in the driver.
  * @user_inflight_bytes: the same for the requests of one user.
