@@ -302,6 +302,7 @@ struct azb_queue {
 	/* [extra */
 	/* Requests by guid, from admission on until they are DONE or abandoned. */
 	DECLARE_HASHTABLE(named, AZB_NAME_BITS);
+	struct mutex cancelling; /* outside of @lock; one walk over @named at a time */
 	/* extra] */
 };
 

@@ -10,12 +10,16 @@
 #include <linux/hash.h>
 #include <linux/jhash.h>
 #include <linux/jiffies.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
 #include "azb.h"
 
 #define AZB_GUID_SIZE sizeof_field(struct vsp_wire_request, transaction_guid)
+
+/* Looked at in one go, with the lock held and softirqs off. */
+#define AZB_CANCEL_BATCH 64u
 
 /* Of the file as well: what one program names is not in the way of others. */
 static u32 azb_cancel_key(const struct file *file, const u8 *guid)
@@ -94,49 +98,78 @@ int azb_cancel_tell(struct azb_queue *queue, struct azb_request *req)
 	return 0;
 }
 
+/* True: the host has been told about @req, or is about to be. */
+static bool azb_cancel_one(struct azb_queue *queue, struct azb_request *req, u32 *ended,
+			   int *error)
+{
+	int ret;
+
+	if (req->state != AZB_REQ_SENT) {
+		azb_queue_give_up(queue, req, -ECANCELED);
+		++*ended;
+		return false;
+	}
+	ret = azb_cancel_tell(queue, req);
+	if (ret)
+		*error = ret;
+	return !ret;
+}
+
 /**
  * azb_cancel_by_name() - cancel what a program names
  * @azb: the device
  * @file: that the requests came through
  * @guid: 16 bytes, which several may have
  * @ended: filled with how many end, or have ended, without the host
- * @told: filled with how many the host has been told about, now or before
+ * @told: filled with how many the host has been told about, now or before, or is
+ *	told about as soon as the ring has room
+ *
+ * There can be any number of them, so others get the lock in between.
  *
  * Return: 0 when there was at least one; -ENOENT when there is none, -EOPNOTSUPP
  * or -ENOMEM when nothing could be done about those that there are, -ENODEV.
+ *
+ * Context: may sleep.
  */
 int azb_cancel_by_name(struct azb_device *azb, const struct file *file, const u8 *guid,
 		       u32 *ended, u32 *told)
 {
 	struct azb_queue *queue = &azb->queue;
-	struct hlist_node *next;
-	struct azb_request *req;
 	u32 key = azb_cancel_key(file, guid);
-	int ret, error = -ENOENT;
+	struct hlist_head *bucket = &queue->named[hash_min(key, HASH_BITS(queue->named))];
+	u32 batch = AZB_CANCEL_BATCH;
+	struct azb_request *req;
+	int error = -ENOENT;
+	HLIST_HEAD(rest);
 
 	*ended = 0;
 	*told = 0;
+	/* Another one would not find what is on @rest. */
+	mutex_lock(&queue->cancelling);
 	spin_lock_bh(&queue->lock);
 	if (queue->state == AZB_QUEUE_GONE)
 		error = -ENODEV;
-	hash_for_each_possible_safe(queue->named, req, next, named, key) {
-		if (req->file != file ||
-		    memcmp(req->wire.transaction_guid, guid, AZB_GUID_SIZE))
-			continue;
-		if (req->state != AZB_REQ_SENT) {
-			/* Nobody else's, so the next one stays where it is. */
-			azb_queue_give_up(queue, req, -ECANCELED);
-			++*ended;
-			continue;
-		}
-		ret = azb_cancel_tell(queue, req);
-		if (ret)
-			error = ret;
-		else
+	hlist_move_list(bucket, &rest);
+	while (!hlist_empty(&rest)) {
+		req = hlist_entry(rest.first, struct azb_request, named);
+		hash_del(&req->named);
+		hlist_add_head(&req->named, bucket);
+		if (req->file == file &&
+		    !memcmp(req->wire.transaction_guid, guid, AZB_GUID_SIZE) &&
+		    azb_cancel_one(queue, req, ended, &error))
 			++*told;
+		if (--batch)
+			continue;
+		batch = AZB_CANCEL_BATCH;
+		azb_queue_grant(queue);
+		azb_queue_pump(azb);
+		spin_unlock_bh(&queue->lock);
+		cond_resched();
+		spin_lock_bh(&queue->lock);
 	}
 	azb_queue_grant(queue);
 	azb_queue_pump(azb);
 	spin_unlock_bh(&queue->lock);
+	mutex_unlock(&queue->cancelling);
 	return *ended || *told ? 0 : error;
 }

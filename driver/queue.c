@@ -524,6 +524,7 @@ int azb_queue_init(struct azb_queue *queue)
 	azb_admit_init(&queue->budget);
 	azb_watchdog_init(queue);
 	/* [extra */
+	mutex_init(&queue->cancelling);
 	hash_init(queue->named);
 	/* extra] */
 	return 0;
