@@ -444,6 +444,8 @@ void azb_queue_resume(struct azb_device *azb)
  * @azb: the device
  *
  * What waits in either line ends with ENODEV; what the host owns goes on.
+ *
+ * Context: any but hard interrupt.
  */
 void azb_queue_stop(struct azb_device *azb)
 {

@@ -101,7 +101,8 @@ static bool azb_ring_index_is_wrong(struct azb_device *azb)
 
 /*
  * Where the next packet starts is anyone's guess.  What the host owns stays with it
- * until it goes away.
+ * until it goes away; whoever else comes would wait for an answer that nobody reads,
+ * so this is the end of the device until it is bound again.
  */
 static void azb_ring_give_up(struct azb_device *azb)
 {
@@ -112,6 +113,7 @@ static void azb_ring_give_up(struct azb_device *azb)
 	 * on the ring: for ever.
 	 */
 	set_channel_read_mode(azb->channel, HV_CALL_DIRECT);
+	azb_queue_stop(azb);
 	dev_err(&azb->dev, "inbound ring corrupted, not read any more\n");
 }
 

@@ -32,6 +32,7 @@ struct bus {
 	bool open;
 	void (*callback)(void *context);
 	void *context;
+	struct delayed_work answer;
 	u32 ring_size;
 	u32 desc_size;
 	u32 buffer_len;
@@ -326,6 +327,7 @@ static void ring_stops_where_it_makes_no_sense(struct kunit *test)
 		add_packet(test, a->id);
 		interrupt(test);
 		interrupt(test);
+		KUNIT_EXPECT_TRUE(test, azb_queue_is_gone(&bus->azb.queue));
 		KUNIT_EXPECT_EQ(test, bus->at, at);
 		KUNIT_EXPECT_FALSE(test, a->state == AZB_REQ_DONE);
 		KUNIT_EXPECT_EQ(test, bad_packets(test), i + 1ull);
@@ -335,6 +337,37 @@ static void ring_stops_where_it_makes_no_sense(struct kunit *test)
 		bus->at = bus->nr;
 		KUNIT_ASSERT_EQ(test, azb_real_ring_open(&bus->azb), 0);
 	}
+}
+
+/* Who came later would wait for an answer that nobody reads. */
+static void ring_given_up_is_the_end_of_the_device(struct kunit *test)
+{
+	struct azb_request *a = sent_request(test), *line = sent_request(test);
+	struct bus *bus = test->priv;
+	struct azb_queue *queue = &bus->azb.queue;
+	struct azb_request *late;
+
+	/* One that the host does not have yet. */
+	late = kunit_kzalloc(test, sizeof(*late), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, late);
+	INIT_LIST_HEAD(&late->watch);
+	init_waitqueue_head(&late->wake);
+	late->wire_len = sizeof(late->wire);
+	KUNIT_ASSERT_EQ(test, azb_queue_submit(&bus->azb, late, false), 0);
+	KUNIT_ASSERT_EQ(test, queue->nr_waiting, 1u);
+
+	add_packet(test, line->id);
+	add_packet(test, a->id)->desc.len8 = 0;
+	interrupt(test);
+	/* What made sense is taken, what the host has stays with it. */
+	KUNIT_EXPECT_TRUE(test, line->state == AZB_REQ_DONE);
+	KUNIT_EXPECT_EQ(test, line->error, 0);
+	KUNIT_EXPECT_TRUE(test, a->state == AZB_REQ_SENT);
+	KUNIT_EXPECT_TRUE(test, late->state == AZB_REQ_DONE);
+	KUNIT_EXPECT_EQ(test, late->error, -ENODEV);
+	late->state = AZB_REQ_NEW;
+	KUNIT_EXPECT_EQ(test, azb_queue_admit(&bus->azb, late, false), -ENODEV);
+	KUNIT_EXPECT_EQ(test, azb_queue_submit(&bus->azb, late, false), -ENODEV);
 }
 
 /* Unknown ids, other types, wrong offsets, what was answered before: in any order. */
@@ -473,6 +506,32 @@ static void ring_drains_after_a_rescind(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, a->error, 0);
 }
 
+static void answer(struct work_struct *work)
+{
+	struct bus *bus = container_of(to_delayed_work(work), struct bus, answer);
+
+	bus->callback(bus->context);
+}
+
+/* Unbind, shutdown, hibernation: the bus goes on calling back meanwhile. */
+static void ring_drains_while_the_channel_is_open(struct kunit *test)
+{
+	struct azb_request *a = sent_request(test), *b = sent_request(test);
+	struct bus *bus = test->priv;
+
+	add_packet(test, a->id);
+	add_packet(test, b->id);
+	INIT_DELAYED_WORK(&bus->answer, answer);
+	schedule_delayed_work(&bus->answer, HZ / 5);
+	/* Longer than anything here takes. */
+	azb_real_ring_drain(&bus->azb, 3600 * 1000);
+	KUNIT_EXPECT_TRUE(test, a->state == AZB_REQ_DONE);
+	KUNIT_EXPECT_TRUE(test, b->state == AZB_REQ_DONE);
+	KUNIT_EXPECT_EQ(test, a->error, 0);
+	flush_delayed_work(&bus->answer);
+	KUNIT_EXPECT_EQ(test, bus->at, 2u);
+}
+
 static void ring_drain_ends_without_answers(struct kunit *test)
 {
 	struct azb_request *a = sent_request(test);
@@ -544,6 +603,7 @@ static struct kunit_case ring_cases[] = {
 	KUNIT_CASE(ring_ignores_impossible_offsets),
 	KUNIT_CASE(ring_gives_eio_for_short_ones),
 	KUNIT_CASE(ring_stops_where_it_makes_no_sense),
+	KUNIT_CASE(ring_given_up_is_the_end_of_the_device),
 	KUNIT_CASE(ring_is_not_read_beyond_its_end),
 	KUNIT_CASE(ring_gives_up_after_much_nonsense),
 	KUNIT_CASE(ring_forgives_nonsense_between_completions),
@@ -551,6 +611,7 @@ static struct kunit_case ring_cases[] = {
 	KUNIT_CASE(ring_reads_within_a_budget),
 	KUNIT_CASE(ring_is_not_read_when_closed),
 	KUNIT_CASE(ring_drains_after_a_rescind),
+	KUNIT_CASE(ring_drains_while_the_channel_is_open),
 	KUNIT_CASE_SLOW(ring_drain_ends_without_answers),
 	KUNIT_CASE(ring_sends_what_the_wire_says),
 	/* [extra */
