@@ -163,7 +163,8 @@ struct azb_request {
 	struct azb_buffer *buffer; /* a registered one that it uses, or NULL */
 	const struct file *file; /* it came through; only compared, never followed */
 	struct hlist_node named; /* in queue.named; under queue.lock */
-	bool told; /* the host knows that it is cancelled; under queue.lock */
+	bool told; /* the host knows that it is cancelled, or is about to; under queue.lock */
+	u32 epoch; /* of a packet about a buffer: when, see struct azb_buffers */
 	/* extra] */
 	u32 timeout_ms;
 	struct page **pages;
@@ -312,7 +313,8 @@ struct azb_queue {
  * @lock: protects all of this, and in struct azb_buffer what is marked so; taken in
  *	process context, never under queue.lock
  * @idr: by id; NULL for one that is still being registered
- * @epoch: grows when the host forgets all buffers
+ * @epoch: grows when the host forgets all buffers; under @lock and queue.lock, so that
+ *	either is enough to read it
  * @closed: no further ones
  */
 struct azb_buffers {

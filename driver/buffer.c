@@ -137,6 +137,7 @@ static int azb_buffer_send(struct azb_buffer *buf, struct azb_request *req,
 	struct azb_answer answer;
 	int ret;
 
+	req->epoch = buf->epoch;
 	ret = azb_queue_submit(buf->azb, req, false);
 	if (ret) {
 		azb_queue_forget(buf->azb, req);
@@ -207,8 +208,9 @@ static void azb_buffer_unname(struct azb_buffer *buf)
  * azb_buffer_is_forgotten() - has the host forgotten a buffer that is in use?
  * @buf: the buffer
  *
- * Hibernation can be between any two packets of a thread, but not between asking
- * this and putting one in line.
+ * Hibernation can be between any two packets of a program's thread, but not between
+ * asking this and putting one in line.  Nothing keeps it away from the teardown, for
+ * which azb_queue_submit() looks once more.
  *
  * Context: may sleep.
  */
@@ -507,7 +509,9 @@ void azb_buffers_forget(struct azb_device *azb)
 
 	mutex_lock(&azb->buffers.lock);
 	azb->buffers.closed = true;
+	spin_lock_bh(&azb->queue.lock);
 	azb->buffers.epoch++;
+	spin_unlock_bh(&azb->queue.lock);
 	idr_for_each_entry(&azb->buffers.idr, buf, id)
 		azb_buffer_kill(buf);
 	mutex_unlock(&azb->buffers.lock);

@@ -235,8 +235,8 @@ void azb_queue_leave(struct azb_queue *queue, struct azb_request *req)
  *	unless its ops say more about it; on failure the caller's again
  * @nonblock: rather fail than wait in line
  *
- * Return: 0, -ENODEV when the device has gone, -ECANCELED when the request was
- * cancelled before, -EAGAIN with @nonblock.
+ * Return: 0, -ENODEV when the device has gone or has forgotten what a control packet
+ * is about, -ECANCELED when the request was cancelled before, -EAGAIN with @nonblock.
  */
 int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 		     bool nonblock)
@@ -254,6 +254,17 @@ int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 		ret = -ECANCELED;
 		goto out;
 	}
+	/* [extra */
+	/*
+	 * About a buffer that the host forgets, or has forgotten: it may not even know
+	 * the packet when the channel is open again.
+	 */
+	if (req->is_control && (queue->state != AZB_QUEUE_RUNNING ||
+				req->epoch != azb->buffers.epoch)) {
+		ret = -ENODEV;
+		goto out;
+	}
+	/* extra] */
 	list_add_tail(&req->node, &queue->waiting);
 	queue->nr_waiting++;
 	req->state = AZB_REQ_QUEUED;

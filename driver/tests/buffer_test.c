@@ -4,6 +4,9 @@
  * no word for them; and each allocation on the way failing once.
  */
 #include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/err.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/sched.h>
@@ -153,6 +156,119 @@ static void buffer_that_the_host_forgets(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, azb_buffer_register(&fake->azb, FILE_A, &in, &more), 0);
 }
 
+/* Deregisters as another thread of the program would. */
+struct leaver {
+	struct fake *fake;
+	struct work_struct work;
+	struct completion done;
+	u32 id;
+	int result;
+};
+
+static void leave(struct work_struct *work)
+{
+	struct leaver *l = container_of(work, struct leaver, work);
+
+	l->result = azb_buffer_deregister(&l->fake->azb, FILE_A, l->id);
+	complete(&l->done);
+}
+
+/* A request whose data is the first page of a registered buffer. */
+static struct azb_layout data_in(u32 id)
+{
+	struct azb_layout layout = { 0 };
+
+	layout.buffer_id = id;
+	layout.buf[AZB_DATA].registered = true;
+	layout.buf[AZB_DATA].len = AZ_BLOB_PAGE_SIZE;
+	return layout;
+}
+
+static void buffer_waits_for_its_requests(struct kunit *test)
+{
+	struct az_blob_register in = registration(16);
+	struct fake *fake = test->priv;
+	struct azb_layout layout;
+	struct azb_buffer *buf[2], *other;
+	struct leaver l = { .fake = fake };
+	u32 i;
+
+	KUNIT_ASSERT_EQ(test, azb_buffer_register(&fake->azb, FILE_A, &in, &l.id), 0);
+	layout = data_in(l.id);
+	for (i = 0; i < 2; i++) {
+		buf[i] = azb_buffer_get(&fake->azb, FILE_A, &layout);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(buf[i]));
+	}
+	init_completion(&l.done);
+	INIT_WORK_ONSTACK(&l.work, leave);
+	schedule_work(&l.work);
+	for (;;) {
+		other = azb_buffer_get(&fake->azb, FILE_A, &layout);
+		if (IS_ERR(other))
+			break;
+		azb_buffer_put(other);
+		usleep_range(1000, 2000);
+	}
+	KUNIT_EXPECT_EQ(test, PTR_ERR(other), -ENOENT);
+	/* From here on it waits, until it is put the second time. */
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&l.done, HZ / 5), 0ul);
+		KUNIT_EXPECT_TRUE(test, is_pinned(test));
+		KUNIT_EXPECT_EQ(test, fake->nr_sent, 1u);
+		azb_buffer_put(buf[i]);
+	}
+	flush_work(&l.work);
+	destroy_work_on_stack(&l.work);
+	KUNIT_EXPECT_EQ(test, l.result, 0);
+	KUNIT_ASSERT_EQ(test, fake->nr_sent, 2u);
+	KUNIT_EXPECT_EQ(test, fake->sent_tags[1], VSP_WIRE_OP_DEREGISTER_BUFFER);
+	KUNIT_EXPECT_FALSE(test, is_pinned(test));
+}
+
+/*
+ * A teardown is no program's thread, which hibernation stops first: its packet must not
+ * be in line while the channel is closed, and go to a host that never knew the buffer.
+ */
+static void buffer_packet_of_before_hibernation(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct azb_queue *queue = &fake->azb.queue;
+	struct azb_request *req;
+	struct azb_answer answer;
+
+	req = azb_control_create(VSP_WIRE_OP_DEREGISTER_BUFFER, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, req);
+	req->epoch = fake->azb.buffers.epoch;
+	KUNIT_ASSERT_EQ(test, azb_queue_pause(&fake->azb), 0u);
+	KUNIT_ASSERT_EQ(test, azb_queue_submit(&fake->azb, req, false), -ENODEV);
+	KUNIT_EXPECT_TRUE(test, azb_queue_is_idle(queue));
+	azb_buffers_forget(&fake->azb);
+	azb_queue_resume(&fake->azb);
+	azb_buffers_open(&fake->azb);
+	KUNIT_ASSERT_EQ(test, azb_queue_submit(&fake->azb, req, false), -ENODEV);
+	KUNIT_EXPECT_EQ(test, fake->nr_sent, 0u);
+	/* About one of now it is as good as any. */
+	req->epoch = fake->azb.buffers.epoch;
+	KUNIT_ASSERT_EQ(test, azb_queue_submit(&fake->azb, req, false), 0);
+	KUNIT_EXPECT_EQ(test, azb_queue_wait(&fake->azb, req, &answer), 0);
+	KUNIT_EXPECT_EQ(test, fake->nr_sent, 1u);
+}
+
+static void buffer_ends_while_the_channel_is_closed(struct kunit *test)
+{
+	struct az_blob_register in = registration(16);
+	struct fake *fake = test->priv;
+	u32 id;
+
+	KUNIT_ASSERT_EQ(test, azb_buffer_register(&fake->azb, FILE_A, &in, &id), 0);
+	KUNIT_ASSERT_EQ(test, azb_queue_pause(&fake->azb), 0u);
+	KUNIT_EXPECT_EQ(test, azb_buffer_deregister(&fake->azb, FILE_A, id), 0);
+	KUNIT_EXPECT_FALSE(test, is_pinned(test));
+	azb_buffers_forget(&fake->azb);
+	azb_queue_resume(&fake->azb);
+	KUNIT_EXPECT_EQ(test, fake->nr_sent, 1u);
+}
+
 static int register_one(struct kunit *test)
 {
 	struct az_blob_register in = registration(16);
@@ -181,6 +297,9 @@ static struct kunit_case buffer_cases[] = {
 	KUNIT_CASE(buffer_is_named_in_chunks),
 	KUNIT_CASE(buffer_that_the_host_refuses),
 	KUNIT_CASE(buffer_that_the_host_forgets),
+	KUNIT_CASE(buffer_waits_for_its_requests),
+	KUNIT_CASE(buffer_packet_of_before_hibernation),
+	KUNIT_CASE(buffer_ends_while_the_channel_is_closed),
 	KUNIT_CASE_SLOW(buffer_allocations_fail),
 	{}
 };
