@@ -6,6 +6,7 @@
 #include <linux/hyperv.h>
 #include <linux/kernel.h>
 /* [extra */
+#include <linux/limits.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
 /* extra] */
@@ -21,11 +22,15 @@
 /* However much a host asks for: what is allocated in one piece, or in a table. */
 #define AZB_RING_SIZE_MAX (1024u * 1024)
 #define AZB_BUFFERS_MAX 65536u
-#define AZB_BUFFER_BYTES_MAX 0x10000000000ull
+#define AZB_BUFFER_BYTES_MAX 0x8000000000ull
 /* extra] */
 
 static_assert(VSP_WIRE_PAGE_SIZE == HV_HYP_PAGE_SIZE);
 static_assert(sizeof(struct vsp_wire_request) % 8 == 0);
+/* [extra */
+/* kvmalloc() warns of more, for the table of its pages. */
+static_assert(AZB_BUFFER_BYTES_MAX / VSP_WIRE_PAGE_SIZE * sizeof(struct page *) <= INT_MAX);
+/* extra] */
 
 /**
  * azb_wire_desc_size() - bytes of a GPA-direct descriptor
