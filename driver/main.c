@@ -55,10 +55,12 @@ fail_publish:
 	azb_debugfs_remove(azb);
 	hv_set_drvdata(hdev, NULL);
 	azb_queue_stop(azb);
+	azb_ring_close(azb);
+	/* The node may have been there for a moment, and been opened. */
+	azb_queue_cut_off(azb);
 	/* [extra */
 	azb_buffers_forget(azb);
 	/* extra] */
-	azb_ring_close(azb);
 fail_open:
 	azb_device_withdraw(azb);
 	azb_device_put(azb);
