@@ -202,7 +202,8 @@ void azb_queue_get_limits(struct azb_device *azb, u64 *limit, u64 *user_limit)
  * @budget: zeroed
  *
  * A quarter of the memory for all users and half of that for each of them, so that
- * one leaves something for the others; but always enough for two largest requests.
+ * one leaves something for the others; but always enough for two largest requests,
+ * which with 256 MiB of memory and less is all that there is.
  */
 void azb_admit_init(struct azb_budget *budget)
 {

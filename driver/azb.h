@@ -57,6 +57,19 @@
  *   or programs.  The bytes of a request stay charged until it is freed, whoever
  *   has it then, and whether or not its process lives.
  */
+/* [extra */
+/*
+ * Locks of protocol 2, both mutexes, and outside of the two spin locks
+ *
+ *   lock              protects                                taken in
+ *   ----------------  --------------------------------------  --------
+ *   buffers.lock      everything in struct azb_buffers, and   process
+ *                     in struct azb_buffer what is marked so
+ *   queue.cancelling  one walk over queue.named at a time     process
+ *
+ *   Nothing takes one of them inside the other.
+ */
+/* extra] */
 #ifndef AZB_H
 #define AZB_H
 
