@@ -30,8 +30,8 @@ struct az_blob_request_sync_response {
 
 /**
  * struct az_blob_request_sync - one request, blocking
- * @guid: identifies the request in logs on both sides; chosen by the caller,
- *	may repeat, and changes nothing about the request.
+ * @guid: identifies the request in logs on both sides; chosen by the caller, may
+ *	repeat, and changes nothing about what is done.
  * @timeout: milliseconds the host has to answer, any value; 0 is for ever.  When
  *	it passes the host answers with %AZ_BLOB_STATUS_TIMEOUT.
  * @request_len: bytes in the request buffer, 1 or more.
@@ -56,7 +56,8 @@ struct az_blob_request_sync_response {
  *  EINVAL    a length, data_valid or reserved is not as described above;
  *  EMSGSIZE  the buffers touch more than %AZ_BLOB_MAX_PAGES pages;
  *  EFAULT    an address cannot be read, or cannot be written where the host writes;
- *  ENODEV    the device went away; when that happens with the request under
+ *  ENODEV    the device went away, or its host has left the ring in a state in
+ *	      which it cannot be read; when that happens with the request under
  *	      way, its outcome is unknown;
  *  EINTR     the caller was killed while it waited; the outcome is unknown;
  *  ETIMEDOUT the host has not even said that the request timed out, 30 s after
@@ -65,7 +66,8 @@ struct az_blob_request_sync_response {
  *	      that are still mapped;
  *  EAGAIN    the node was opened with O_NONBLOCK and there is no room for the
  *	      request right now, or too much memory is pinned; nothing was sent;
- *  EIO       the host's answer made no sense; the outcome is unknown;
+ *  EIO       the host's answer made no sense, or the request could not be put
+ *	      on the ring; the outcome is unknown;
  *  ENOMEM    no memory for the request; nothing was sent;
  *  ENOTTY    unknown ioctl number.
  */
@@ -84,6 +86,12 @@ struct az_blob_request_sync {
 };
 
 /* [extra */
+/*
+ * With IOCTL_AZ_BLOB_CANCEL a guid is also the name that a request is cancelled by, and
+ * every ioctl and command that carries a request has one errno more:
+ *  ECANCELED it was cancelled before the host had it; nothing was sent.
+ */
+
 /**
  * struct xs_fastpath_request_sync - the first published form, 64 bytes
  *
@@ -131,7 +139,9 @@ struct xs_fastpath_request_sync {
  * but EAGAIN and EINTR: a command waits in the driver's line, also on a node that
  * was opened with O_NONBLOCK.  Besides these:
  *  EOPNOTSUPP  the ring is not of the kind above;
- *  ECANCELED   the ring or its task went away; the outcome is unknown.
+ *  ECANCELED   the ring or its task went away; if the host had the request by then
+ *	        the outcome is unknown, and it may write to buffers that are still
+ *	        mapped.
  *
  * With IORING_URING_CMD_FIXED the data buffer has to be inside of the buffer that
  * was registered with io_uring under buf_index, else the result is EFAULT.
@@ -217,11 +227,13 @@ struct az_blob_deregister {
  * @guid: of the requests: all that came through the same open file, by any ioctl or
  *	as commands, and have this guid.
  * @ended: must be zero; filled with how many of them had not got to the host.  They
- *	end with ECANCELED, and nothing of them was sent.
- * @told: must be zero; filled with how many of them the host has, and has been told
- *	about, now or before.  Each ends when the host is done with its buffers: with
- *	status %AZ_BLOB_STATUS_CANCELLED and an unknown outcome, or with the answer if
- *	that came first.
+ *	end with ECANCELED, or what else was wrong with them, and nothing of them is
+ *	sent.
+ * @told: must be zero; filled with how many of them the host has, and is told about,
+ *	now or before: the message goes ahead of all requests that wait, and waits only
+ *	for room on the ring to a host that does not read it.  Each ends when the host
+ *	is done with its buffers: with status %AZ_BLOB_STATUS_CANCELLED and an unknown
+ *	outcome, or with the answer if that came first.
  *
  * Waits for nothing, and succeeds when it could do something about at least one of
  * them.  Errnos: EINVAL, E2BIG and EFAULT for the structure, and EFAULT when it cannot
