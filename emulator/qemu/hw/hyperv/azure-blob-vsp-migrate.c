@@ -15,7 +15,10 @@
  * that the backend keeps are still its own.  One that is loaded from a
  * snapshot keeps the session that the device has now, as the one in the
  * snapshot may have gone on and used its ids for something else: there a
- * request is new, and the store is what it has become meanwhile.
+ * request has a new id, and the store is what it has become meanwhile.  One
+ * that some backend may have run before the snapshot was made still goes with
+ * AZL_REQUEST_RESENT, to a backend that knows what that is, and fails where
+ * there is none: its effect may be there, and nobody here can tell.
  */
 
 #include "qemu/osdep.h"
@@ -57,7 +60,9 @@ static void drop_link(void *opaque)
 
 /*
  * Get back all pages and keep the requests.  It ends without that if the
- * backend doesn't confirm: then nothing is saved, see pre_save().
+ * backend doesn't confirm: then nothing is saved, see pre_save(), even if the
+ * backend does so later.  The guest's memory is being saved by then, and what
+ * the backend has written, and the completion, may be missing in it.
  */
 static void fence(AzureBlobVSP *s)
 {
@@ -67,7 +72,8 @@ static void fence(AzureBlobVSP *s)
     trace_azure_blob_vsp_wait("save", s->requests.num_owned);
     AIO_WAIT_WHILE(NULL, vsp_requests_busy(s) && !gives_up(s));
     trace_azure_blob_vsp_wait_over("save");
-    if (!vsp_requests_busy(s)) {
+    s->unfenced = s->requests.num_owned;
+    if (!s->unfenced) {
         /* another device may want to go on in this session: make room */
         object_ref(OBJECT(s));
         aio_bh_schedule_oneshot(qemu_get_aio_context(), drop_link, s);
@@ -335,10 +341,10 @@ static int pre_save(void *opaque)
     AzureBlobVSP *s = opaque;
     VMBusChannel *chan = vmbus_device_channel(VMBUS_DEVICE(s), 0);
 
-    if (vsp_requests_busy(s)) {
+    if (s->unfenced || vsp_requests_busy(s)) {
         error_report("%s: the backend has not let go of %u request(s): the "
                      "machine can't be saved", TYPE_AZURE_BLOB_VSP,
-                     s->requests.num_owned);
+                     MAX(s->unfenced, s->requests.num_owned));
         return -EBUSY;
     }
     if (vmbus_channel_rig(chan)->num_held) {

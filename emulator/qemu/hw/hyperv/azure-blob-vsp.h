@@ -358,6 +358,7 @@ struct AzureBlobVSP {
      */
     bool held;
     bool saving;            /* its memory is being saved, perhaps as it runs */
+    unsigned unfenced;      /* requests not given back when it was held */
     VMChangeStateEntry *vm_state_change;
     struct {                /* as it was when it was saved */
         QemuUUID session;
