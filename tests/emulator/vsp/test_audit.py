@@ -13,6 +13,7 @@ from test_vsp import (Machine, backend, build_program, case_names, start,  # noq
                       until)
 # pylint: disable=unused-import,redefined-outer-name
 
+import fake_backend as fb
 from azvm import paths
 from azvm.qmp import QmpError
 
@@ -82,13 +83,14 @@ def load(program, backend, tmp_path):
     """A machine that these bytes are loaded into."""
     machines = []
 
-    def run(case, data):
+    def run(case, data, **options):
         place = tmp_path / f"loaded-{len(machines)}"
         place.mkdir()
         (place / "link").symlink_to(tmp_path / "link")
         (tmp_path / "changed").write_bytes(data)
         machines.append(Machine(program, case, place,
-                                extra=["-S", "-incoming", f"file:{tmp_path}/changed"]))
+                                extra=["-S", "-incoming", f"file:{tmp_path}/changed"],
+                                **options))
         return machines[-1]
     yield run
     for machine in machines:
@@ -163,6 +165,55 @@ def test_bad_queue_is_not_loaded(saved, load):
                                        (2, ">I", 241, "message 0 has 241 bytes")]:
         fails_to_load(load("leaves-messages-in-the-queue",
                            change(data, QUEUE, len(QUEUE) + offset, form, value)), error)
+
+
+# What vsp_buffers_put() and put_requests() write of the guest of "buffer-outlives-a-pause": a buffer
+# of two pages, and a request with a head of 100 bytes, no data, and one page for the response
+BUFFER = struct.pack(">IIIB", 5, 2, 2, 0)
+REQUEST = struct.pack(">BHQI", 1, 9, 1, 56)
+# From the beginning of that
+FIELDS = {"msglen": 11, "id": 84, "accepted": 97, "deadline": 105, "data-length": 113, "data-valid": 117,
+          "response-length": 121, "head-length": 141, "data-maps": 245, "response-maps": 249,
+          "block": 254}
+BAD_REQUESTS = [
+    ("msglen", ">I", 129), ("id", ">Q", 0), ("id", ">Q", 2), ("id", ">Q", (1 << 64) - 1),
+    ("accepted", ">q", -1), ("deadline", ">q", -1), ("deadline", ">q", -1 << 63),
+    ("data-length", ">I", (32 << 20) + 1), ("data-valid", ">I", 1), ("response-length", ">I", 0),
+    ("response-length", ">I", 4097), ("head-length", ">I", 0), ("head-length", ">I", 65537),
+    ("data-maps", ">I", 1), ("response-maps", ">I", 0), ("response-maps", ">I", 0xFFFFFFFF),
+    ("block", ">B", 0x21)]
+BAD_BUFFERS = [(0, ">I", 1025), (4, ">I", 0), (4, ">I", 1), (4, ">I", 0x7FFFFFFF), (8, ">I", 3)]
+
+
+def test_bad_request_is_not_loaded(start, backend, load, tmp_path):
+    """Nor a bad buffer; the file as it was has both, and the guest goes on with them."""
+    case, options = "buffer-outlives-a-pause", {"device": ",protocol=2"}
+    machine = start(case, **options)
+    link = backend.accept().greet()
+    request = link.take_request()
+    machine.says("sent")
+    machine.qmp.command("stop")
+    machine.qmp.command("migrate", uri=f"file:{tmp_path}/state")
+    link.take(fb.CANCEL)
+    link.complete(request, fb.STATUS_CANCELLED)
+    until(lambda: machine.qmp.command("query-migrate").get("status") == "completed")
+    machine.process.kill()
+    link.close()
+    data = (tmp_path / "state").read_bytes()
+    backend.serve_in_background()
+
+    # Where the response is in the block, behind the block's name
+    place = FIELDS["block"] + data[data.index(REQUEST) + FIELDS["block"] - 1]
+    bad = [(REQUEST, FIELDS[name], *value, "requests") for name, *value in BAD_REQUESTS]
+    bad += [(REQUEST, place, ">Q", 1 << 40, "requests"), (REQUEST, place, ">q", -4096, "requests"),
+            (REQUEST, place + 8, ">Q", 0, "requests")]
+    bad += [(BUFFER, *value, "buffers") for value in BAD_BUFFERS]
+    for pattern, *how, what in bad:
+        print(what, how)
+        fails_to_load(load(case, change(data, pattern, *how), **options), f"azure-blob-vsp:{what}")
+    machine = load(case, data, **options)
+    runs(machine)
+    machine.passes()
 
 
 # --- command lines and commands

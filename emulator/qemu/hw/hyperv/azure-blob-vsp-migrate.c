@@ -243,8 +243,11 @@ static int put_requests(QEMUFile *f, void *pv, size_t size,
     return qemu_file_get_error(f);
 }
 
-/* False if it can't be; what was got of it so far is the request's. */
-static bool get_waiting(QEMUFile *f, VspRequest *req)
+/*
+ * False if it can't be; what was got of it so far is the request's.  Ids from
+ * @next_id on are those of requests to come.
+ */
+static bool get_waiting(QEMUFile *f, VspRequest *req, uint64_t next_id)
 {
     req->id = qemu_get_be64(f);
     req->tried = qemu_get_byte(f);
@@ -256,7 +259,8 @@ static bool get_waiting(QEMUFile *f, VspRequest *req)
     req->response_length = qemu_get_be32(f);
     qemu_get_buffer(f, req->guid, sizeof(req->guid));
     req->head_length = qemu_get_be32(f);
-    if (!req->id || !req->head_length ||
+    if (!req->id || req->id >= next_id || req->accepted < 0 ||
+        req->deadline < 0 || !req->head_length ||
         req->head_length > AZL_MAX_REQUEST_HEAD || !req->response_length ||
         req->data_length > AZL_MAX_BODY || req->data_valid > req->data_length) {
         return false;
@@ -292,7 +296,8 @@ static int get_requests(QEMUFile *f, void *pv, size_t size,
         req->operation = qemu_get_be32(f);
         req->status = qemu_get_be32(f);
         req->answer_response = qemu_get_be32(f);
-        if ((!done && !get_waiting(f, req)) || qemu_file_get_error(f)) {
+        if ((!done && !get_waiting(f, req, s->saved.next_id)) ||
+            qemu_file_get_error(f)) {
             vsp_request_free(req);
             return -EINVAL;
         }

@@ -304,7 +304,8 @@ static uint32_t timeout_left(const VspRequest *req)
         return 0;
     }
     left = req->deadline - virtual_ms();
-    return MAX(left, 1);
+    /* one of a loaded machine may be any; 0 would be for ever */
+    return MIN(MAX(left, 1), UINT32_MAX);
 }
 
 /* Give the request to the link: its pages are the backend's then. */
