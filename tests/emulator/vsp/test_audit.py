@@ -252,6 +252,16 @@ def test_instance_of_all_zeros_is_refused():
         "hv-balloon,instanceid=00000000-0000-0000-0000-000000000000")
 
 
+def test_more_devices_than_have_names():
+    """The last byte of the instance counts them."""
+    devices = []
+    for number in range(257):
+        devices += ["-chardev", f"socket,id=c{number},path=/none/at/all,reconnect-ms=3600000",
+                    "-device", f"azure-blob-vsp,chardev=c{number}"]
+    assert "'instanceid' has to be set for more than 256 of them" in \
+        refused("-device", "vmbus-bridge", *devices)
+
+
 def test_cpu_with_a_synic_is_not_unplugged(start, backend):
     """Nor does asking for it do anything: the guest of the channel goes on."""
     backend.serve_in_background()

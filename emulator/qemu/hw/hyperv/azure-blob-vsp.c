@@ -506,25 +506,36 @@ static bool instance_is_free(VMBusDevice *vdev)
 
 /*
  * The same command line gives the same instance, so that a guest finds its
- * device again; what is asked for explicitly is checked by the bus.
+ * device again; what is asked for explicitly is checked by the bus.  False with
+ * @errp set if all that we can give are taken.
  */
-static void pick_instance(VMBusDevice *vdev)
+static bool pick_instance(VMBusDevice *vdev, Error **errp)
 {
+    int tried;
+
     if (!qemu_uuid_is_null(&vdev->instanceid)) {
-        return;
+        return true;
     }
     g_assert(qemu_uuid_parse(INSTANCE_UUID, &vdev->instanceid) == 0);
-    while (!instance_is_free(vdev)) {
+    for (tried = 0; tried <= UINT8_MAX; tried++) {
+        if (instance_is_free(vdev)) {
+            return true;
+        }
         vdev->instanceid.data[15]++;
     }
+    memset(&vdev->instanceid, 0, sizeof(vdev->instanceid));
+    error_setg(errp, "%s: 'instanceid' has to be set for more than %d of them",
+               TYPE_AZURE_BLOB_VSP, UINT8_MAX + 1);
+    return false;
 }
 
 static void vsp_dev_realize(DeviceState *dev, Error **errp)
 {
     AzureBlobVSPClass *avc = AZURE_BLOB_VSP_GET_CLASS(dev);
 
-    pick_instance(VMBUS_DEVICE(dev));
-    avc->parent_realize(dev, errp);
+    if (pick_instance(VMBUS_DEVICE(dev), errp)) {
+        avc->parent_realize(dev, errp);
+    }
 }
 
 static void vsp_realize(VMBusDevice *vdev, Error **errp)
