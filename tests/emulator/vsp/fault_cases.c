@@ -275,6 +275,25 @@ static void idles_with_two_requests(void)
 	expect_completion(12, OK);
 }
 
+/*
+ * As many as the rig holds, as the device has requests, and some that stay in the
+ * ring; the device needs no backend to answer them.
+ */
+#define MANY (4096 + 16 + 100)
+
+static void more_completions_than_are_held(void)
+{
+	struct packet p = good_packet();
+
+	set_up_channel();
+	p.operation = 0x999;
+	for (int i = 1; i <= MANY; i++)
+		send_packet(&p, i);
+	tell("sent");
+	for (int i = 1; i <= MANY; i++)
+		CHECK(take_completion().transaction == (uint64_t)i);
+}
+
 const struct test_case fault_cases[] = {
 	{ "tells-what-comes", tells_what_comes },
 	{ "interrupt-is-dropped", interrupt_is_dropped },
@@ -289,5 +308,6 @@ const struct test_case fault_cases[] = {
 	{ "rescind-gives-back", rescind_gives_back },
 	{ "rescind-and-reset", rescind_and_reset },
 	{ "idles-with-two-requests", idles_with_two_requests },
+	{ "more-completions-than-are-held", more_completions_than_are_held },
 	{ 0, 0 },
 };

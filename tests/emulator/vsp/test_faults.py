@@ -134,6 +134,26 @@ def test_packet_is_delayed_and_those_behind_it(faulty, backend):
     assert fault_counts(machine) == (3, 1)
 
 
+def test_held_completions_are_not_more_than_enough(faulty, tmp_path):
+    """The others wait in the device, and what it has no place for in the ring."""
+    machine = faulty("more-completions-than-are-held",
+                     {"kind": "completion-delay", "delay": NEVER, "count": 0},
+                     device=",max-inflight=16")
+    machine.says("sent")
+
+    def waiting():
+        channel, = machine.qmp.command("query-vmbus")["channels"]
+        return channel["held"], channel["packets-in"], channel["to-host"]["used"]
+
+    until(lambda: waiting() == (4096, 4096 + 16, 100 * PACKET_BYTES))
+    # They go when the machine is stopped to be saved, which fails as the ring can't hold them all.
+    machine.qmp.command("vmbus-fault-remove", id="f0")
+    machine.qmp.command("migrate", uri=f"file:{tmp_path}/state")
+    until(lambda: machine.qmp.command("query-migrate").get("status") == "failed")
+    assert "a fault holds completions" in machine.log.read_text()
+    machine.passes()
+
+
 def test_delayed_packet_is_taken_in_its_turn(faulty):
     machine = faulty("tells-what-comes", {"kind": "packet-delay", "delay": 20, "skip": 2})
     assert seen(machine, ALL[5], 6) == ALL

@@ -85,6 +85,10 @@ void vsp_flush_completions(AzureBlobVSP *s)
             ret = vmbus_channel_send_completion(&req->chan_req, &comp,
                                                 sizeof(comp));
         }
+        if (ret == -ENOSPC) {
+            /* faults hold more than enough: told again as with the ring */
+            return;
+        }
         if (ret < 0) {
             guest_error(s, "the ring for completions can't be written: %s",
                         strerror(-ret));

@@ -22,6 +22,13 @@
 /* When the ring had no room; the guest's signal comes first as a rule. */
 #define AGAIN_NS (10 * SCALE_MS)
 
+/*
+ * From so many held completions on the device has to keep its own, as if there
+ * were no room in the ring: what a fault holds back for an hour must not be as
+ * much as a guest asks for in an hour.
+ */
+#define HELD_MAX 4096
+
 /* Where azure-blob-vsp's completion has its words (azblob/vsp_wire.h) */
 #define STATUS_OFFSET 4
 #define RESPONSE_LENGTH_OFFSET 8
@@ -286,6 +293,9 @@ ssize_t vmbus_rig_send_completion(VMBusChanReq *req, void *msg, uint32_t msglen)
 
     /* what comes of it may be larger, or nothing at all */
     vmbus_channel_unreserve(chan, 0, msglen);
+    if (rig->num_held >= HELD_MAX) {
+        return -ENOSPC;
+    }
     if (!rig->hold_all) {
         fault = vmbus_fault_strike(VMBUS_FAULT_ON_COMPLETION, chan, req);
     }

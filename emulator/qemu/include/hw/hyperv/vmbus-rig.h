@@ -88,7 +88,10 @@ void vmbus_channel_info(VMBusChannel *chan, VmbusChannelInfo *info);
 
 extern bool vmbus_rig_faults;
 
-/* A completion, for which the device has reserved room */
+/*
+ * A completion, for which the device has reserved room.  -ENOSPC if it has to
+ * wait because so many are held; the channel is notified when they are fewer.
+ */
 ssize_t vmbus_rig_send_completion(VMBusChanReq *req, void *msg,
                                   uint32_t msglen);
 
