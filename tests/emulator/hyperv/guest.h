@@ -93,6 +93,7 @@ uint16_t hypercall(uint64_t input, uint64_t in_param);
 
 /* Port 0xe9 is the runner's. */
 #define DEBUG_PORT 0xe9
+#define COM1_DATA 0x3f8
 #define COM1_LINE_STATUS 0x3fd
 #define COM1_DATA_READY 0x01
 void outb(uint16_t port, uint8_t val);

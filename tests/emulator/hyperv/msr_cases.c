@@ -187,6 +187,44 @@ static void reference_page_agrees_with_the_counter(void)
 	check_reference_page(page);
 }
 
+#define AN_HOUR (3600 * 10000000ull)
+
+/*
+ * Told by a dot, the runner moves the machine to a new QEMU and then writes to its
+ * serial port what it has done with the time that was saved: nothing, added an hour,
+ * or taken it out.
+ */
+static void reference_time_goes_on_elsewhere(void)
+{
+	const struct reference_page *page = (const struct reference_page *)PAGE_A;
+	uint64_t last, step, longest = 0;
+	bool back = false;
+	uint8_t how;
+
+	CHECK(EVENTUALLY(rdmsr(HV_MSR_TIME_REF_COUNT) > 200000));
+	wrmsr(HV_MSR_REFERENCE_TSC, (uint32_t)PAGE_A | 1);
+	CHECK(page->sequence);
+	last = rdmsr(HV_MSR_TIME_REF_COUNT);
+	outb(DEBUG_PORT, '.');
+	CHECK(EVENTUALLY(({
+		uint64_t now = rdmsr(HV_MSR_TIME_REF_COUNT);
+
+		back |= now < last;
+		step = now - last;
+		if (now > last && step > longest)
+			longest = step;
+		last = now;
+		inb(COM1_LINE_STATUS) & COM1_DATA_READY;
+	})));
+	how = inb(COM1_DATA);
+	if (how == 'h')
+		CHECK(longest >= AN_HOUR);
+	else
+		CHECK(longest < AN_HOUR);
+	CHECK(how == 'o' || !back);
+	check_reference_page(page);
+}
+
 static void hypercalls_need_the_page_and_an_os_id(void)
 {
 	volatile uint8_t *page = PAGE_A;
@@ -345,6 +383,7 @@ const struct test_case msr_cases[] = {
 	{ "every-register-takes-any-value", every_register_takes_any_value },
 	{ "reference-time-goes-forward", reference_time_goes_forward },
 	{ "reference-page-agrees-with-the-counter", reference_page_agrees_with_the_counter },
+	{ "reference-time-goes-on-elsewhere", reference_time_goes_on_elsewhere },
 	{ "hypercalls-need-the-page-and-an-os-id", hypercalls_need_the_page_and_an_os_id },
 	{ "hypercalls-are-for-the-kernel-only", hypercalls_are_for_the_kernel_only },
 	{ "message-page-lies-over-memory", message_page_lies_over_memory },

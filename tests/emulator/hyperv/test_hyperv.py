@@ -8,6 +8,7 @@ or a refused command line are below.
 
 import os
 import re
+import struct
 import subprocess
 import sys
 import time
@@ -37,16 +38,18 @@ ACCELERATORS = {
     "icount": ["-accel", "tcg,thread=single", "-icount", "shift=auto"],
 }
 TWO_CPUS = {"init-takes-the-processors-pages-away", "messages-reach-the-second-processor",
-            "crash-of-the-second-cpu-is-reported"}
+            "device-is-read-while-the-map-changes", "crash-of-the-second-cpu-is-reported"}
 OTHER_CPU = {
     "without-hyperv-nothing-changes": "qemu64",
     "reset-register-resets": HYPERV + ",hv-reset",
     "reference-page-agrees-with-the-counter": HYPERV + ",x-hv-tsc-page",
+    "reference-time-goes-on-elsewhere": HYPERV + ",x-hv-tsc-page",
     "crash-is-reported": HYPERV + ",hv-crash",
     "crash-of-the-second-cpu-is-reported": HYPERV + ",hv-crash",
 }
 ALONE = {"one-million-turns", "three-million-turns", "crash-is-reported", "crash-of-the-second-cpu-is-reported",
-         "state-survives-migration"}
+         "state-survives-migration", "reference-time-goes-on-elsewhere",
+         "device-is-read-while-the-map-changes"}
 
 
 def case_names():
@@ -149,9 +152,9 @@ def test_instructions_are_told_while_the_guest_runs(program, plugin, tmp_path):
             qemu.kill()
 
 
-def test_state_survives_migration(program, tmp_path):
-    """The same machine goes on in a second QEMU: registers, pages, and messages after it."""
-    line = command(program, "state-survives-migration", ACCELERATORS["threads"])
+def move(program, tmp_path, case, accelerator, change=None, word=b"x"):
+    """The same machine goes on in a second QEMU, with what change has made of its state, and passes."""
+    line = command(program, case, ACCELERATORS[accelerator])
 
     def start(name, *more):
         return subprocess.Popen(
@@ -177,12 +180,15 @@ def test_state_survives_migration(program, tmp_path):
         old_qmp.command("stop")
         old_qmp.command("migrate", uri=f"file:{tmp_path}/state")
         assert migrated(old_qmp) == "completed"
+        if change:
+            state = tmp_path / "state"
+            state.write_bytes(change(state.read_bytes()))
         new = start("new", "-incoming", "defer")
         new_qmp = connect(tmp_path / "new.qmp", new)
         new_qmp.command("migrate-incoming", uri=f"file:{tmp_path}/state")
         assert migrated(new_qmp) == "completed"
         new_qmp.command("cont")
-        os.write(new_com, b"x")
+        os.write(new_com, word)
         assert new.wait(LIMIT) == PASSED, os.read(new_debug, 1000)
     finally:
         for qemu in (old, new):
@@ -191,6 +197,43 @@ def test_state_survives_migration(program, tmp_path):
                 qemu.wait()
         for descriptor in (old_debug, new_debug, new_com):
             os.close(descriptor)
+
+
+def test_state_survives_migration(program, tmp_path):
+    """Registers, pages, and messages after it."""
+    move(program, tmp_path, "state-survives-migration", "threads")
+
+
+# The section that has the reference time: its kind and number, name, instance, version, the time in
+# units of 100 ns, and what ends it
+TIME_NAME = b"\x15hv-tcg-reference-time"
+TIME_SECTION = struct.Struct(f">BI{len(TIME_NAME)}sIIQBI")
+
+
+def change_time(data, into):
+    """The state with another section in place of the one with the reference time."""
+    assert data.count(TIME_NAME) == 1
+    at = data.index(TIME_NAME) - 5
+    kind, number, name, instance, version, now, end, again = TIME_SECTION.unpack_from(data, at)
+    assert (kind, end) == (4, 0x7E) and number == again
+    return data[:at] + into(TIME_SECTION, (kind, number, name, instance, version), now,
+                            (end, again)) + data[at + TIME_SECTION.size:]
+
+
+TIMES = {
+    # With the time there is none that steps back.
+    b"x": None,
+    b"h": lambda data: change_time(data, lambda form, head, now, tail:
+                                   form.pack(*head, now + 3600 * 10 ** 7, *tail)),
+    # As an older QEMU has saved it
+    b"o": lambda data: change_time(data, lambda *_: b""),
+}
+
+
+@pytest.mark.parametrize("word", TIMES, ids=["as-saved", "an-hour-later", "not-saved"])
+def test_reference_time_goes_on_elsewhere(program, tmp_path, word):
+    # With -icount every host has a page of reference time.
+    move(program, tmp_path, "reference-time-goes-on-elsewhere", "icount", TIMES[word], word)
 
 
 def connect(path, qemu):

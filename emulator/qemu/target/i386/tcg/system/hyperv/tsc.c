@@ -15,6 +15,11 @@
  * or too little time has passed to measure it) the page says so by sequence 0,
  * and the guest reads the MSR, as it is meant to.
  *
+ * A scale that was measured is not quite right, so the time departs from QEMU's
+ * clock; and a machine that is loaded may have a host with another TSC, and is
+ * measured anew.  So the time itself is saved with a machine, and goes on from
+ * there: no guest sees it go back.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
@@ -26,6 +31,7 @@
 #include "qemu/timer.h"
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
+#include "migration/vmstate.h"
 #include "system/cpu-timers.h"
 #include "system/runstate.h"
 #include "target/i386/kvm/hyperv-proto.h"
@@ -54,12 +60,22 @@ typedef struct HvReferenceTscPage {
 static int64_t start_ticks, start_ns;
 
 /*
- * What the time is computed with, once a page was asked for; scale 0 before.
- * Written with the BQL held, read by any vCPU.
+ * What the time is computed with, once a page was asked for; scale 0 before:
+ * then it is QEMU's clock and @ahead.  Written with the BQL held, read by any
+ * vCPU.
  */
 static QemuSeqLock lock;
 static uint64_t scale;
 static int64_t offset;
+static int64_t ahead;
+
+/* With the machine's state, unless the time is that of QEMU's clock */
+typedef struct SavedTime {
+    uint64_t time;
+    bool loaded;    /* and the machine has not run since */
+} SavedTime;
+
+static SavedTime saved;
 
 static int64_t compute(uint64_t by_scale, int64_t by_offset)
 {
@@ -72,20 +88,21 @@ static int64_t compute(uint64_t by_scale, int64_t by_offset)
 uint64_t hv_tcg_reference_time(void)
 {
     uint64_t now_scale;
-    int64_t now_offset;
+    int64_t now_offset, now_ahead;
     unsigned start;
 
     do {
         start = seqlock_read_begin(&lock);
         now_scale = qatomic_read(&scale);
         now_offset = qatomic_read(&offset);
+        now_ahead = qatomic_read(&ahead);
     } while (seqlock_read_retry(&lock, start));
 
     if (now_scale) {
         return compute(now_scale, now_offset);
     }
     /* since the machine was created, paused with it */
-    return qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) / HV_NS_PER_UNIT;
+    return qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) / HV_NS_PER_UNIT + now_ahead;
 }
 
 /* Whether the host's TSC has one pace at all times; only known of x86. */
@@ -174,11 +191,19 @@ bool hv_tcg_set_reference_page(uint64_t val)
     return true;
 }
 
-void hv_tcg_reset_reference_time(void)
+/* The time is QEMU's clock again, and so many units.  BQL held. */
+static void begin_at_the_clock(int64_t units)
 {
     seqlock_write_begin(&lock);
     qatomic_set(&scale, 0);
+    qatomic_set(&ahead, units);
     seqlock_write_end(&lock);
+}
+
+void hv_tcg_reset_reference_time(void)
+{
+    begin_at_the_clock(0);
+    saved.loaded = false;
 }
 
 /* A machine that was loaded has a page that was right where it was saved. */
@@ -186,10 +211,55 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
 {
     CPUX86State *part = cpu_env(first_cpu);
 
-    if (running && !scale && part->msr_hv_tsc & HV_REFERENCE_TSC_ENABLE) {
+    if (!running) {
+        return;
+    }
+    if (saved.loaded) {
+        saved.loaded = false;
+        begin_at_the_clock(0);
+        begin_at_the_clock(saved.time - hv_tcg_reference_time());
+    }
+    if (!scale && part->msr_hv_tsc & HV_REFERENCE_TSC_ENABLE) {
         fill(part->msr_hv_tsc & TARGET_PAGE_MASK);
     }
 }
+
+static bool is_needed(void *opaque)
+{
+    return scale || ahead || saved.loaded;
+}
+
+static int pre_save(void *opaque)
+{
+    /* one that was loaded and has not run is where it was */
+    if (!saved.loaded) {
+        saved.time = hv_tcg_reference_time();
+    }
+    return 0;
+}
+
+static int post_load(void *opaque, int version_id)
+{
+    saved.loaded = true;
+    return 0;
+}
+
+/*
+ * A section of its own, so that a machine that was saved without it, by an
+ * older QEMU or before it had a page, is loaded as ever.
+ */
+static const VMStateDescription vmstate_reference_time = {
+    .name = "hv-tcg-reference-time",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = is_needed,
+    .pre_save = pre_save,
+    .post_load = post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT64(time, SavedTime),
+        VMSTATE_END_OF_LIST()
+    },
+};
 
 void hv_tcg_init_reference_time(void)
 {
@@ -198,5 +268,6 @@ void hv_tcg_init_reference_time(void)
         start_ticks = cpu_get_host_ticks();
         start_ns = get_clock();
         qemu_add_vm_change_state_handler(vm_state_changed, NULL);
+        vmstate_register(NULL, 0, &vmstate_reference_time, &saved);
     }
 }
