@@ -250,6 +250,69 @@ static void messages_reach_the_second_processor(void)
 	CHECK(EVENTUALLY(ap_state == 2));
 }
 
+/* --- a device is read by one processor while the other one changes the memory map --- */
+
+#define IOAPIC ((volatile uint32_t *)0xfec00000)
+#define IOAPIC_VERSION 1
+#define CONFIG_ADDRESS 0xcf8
+#define CONFIG_DATA 0xcfc
+/* PCIEXBAR of the host bridge: bit 0 puts configuration space into the map, below the IOAPIC */
+#define PCIEXBAR 0x80000060
+#define PCIEXBAR_ON 1u
+
+static volatile uint32_t reads, wrong_reads;
+
+static void outl(uint16_t port, uint32_t val)
+{
+	__asm__ volatile("outl %0, %1" ::"a"(val), "Nd"(port));
+}
+
+static uint32_t inl(uint16_t port)
+{
+	uint32_t val;
+
+	__asm__ volatile("inl %1, %0" : "=a"(val) : "Nd"(port));
+	return val;
+}
+
+static void ap_reads_a_device(void)
+{
+	uint32_t is;
+
+	IOAPIC[0] = IOAPIC_VERSION;
+	is = IOAPIC[4];
+	ap_state = 1;
+	while (ap_state == 1) {
+		if (IOAPIC[4] != is)
+			wrong_reads++;
+		reads++;
+	}
+	ap_state = 3;
+	for (;;)
+		__asm__ volatile("pause");
+}
+
+/* Its TLB has devices by their numbers in the map, which are others all the time. */
+static void device_is_read_while_the_map_changes(void)
+{
+	uint32_t with;
+
+	outl(CONFIG_ADDRESS, PCIEXBAR);
+	with = inl(CONFIG_DATA);
+	CHECK(with & PCIEXBAR_ON);
+	start_second_cpu(ap_reads_a_device);
+	CHECK(EVENTUALLY(ap_state == 1));
+	for (int i = 0; i < 500; i++) {
+		uint32_t before = reads;
+
+		outl(CONFIG_DATA, i % 2 ? with : with & ~PCIEXBAR_ON);
+		CHECK(EVENTUALLY(reads != before));
+	}
+	ap_state = 2;
+	CHECK(EVENTUALLY(ap_state == 3));
+	CHECK(wrong_reads == 0);
+}
+
 /*
  * Told by a dot, the runner moves the machine to a new QEMU and then writes to its
  * serial port.
@@ -284,6 +347,7 @@ const struct test_case message_cases[] = {
 	{ "hypercall-inputs-are-checked", hypercall_inputs_are_checked },
 	{ "init-takes-the-processors-pages-away", init_takes_the_processors_pages_away },
 	{ "messages-reach-the-second-processor", messages_reach_the_second_processor },
+	{ "device-is-read-while-the-map-changes", device_is_read_while_the_map_changes },
 	{ "state-survives-migration", state_survives_migration },
 	{ 0, 0 },
 };
