@@ -50,8 +50,9 @@ def test_time_by_the_reference_page(make_rig):
     first, before = rig.machine.sh("cut -d' ' -f1 /proc/uptime").text, time.monotonic()
     assert rig.load(threads=4, loops=20) == {(0, 0, 200): 80}
     after, last = time.monotonic(), rig.machine.sh("cut -d' ' -f1 /proc/uptime").text
-    # Read before and after what was timed, so it can't be less; hundredths are cut off.
-    assert float(last) - float(first) >= after - before - 0.02
+    # Read before and after what was timed, so it can't be less; hundredths are cut off, and the host's
+    # clock may be made to run faster for a while.
+    assert float(last) - float(first) >= (after - before) * 0.98 - 0.02
     rig.works()
 
 
