@@ -184,8 +184,8 @@ void azblob_close(azblob_conn *conn);
 /*
  * Ends what blocks: each call of the connection that is under way, in whatever thread, returns
  * soon, with AZBLOB_CANCELLED and outcome_unknown as azblob_cancel() has them, or with what it came
- * to before.  Requests of queues go on; so do calls that begin later.  For a thread, not for a
- * signal handler.
+ * to before.  Requests of queues go on; so do calls that begin later.  For any thread, inside a
+ * progress function, too; not for a signal handler.
  */
 void azblob_interrupt(azblob_conn *conn);
 

@@ -17,6 +17,7 @@ void azc_op_init(struct azc_op *op, azblob_conn *conn, azblob_progress_fn progre
 	op->progress = progress;
 	op->context = context;
 	op->total = total;
+	pthread_mutex_init(&op->asking, NULL);
 	pthread_mutex_init(&op->lock, NULL);
 	pthread_mutex_lock(&conn->ops_lock);
 	op->next = conn->ops;
@@ -44,13 +45,7 @@ void azc_op_end(struct azc_op *op)
 {
 	azc_op_unlist(op);
 	pthread_mutex_destroy(&op->lock);
-}
-
-/* Called with the lock held. */
-static void ask_progress(struct azc_op *op)
-{
-	if (op->progress && !op->cancelled && op->progress(op->context, op->done, op->total))
-		op->cancelled = true;
+	pthread_mutex_destroy(&op->asking);
 }
 
 /*
@@ -89,10 +84,40 @@ bool azc_op_interrupt(struct azc_op *op)
 	return again;
 }
 
+static void cancel(struct azc_op *op)
+{
+	pthread_mutex_lock(&op->lock);
+	op->cancelled = true;
+	interrupt(op);
+	pthread_mutex_unlock(&op->lock);
+}
+
+/*
+ * The function is called with nothing held that anybody waits for but those who would call it, too:
+ * it may take its time, and may call the library.
+ */
+static void ask_progress(struct azc_op *op)
+{
+	uint64_t done;
+	uint64_t total;
+	bool cancelled;
+
+	if (!op->progress)
+		return;
+	pthread_mutex_lock(&op->asking);
+	pthread_mutex_lock(&op->lock);
+	done = op->done;
+	total = op->total;
+	cancelled = op->cancelled;
+	pthread_mutex_unlock(&op->lock);
+	if (!cancelled && op->progress(op->context, done, total))
+		cancel(op);
+	pthread_mutex_unlock(&op->asking);
+}
+
 /*
  * One look at the calls that are under way, or that were at the first one.  True when another look
- * is needed.  A progress function may call the library with its operation's lock held, so nobody
- * waits for that here.
+ * is needed, since a try is on its way to the driver.
  */
 static bool interrupt_asked(azblob_conn *conn, bool first)
 {
@@ -103,10 +128,7 @@ static bool interrupt_asked(azblob_conn *conn, bool first)
 		op->asked |= first;
 		if (!op->asked)
 			continue;
-		if (pthread_mutex_trylock(&op->lock)) {
-			again = true;
-			continue;
-		}
+		pthread_mutex_lock(&op->lock);
 		op->cancelled = true;
 		again |= interrupt(op);
 		pthread_mutex_unlock(&op->lock);
@@ -130,8 +152,8 @@ bool azc_op_begin_try(struct azc_op *op, struct azc_sent *sent)
 {
 	bool good;
 
-	pthread_mutex_lock(&op->lock);
 	ask_progress(op);
+	pthread_mutex_lock(&op->lock);
 	good = !op->cancelled;
 	if (good) {
 		sent->told = false;
@@ -180,13 +202,13 @@ bool azc_op_cancelled(struct azc_op *op)
 {
 	bool cancelled;
 
+	ask_progress(op);
 	pthread_mutex_lock(&op->lock);
 	cancelled = op->cancelled;
-	ask_progress(op);
-	/* Just now: what other threads of the operation wait for is not wanted any more. */
-	if (op->cancelled && !cancelled)
+	/* What other threads of the operation had on its way to the driver before is there by now.
+	 */
+	if (cancelled)
 		interrupt(op);
-	cancelled = op->cancelled;
 	pthread_mutex_unlock(&op->lock);
 	return cancelled;
 }

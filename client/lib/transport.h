@@ -135,7 +135,9 @@ bool azc_answer_head(struct azc_answer *answer, const char *bytes, size_t length
 
 /**
  * struct azc_op - what the requests of one call have in common
- * @lock protects all other fields but @conn and @timeout_ms; progress is called with it held.
+ * @asking: held while @progress runs, so that no two threads are in it; taken before @lock.
+ * @lock: protects all other fields but @conn, @timeout_ms, @progress and @context, which stay as
+ *they are; never held while a function of the caller's runs, nor for long.
  * @sent: tries that the driver has, or is about to get.
  * @next, @previous, @listed, @asked: among those of the connection, and that azblob_interrupt()
  *	means it; under the connection's ops_lock.
@@ -143,6 +145,7 @@ bool azc_answer_head(struct azc_answer *answer, const char *bytes, size_t length
 struct azc_op {
 	azblob_conn *conn;
 	unsigned int timeout_ms; /* of each request through the driver */
+	pthread_mutex_t asking;
 	pthread_mutex_t lock;
 	azblob_progress_fn progress;
 	void *context;

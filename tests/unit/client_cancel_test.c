@@ -462,6 +462,99 @@ static void calls_that_block_are_interrupted(void **state)
 	azblob_properties_free(properties);
 }
 
+/**
+ * asked - a progress function that takes its time once two parts are done
+ * @inside: it is at it; @go: it may go on.  Both under @lock.
+ */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool inside;
+	bool go;
+} asked = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static int think_at_the_second_part(void *context, uint64_t done, uint64_t total)
+{
+	(void)context;
+	(void)total;
+	if (done < 2 * PART)
+		return 0;
+	pthread_mutex_lock(&asked.lock);
+	asked.inside = true;
+	pthread_cond_broadcast(&asked.changed);
+	while (!asked.go)
+		pthread_cond_wait(&asked.changed, &asked.lock);
+	pthread_mutex_unlock(&asked.lock);
+	return 0;
+}
+
+static void *get_and_think(void *data)
+{
+	struct azblob_get_options options = AZBLOB_GET_OPTIONS_INIT;
+	struct call *call = data;
+
+	options.progress = think_at_the_second_part;
+	call->result = azblob_get_blob_to_writer(call->conn, "box", "x", 0, AZBLOB_LENGTH_REST,
+						 write_nothing, NULL, &options, NULL, &call->error);
+	return NULL;
+}
+
+/* A download whose third part is at the host; it ends with its progress function at work. */
+static void match_the_third_part(void)
+{
+	front.place = AT_HOST;
+	front.match = "GET /.azblob/0123456789abcdef0123456789abcdef?offset=131072&";
+	host.blob_size = 3 * PART;
+}
+
+static void an_interruption_does_not_wait_for_a_progress_function(void **state)
+{
+	struct call call = { .conn = *state };
+
+	match_the_third_part();
+	asked.inside = asked.go = false;
+	assert_int_equal(pthread_create(&call.thread, NULL, get_and_think, &call), 0);
+	pthread_mutex_lock(&asked.lock);
+	while (!asked.inside)
+		pthread_cond_wait(&asked.changed, &asked.lock);
+	pthread_mutex_unlock(&asked.lock);
+	wait_kept(1);
+	azblob_interrupt(*state);
+	/* The host was told before it came back, with the function still at it. */
+	assert_int_equal(front.cancels, 1);
+	pthread_mutex_lock(&asked.lock);
+	asked.go = true;
+	pthread_cond_broadcast(&asked.changed);
+	pthread_mutex_unlock(&asked.lock);
+	assert_int_equal(pthread_join(call.thread, NULL), 0);
+	assert_int_equal(call.result, -1);
+	assert_int_equal(call.error.kind, AZBLOB_CANCELLED);
+	assert_int_equal(front.waiting, 0);
+}
+
+static int interrupt_at_the_second_part(void *context, uint64_t done, uint64_t total)
+{
+	(void)total;
+	if (done >= 2 * PART)
+		azblob_interrupt(context);
+	return 0;
+}
+
+static void a_progress_function_may_interrupt(void **state)
+{
+	struct azblob_get_options options = AZBLOB_GET_OPTIONS_INIT;
+	struct azblob_error error;
+
+	match_the_third_part();
+	options.progress = interrupt_at_the_second_part;
+	options.progress_context = *state;
+	assert_int_equal(azblob_get_blob_to_writer(*state, "box", "x", 0, AZBLOB_LENGTH_REST,
+						   write_nothing, NULL, &options, NULL, &error),
+			 -1);
+	assert_int_equal(error.kind, AZBLOB_CANCELLED);
+	assert_int_equal(front.waiting, 0);
+}
+
 static void *ask_raw(void *data)
 {
 	static const char head[] = "GET /.azblob HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -515,6 +608,8 @@ int main(void)
 		TEST(a_cancellation_that_nobody_asked_for_is_repeated),
 		TEST(a_transfer_that_is_stopped_does_not_wait_for_its_parts),
 		TEST(calls_that_block_are_interrupted),
+		TEST(an_interruption_does_not_wait_for_a_progress_function),
+		TEST(a_progress_function_may_interrupt),
 		TEST(requests_of_queues_are_not_interrupted),
 	};
 
