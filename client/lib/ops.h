@@ -13,6 +13,11 @@ int azc_perform_simple(azblob_conn *conn, struct azc_request *request, struct az
 /* The same, with what became of the blob; @result may be NULL. */
 int azc_perform_change(azblob_conn *conn, struct azc_request *request,
 		       struct azblob_change_result *result, struct azblob_error *error);
+/*
+ * What was asked for was done, but the answer does not say what a caller has to know: for who would
+ * do it once more that is an unknown outcome.  -1.
+ */
+int azc_fail_mute(struct azblob_error *error, const char *message);
 /* Copies a header's value into a field of a result, cut to fit. */
 void azc_take_text(char *to, size_t room, const struct azc_answer *answer, const char *name);
 

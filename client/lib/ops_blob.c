@@ -116,8 +116,8 @@ int azblob_create_snapshot(azblob_conn *conn, const char *container, const char 
 	if (!status) {
 		azc_take_text(snapshot, AZBLOB_SNAPSHOT_ROOM, &answer, "x-ms-snapshot");
 		if (!*snapshot)
-			status = azc_fail(error, AZBLOB_TRANSPORT,
-					  "the answer does not say which snapshot was made");
+			status = azc_fail_mute(error,
+					       "the answer does not say which snapshot was made");
 	}
 	azc_answer_reset(&answer);
 	return status;

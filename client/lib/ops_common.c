@@ -33,6 +33,14 @@ int azc_perform_simple(azblob_conn *conn, struct azc_request *request, struct az
 	return result;
 }
 
+int azc_fail_mute(struct azblob_error *error, const char *message)
+{
+	azc_fail(error, AZBLOB_TRANSPORT, "%s", message);
+	if (error)
+		error->outcome_unknown = 1;
+	return -1;
+}
+
 void azc_take_text(char *to, size_t room, const struct azc_answer *answer, const char *name)
 {
 	snprintf(to, room, "%s", azc_answer_text(answer, name));

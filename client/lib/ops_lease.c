@@ -62,8 +62,7 @@ int azblob_lease_acquire(azblob_conn *conn, const char *container, const char *b
 	if (!status) {
 		azc_take_text(lease_id, AZBLOB_LEASE_ROOM, &answer, "x-ms-lease-id");
 		if (!*lease_id)
-			status = azc_fail(error, AZBLOB_TRANSPORT,
-					  "the answer does not say which lease it is");
+			status = azc_fail_mute(error, "the answer does not say which lease it is");
 	}
 	azc_answer_reset(&answer);
 	return status;
