@@ -78,13 +78,16 @@ void azc_flight_drop(const azblob_conn *conn, struct azc_flight *flight)
 
 static int make_buffers(const azblob_conn *conn, const struct azc_request *request,
 			const char *head, size_t head_length, size_t response_room,
-			struct azc_flight *flight, struct azblob_error *error)
+			struct azc_flight *flight, enum azc_failure *failure,
+			struct azblob_error *error)
 {
 	memset(flight, 0, sizeof(*flight));
-	if (head_length > MAX_HEAD)
+	if (head_length > MAX_HEAD) {
+		*failure = AZC_REFUSED;
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
 				"the request's head has %zu bytes; at most %zu are allowed",
 				head_length, MAX_HEAD);
+	}
 	flight->head_room = head_length;
 	flight->response_room = response_room;
 	flight->head = azc_pool_get(conn->pool, flight->head_room);
@@ -307,6 +310,8 @@ static int take_answer(const struct azc_request *request, const struct azc_fligh
 	size_t length = flight->wire.response.response_len;
 	size_t body_at = 0;
 
+	/* The host has done it, whatever becomes of its answer here. */
+	*failure = AZC_UNKNOWN;
 	if (length > flight->response_room)
 		return bad_answer(failure, error, "it is longer than the response buffer");
 	if (!azc_answer_head(answer, flight->response, length, &body_at))
@@ -334,20 +339,23 @@ static size_t needed_room(const struct azc_request *request, const struct azc_fl
 	return needed > flight->response_room && needed <= MAX_RESPONSE_ROOM ? (size_t)needed : 0;
 }
 
+/* Memory may be there at another try, so the want of it is no refusal. */
 static int begin(struct driver *driver, const struct azc_request *request, size_t response_room,
-		 unsigned int timeout_ms, struct azc_flight *flight, struct azblob_error *error)
+		 unsigned int timeout_ms, struct azc_flight *flight, enum azc_failure *failure,
+		 struct azblob_error *error)
 {
 	struct azb_buf head = { 0 };
 	int result;
 
+	*failure = AZC_SENT_NOTHING;
 	if (request->head) {
 		result = make_buffers(driver->conn, request, request->head, request->head_length,
-				      response_room, flight, error);
+				      response_room, flight, failure, error);
 	} else {
 		compose(driver->conn, request, &head);
 		result = head.failed ? azc_fail_memory(error)
 				     : make_buffers(driver->conn, request, head.data, head.length,
-						    response_room, flight, error);
+						    response_room, flight, failure, error);
 		azb_buf_free(&head);
 	}
 	if (!result)
@@ -363,8 +371,10 @@ static size_t response_room_of(const struct azc_request *request)
 int azc_flight_begin(const azblob_conn *conn, const struct azc_request *request,
 		     unsigned int timeout_ms, struct azc_flight *flight, struct azblob_error *error)
 {
+	enum azc_failure failure;
+
 	return begin((struct driver *)conn->transport, request, response_room_of(request),
-		     timeout_ms, flight, error);
+		     timeout_ms, flight, &failure, error);
 }
 
 int azc_flight_end(const azblob_conn *conn, const struct azc_request *request,
@@ -393,8 +403,7 @@ static int exchange(struct driver *driver, const struct azc_request *request,
 	int result;
 
 	do {
-		*failure = AZC_REFUSED;
-		if (begin(driver, request, response_room, timeout_ms, &flight, error))
+		if (begin(driver, request, response_room, timeout_ms, &flight, failure, error))
 			return -1;
 		memcpy(sent.guid, flight.wire.guid, sizeof(sent.guid));
 		if (op && !azc_op_begin_try(op, &sent)) {

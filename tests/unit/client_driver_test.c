@@ -16,6 +16,7 @@
 
 #include "azblob/vsp_wire.h"
 #include "client_host.h"
+#include "driver.h"
 #include "transport.h"
 #include "uapi/misc/hv_azure_blob.h"
 
@@ -646,6 +647,61 @@ static void an_upload_begins_again_when_its_handle_is_lost(void **state)
 	free(data);
 }
 
+/* Whoever took these for not done would do them once more. */
+static void what_was_done_and_not_told_has_an_unknown_outcome(void **state)
+{
+	static const char mute[] = "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
+	char time[AZBLOB_SNAPSHOT_ROOM];
+	char lease[AZBLOB_LEASE_ROOM];
+	struct azblob_error error;
+
+	for (int i = 0; i < 3; i++) {
+		int status;
+
+		host_set_fault(RAW_ANSWER, "PUT /devstore", 1, 0, mute);
+		if (!i)
+			status = azblob_append_block(*state, "box", "x", "x", 1,
+						     AZBLOB_APPEND_ANYWHERE, AZBLOB_APPEND_ANYWHERE,
+						     NULL, NULL, &error);
+		else if (i == 1)
+			status = azblob_create_snapshot(*state, "box", "x", NULL, 0, NULL, time,
+							&error);
+		else
+			status = azblob_lease_acquire(*state, "box", "x", 15, NULL, NULL, lease,
+						      &error);
+		assert_int_equal(status, -1);
+		assert_int_equal(error.kind, AZBLOB_TRANSPORT);
+		assert_int_equal(error.outcome_unknown, 1);
+	}
+}
+
+/* As the gateway asks: it tells its client from that whether another try makes sense. */
+static void a_want_of_memory_is_no_refusal(void **state)
+{
+	static const char head[] = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n";
+	static char long_head[(64 << 10) + 1];
+	struct azc_request request = { .method = "GET",
+				       .head = head,
+				       .head_length = sizeof(head) - 1,
+				       .response_room = (size_t)1 << 60 };
+	struct azc_answer answer = { 0 };
+	enum azc_failure failure = AZC_UNKNOWN;
+	struct azblob_error error;
+
+	assert_int_equal(azc_driver_exchange(*state, &request, 1000, &answer, &failure, &error),
+			 -1);
+	assert_int_equal(failure, AZC_SENT_NOTHING);
+	assert_int_equal(error.kind, AZBLOB_RESOURCES);
+	/* What no try could carry is. */
+	request.response_room = 0;
+	request.head = long_head;
+	request.head_length = sizeof(long_head);
+	assert_int_equal(azc_driver_exchange(*state, &request, 1000, &answer, &failure, &error),
+			 -1);
+	assert_int_equal(failure, AZC_REFUSED);
+	assert_int_equal(error.kind, AZBLOB_BAD_ARGUMENT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -672,6 +728,8 @@ int main(void)
 		TEST(a_download_whose_blob_was_replaced_meanwhile_fails),
 		TEST(a_download_from_a_host_that_always_forgets_ends),
 		TEST(an_upload_begins_again_when_its_handle_is_lost),
+		TEST(what_was_done_and_not_told_has_an_unknown_outcome),
+		TEST(a_want_of_memory_is_no_refusal),
 	};
 
 	return cmocka_run_group_tests_name("client_driver", tests, NULL, NULL);
