@@ -278,6 +278,8 @@ struct azblob_properties {
 	uint64_t sequence_number; /* of a page blob */
 	uint64_t tag_count;
 	int is_sealed;
+	int is_incremental_copy;   /* made by azblob_copy_incremental() */
+	const char *copy_snapshot; /* of that: the newest snapshot that it made */
 };
 
 /* On success *properties is freed with azblob_properties_free(). */

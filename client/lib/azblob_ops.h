@@ -183,6 +183,15 @@ int azblob_copy_start(azblob_conn *conn, const char *container, const char *blob
 		      const char *source, const struct azblob_copy_options *options,
 		      struct azblob_copy_result *result, struct azblob_error *error);
 /*
+ * Incremental Copy Blob: @blob, a page blob that this call makes, follows the snapshots of another
+ * one.  @source: the URL of a snapshot, as azblob_url() makes it, newer than the last one that was
+ * copied.  What came of it is in properties' copy_snapshot, a snapshot of @blob: @blob itself can't
+ * be read or written.  @access: conditions on @blob, without a lease; may be NULL.
+ */
+int azblob_copy_incremental(azblob_conn *conn, const char *container, const char *blob,
+			    const char *source, const struct azblob_access *access,
+			    struct azblob_copy_result *result, struct azblob_error *error);
+/*
  * Waits until the newest copy to the blob is no longer pending.  @progress may be NULL.  A copy
  * that failed or was aborted is a SERVICE error with its description.
  */

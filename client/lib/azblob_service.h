@@ -170,6 +170,13 @@ int azblob_batch(azblob_conn *conn, const struct azblob_batch_request *requests,
 int azblob_undelete_blob(azblob_conn *conn, const char *container, const char *blob,
 			 struct azblob_error *error);
 /*
+ * Delete Blob with deletetype=permanent: ends the keeping of a deleted snapshot or version, the one
+ * that @access names, before its time.  The account has to allow that (AllowPermanentDelete of its
+ * DeleteRetentionPolicy), and so has a SAS (the permission y).
+ */
+int azblob_delete_permanently(azblob_conn *conn, const char *container, const char *blob,
+			      const struct azblob_access *access, struct azblob_error *error);
+/*
  * Set Blob Tier of an archived blob: takes a while, shorter with @high; azblob_get_properties()
  * tells when it is over.
  */

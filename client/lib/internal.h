@@ -74,6 +74,11 @@ int azc_check_blob(const char *blob, struct azblob_error *error);
 bool azc_parse_number(const char *text, size_t length, uint64_t *value);
 /* May be NULL; no control characters, since it becomes a header's value. */
 int azc_check_header(const char *value, const char *what, struct azblob_error *error);
+/*
+ * The same for what narrows a request: an empty one is most likely a mistake, which services take
+ * for none at all, and so would do to anything what was meant for one thing.
+ */
+int azc_check_condition(const char *value, const char *what, struct azblob_error *error);
 /* @what names the text in the message. */
 int azc_check_utf8(const char *text, const char *what, struct azblob_error *error);
 

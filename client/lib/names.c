@@ -143,6 +143,13 @@ int azc_check_header(const char *value, const char *what, struct azblob_error *e
 	return 0;
 }
 
+int azc_check_condition(const char *value, const char *what, struct azblob_error *error)
+{
+	if (value && !*value)
+		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "%s is empty", what);
+	return azc_check_header(value, what, error);
+}
+
 bool azc_parse_number(const char *text, size_t length, uint64_t *value)
 {
 	uint64_t sum = 0;

@@ -28,6 +28,26 @@ int azblob_delete_blob_if(azblob_conn *conn, const char *container, const char *
 	return azc_perform_simple(conn, &request, error);
 }
 
+int azblob_delete_permanently(azblob_conn *conn, const char *container, const char *blob,
+			      const struct azblob_access *given, struct azblob_error *error)
+{
+	struct azblob_access access;
+	struct azc_request request;
+
+	if (azc_check_call(container, blob, given, AZC_ACCESS_STATE | AZC_ACCESS_LEASE, &access,
+			   error))
+		return -1;
+	/* Nor does the service do it to a blob; a slip here would delete what is there. */
+	if (!access.snapshot && !access.version)
+		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
+				"only a snapshot or a version can be deleted permanently");
+	azc_begin_change(&request, "DELETE", conn, container, blob, NULL, &access);
+	azc_request_query(&request, "deletetype", "permanent");
+	/* It is not there a second time. */
+	request.repeatable = true;
+	return azc_perform_simple(conn, &request, error);
+}
+
 int azblob_set_metadata(azblob_conn *conn, const char *container, const char *blob,
 			const struct azblob_pair *metadata, size_t count,
 			const struct azblob_access *given, struct azblob_change_result *result,

@@ -21,7 +21,8 @@ int azblob_url(azblob_conn *conn, const char *container, const char *blob, const
 	struct azb_buf text = { 0 };
 
 	if ((container && azc_check_container(container, error)) ||
-	    (blob && azc_check_blob(blob, error)))
+	    (blob && azc_check_blob(blob, error)) ||
+	    azc_check_condition(snapshot, "the snapshot", error))
 		return -1;
 	if ((blob && !container) || (snapshot && !blob))
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
@@ -90,34 +91,20 @@ static int copy_options(const struct azblob_copy_options *given,
 	return 0;
 }
 
-int azblob_copy_start(azblob_conn *conn, const char *container, const char *blob,
-		      const char *source_url, const struct azblob_copy_options *given,
-		      struct azblob_copy_result *result, struct azblob_error *error)
+/* Performs and frees a request that begins a copy; @result may be NULL. */
+static int finish_start(azblob_conn *conn, struct azc_request *request, const char *source_url,
+			struct azblob_copy_result *result, struct azblob_error *error)
 {
-	struct azblob_copy_options options;
-	struct azblob_access access = { 0 };
-	struct azblob_access source = { 0 };
-	struct azc_request request;
 	struct azc_answer answer;
 	struct azb_buf url = { 0 };
 	int status;
 
-	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
-	    azc_check_source(source_url, error) ||
-	    copy_options(given, &options, &access, &source, error))
-		return -1;
-	azc_begin_change(&request, "PUT", conn, container, blob, NULL, &access);
 	azc_source_url(&url, conn, source_url);
-	request.no_memory |= url.failed;
-	azc_request_field(&request, "x-ms-copy-source", url.data);
+	request->no_memory |= url.failed;
+	azc_request_field(request, "x-ms-copy-source", url.data);
 	azb_buf_free(&url);
-	azc_source_conditions(&request, &source);
-	azc_request_metadata(&request, options.metadata, options.metadata_count);
-	azc_request_field(&request, "x-ms-access-tier", options.tier);
-	if (options.synchronous)
-		azc_request_field(&request, "x-ms-requires-sync", "true");
-	azc_request_guarded(&request, AZC_GUARD_MATCH | AZC_GUARD_NEW);
-	status = azc_perform_alone(conn, &request, &answer, error);
+	azc_request_guarded(request, AZC_GUARD_MATCH | AZC_GUARD_NEW);
+	status = azc_perform_alone(conn, request, &answer, error);
 	if (!status && result) {
 		memset(result, 0, sizeof(*result));
 		azc_take_text(result->etag, sizeof(result->etag), &answer, "ETag");
@@ -128,6 +115,42 @@ int azblob_copy_start(azblob_conn *conn, const char *container, const char *blob
 	}
 	azc_answer_reset(&answer);
 	return status;
+}
+
+int azblob_copy_incremental(azblob_conn *conn, const char *container, const char *blob,
+			    const char *source, const struct azblob_access *given,
+			    struct azblob_copy_result *result, struct azblob_error *error)
+{
+	struct azblob_access access;
+	struct azc_request request;
+
+	if (azc_check_call(container, blob, given, 0, &access, error) ||
+	    azc_check_source(source, error))
+		return -1;
+	azc_begin_change(&request, "PUT", conn, container, blob, "incrementalcopy", &access);
+	return finish_start(conn, &request, source, result, error);
+}
+
+int azblob_copy_start(azblob_conn *conn, const char *container, const char *blob,
+		      const char *source_url, const struct azblob_copy_options *given,
+		      struct azblob_copy_result *result, struct azblob_error *error)
+{
+	struct azblob_copy_options options;
+	struct azblob_access access = { 0 };
+	struct azblob_access source = { 0 };
+	struct azc_request request;
+
+	if (azc_check_container(container, error) || azc_check_blob(blob, error) ||
+	    azc_check_source(source_url, error) ||
+	    copy_options(given, &options, &access, &source, error))
+		return -1;
+	azc_begin_change(&request, "PUT", conn, container, blob, NULL, &access);
+	azc_source_conditions(&request, &source);
+	azc_request_metadata(&request, options.metadata, options.metadata_count);
+	azc_request_field(&request, "x-ms-access-tier", options.tier);
+	if (options.synchronous)
+		azc_request_field(&request, "x-ms-requires-sync", "true");
+	return finish_start(conn, &request, source_url, result, error);
 }
 
 int azblob_copy_abort(azblob_conn *conn, const char *container, const char *blob,

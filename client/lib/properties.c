@@ -70,6 +70,9 @@ static void take_headers(struct azblob_properties *properties, const struct azc_
 	properties->copy_status = azc_answer_text(answer, "x-ms-copy-status");
 	properties->copy_progress = azc_answer_text(answer, "x-ms-copy-progress");
 	properties->copy_description = azc_answer_text(answer, "x-ms-copy-status-description");
+	properties->copy_snapshot = azc_answer_text(answer, "x-ms-copy-destination-snapshot");
+	properties->is_incremental_copy =
+		!strcmp(azc_answer_text(answer, "x-ms-incremental-copy"), "true");
 	properties->append_blocks = number_of(answer, "x-ms-blob-committed-block-count");
 	properties->sequence_number = number_of(answer, "x-ms-blob-sequence-number");
 	properties->tag_count = number_of(answer, "x-ms-tag-count");

@@ -158,6 +158,9 @@ static void what_makes_a_blob(void **state)
 	NOT(azblob_copy_start(conn, "box", "x", url, NULL, NULL, &error));
 	copy.access = &none;
 	SAFE(azblob_copy_start(conn, "box", "x", url, &copy, NULL, &error));
+	NOT(azblob_copy_incremental(conn, "box", "x", url, NULL, NULL, &error));
+	SAFE(azblob_copy_incremental(conn, "box", "x", url, &match, NULL, &error));
+	SAFE(azblob_copy_incremental(conn, "box", "x", url, &none, NULL, &error));
 	SAFE(azblob_copy_abort(conn, "box", "x", "id", NULL, &error));
 	SAFE(azblob_put_block(conn, "box", "x", "YQ==", "x", 1, &error));
 	source.url = url;
@@ -198,6 +201,7 @@ static void what_changes_a_blob(void **state)
 	NOT(azblob_delete_blob(conn, "box", "x", &error));
 	SAFE(azblob_delete_blob_if(conn, "box", "x", AZBLOB_DELETE_BLOB, &match, &error));
 	SAFE(azblob_delete_blob_if(conn, "box", "x", AZBLOB_DELETE_BLOB, &snapshot, &error));
+	SAFE(azblob_delete_permanently(conn, "box", "x", &snapshot, &error));
 	NOT(azblob_undelete_blob(conn, "box", "x", &error));
 }
 

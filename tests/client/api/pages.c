@@ -191,6 +191,73 @@ static void pages_that_make_no_sense(void)
 		416, "InvalidPageRange");
 }
 
+/* What the newest snapshot of a copy holds. */
+static void check_copied(const char *first, const char *last)
+{
+	struct azblob_get_options options = AZBLOB_GET_OPTIONS_INIT;
+	struct azblob_access access = AZBLOB_ACCESS_INIT;
+	struct azblob_get_result result;
+	struct azblob_properties *p;
+
+	OK(azblob_copy_wait(conn, box, "follower", NULL, NULL, &api_error));
+	OK(azblob_get_properties(conn, box, "follower", &p, &api_error));
+	CHECK(p->is_incremental_copy && *p->copy_snapshot);
+	access.snapshot = p->copy_snapshot;
+	options.access = &access;
+	OK(azblob_get_blob(conn, box, "follower", 0, AZBLOB_LENGTH_REST, back, sizeof(back),
+			   &options, &result, &api_error));
+	CHECK(result.size == 4 * PAGE);
+	CHECK(!memcmp(back, first, PAGE) && !memcmp(back + 3 * PAGE, last, PAGE));
+	azblob_properties_free(p);
+}
+
+static void a_blob_follows_the_snapshots_of_another(void)
+{
+	static const char zeros[PAGE];
+	struct azblob_access access = AZBLOB_ACCESS_INIT;
+	struct azblob_copy_result result;
+	struct azblob_properties *p;
+	char snapshot[AZBLOB_SNAPSHOT_ROOM];
+	char *early;
+	char *late;
+	char *plain;
+
+	OK(azblob_page_create(conn, box, "source", 4 * PAGE, 0, NULL, NULL, &api_error));
+	OK(azblob_put_pages(conn, box, "source", 0, bytes, PAGE, NULL, NULL, &api_error));
+	OK(azblob_create_snapshot(conn, box, "source", NULL, 0, NULL, snapshot, &api_error));
+	OK(azblob_url(conn, box, "source", snapshot, &early, &api_error));
+	OK(azblob_url(conn, box, "source", NULL, &plain, &api_error));
+	REFUSED(azblob_copy_incremental(conn, box, "follower", plain, NULL, NULL, &api_error), 409,
+		"IncrementalCopySourceMustBeSnapshot");
+	OK(azblob_copy_incremental(conn, box, "follower", early, NULL, &result, &api_error));
+	CHECK(*result.copy_id && *result.status && *result.etag);
+	check_copied(bytes, zeros);
+	OK(azblob_put_pages(conn, box, "source", 3 * PAGE, bytes + PAGE, PAGE, NULL, NULL,
+			    &api_error));
+	OK(azblob_create_snapshot(conn, box, "source", NULL, 0, NULL, snapshot, &api_error));
+	OK(azblob_url(conn, box, "source", snapshot, &late, &api_error));
+	access.if_none_match = "*";
+	FAILS(azblob_copy_incremental(conn, box, "follower", late, &access, NULL, &api_error),
+	      AZBLOB_SERVICE);
+	access.if_none_match = NULL;
+	access.if_match = result.etag;
+	OK(azblob_copy_incremental(conn, box, "follower", late, &access, NULL, &api_error));
+	check_copied(bytes, bytes + PAGE);
+	REFUSED(azblob_copy_incremental(conn, box, "follower", early, NULL, NULL, &api_error), 409,
+		"IncrementalCopyOfEarlierVersionSnapshotNotAllowed");
+	access.lease_id = "00000000-0000-4000-8000-00000000000a";
+	FAILS(azblob_copy_incremental(conn, box, "follower", late, &access, NULL, &api_error),
+	      AZBLOB_BAD_ARGUMENT);
+	FAILS(azblob_copy_incremental(conn, box, "follower", "box/disk", NULL, NULL, &api_error),
+	      AZBLOB_BAD_ARGUMENT);
+	OK(azblob_get_properties(conn, box, "source", &p, &api_error));
+	CHECK(!p->is_incremental_copy && !*p->copy_snapshot);
+	azblob_properties_free(p);
+	azblob_text_free(early);
+	azblob_text_free(late);
+	azblob_text_free(plain);
+}
+
 /* ---- from a URL ---- */
 
 static void put_and_name(const char *blob, const char *text, size_t length, char **url)
@@ -315,6 +382,7 @@ int main(int argc, char **argv)
 	what_changed_since_a_snapshot();
 	sizes_and_sequence_numbers();
 	pages_that_make_no_sense();
+	a_blob_follows_the_snapshots_of_another();
 	put_and_name("from", "0123456789", 10, &url);
 	the_service_fetches_a_blob(url);
 	blocks_and_appends_of_ranges(url);

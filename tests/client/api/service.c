@@ -283,6 +283,32 @@ static void a_deleted_blob_comes_back(void)
 	FAILS(azblob_set_service_properties(conn, "no XML", &api_error), AZBLOB_SERVICE);
 }
 
+static void what_was_deleted_is_deleted_for_good(void)
+{
+	struct azblob_access access = AZBLOB_ACCESS_INIT;
+	char snapshot[AZBLOB_SNAPSHOT_ROOM];
+	char xml[512];
+
+	put("doomed", "x");
+	OK(azblob_create_snapshot(conn, box, "doomed", NULL, 0, NULL, snapshot, &api_error));
+	/* Never the blob itself, whatever the service would say. */
+	FAILS(azblob_delete_permanently(conn, box, "doomed", NULL, &api_error),
+	      AZBLOB_BAD_ARGUMENT);
+	access.snapshot = snapshot;
+	REFUSED(azblob_delete_permanently(conn, box, "doomed", &access, &api_error), 409,
+		"FeatureNotSupportedForAccount");
+	snprintf(xml, sizeof(xml), RETENTION, "true",
+		 "<Days>1</Days><AllowPermanentDelete>true</AllowPermanentDelete>");
+	OK(azblob_set_service_properties(conn, xml, &api_error));
+	REFUSED(azblob_delete_permanently(conn, box, "doomed", &access, &api_error), 409,
+		"BlobSnapshotNotSoftDeleted");
+	OK(azblob_delete_blob_if(conn, box, "doomed", AZBLOB_DELETE_BLOB, &access, &api_error));
+	OK(azblob_delete_permanently(conn, box, "doomed", &access, &api_error));
+	REFUSED(azblob_delete_permanently(conn, box, "doomed", &access, &api_error), 404,
+		"BlobNotFound");
+	keep_deleted_blobs(0);
+}
+
 static void archived_blobs_come_back(void)
 {
 	struct azblob_properties *p;
@@ -357,6 +383,7 @@ int main(int argc, char **argv)
 	blobs_are_found_by_their_tags();
 	a_batch_tells_of_each();
 	a_deleted_blob_comes_back();
+	what_was_deleted_is_deleted_for_good();
 	archived_blobs_come_back();
 	a_blob_is_kept_from_changes();
 	the_account_tells_of_itself();
