@@ -416,9 +416,14 @@ static void other_option(struct cli *cli, int option, char *value)
 		cli->access.lease_id = value;
 		break;
 	case OPT_IF_MATCH:
+		/* A variable of a script that is not set must not turn one blob into any. */
+		if (!*value)
+			bad_value(cli, "--if-match", value, "an ETag, or *");
 		cli->access.if_match = value;
 		break;
 	case OPT_SNAPSHOT:
+		if (!*value)
+			bad_value(cli, "--snapshot", value, "the time of a snapshot");
 		cli->access.snapshot = value;
 		break;
 	case OPT_SNAPSHOTS:

@@ -221,8 +221,8 @@ struct azblob_pair {
  * @if_tags: an expression over the blob's tags.
  * @lease_id: the lease that the caller has.
  *
- * All may be NULL.  What is not met is a service error: ConditionNotMet (412), or 304 for a
- * read, LeaseIdMissing and their kin.
+ * All may be NULL, and none may be "".  What is not met is a service error: ConditionNotMet (412),
+ *or 304 for a read, LeaseIdMissing and their kin.
  */
 struct azblob_access {
 	size_t struct_size;

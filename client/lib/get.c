@@ -528,7 +528,7 @@ static int get_options(const struct azblob_get_options *given, struct azblob_get
 				"the get options hold something that this library does not know");
 	if (azc_access_take(options->access, AZC_ACCESS_STATE | AZC_ACCESS_LEASE, access, error))
 		return -1;
-	return azc_check_header(options->if_match, "if_match", error);
+	return azc_check_condition(options->if_match, "if_match", error);
 }
 
 static int get(azblob_conn *conn, const char *container, const char *blob, uint64_t offset,

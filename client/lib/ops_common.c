@@ -80,11 +80,13 @@ int azc_access_take(const struct azblob_access *given, unsigned int use,
 				"a snapshot or a version may be named, not both");
 	if (access->lease_id && !(use & AZC_ACCESS_LEASE))
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT, "a lease has no place here");
-	if (azc_check_header(access->if_match, "if_match", error) ||
-	    azc_check_header(access->if_none_match, "if_none_match", error) ||
-	    azc_check_header(access->if_modified_since, "if_modified_since", error) ||
-	    azc_check_header(access->if_unmodified_since, "if_unmodified_since", error) ||
-	    azc_check_header(access->if_tags, "if_tags", error))
+	if (azc_check_condition(access->snapshot, "the snapshot", error) ||
+	    azc_check_condition(access->version, "the version", error) ||
+	    azc_check_condition(access->if_match, "if_match", error) ||
+	    azc_check_condition(access->if_none_match, "if_none_match", error) ||
+	    azc_check_condition(access->if_modified_since, "if_modified_since", error) ||
+	    azc_check_condition(access->if_unmodified_since, "if_unmodified_since", error) ||
+	    azc_check_condition(access->if_tags, "if_tags", error))
 		return -1;
 	return access->lease_id ? azc_check_lease_id(access->lease_id, error) : 0;
 }

@@ -15,8 +15,8 @@ int azc_put_options(const struct azblob_put_options *given, struct azblob_put_op
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
 				"the put options hold something that this library does not know");
 	if (azc_check_header(options->content_type, "the content type", error) ||
-	    azc_check_header(options->if_match, "if_match", error) ||
-	    azc_check_header(options->if_none_match, "if_none_match", error) ||
+	    azc_check_condition(options->if_match, "if_match", error) ||
+	    azc_check_condition(options->if_none_match, "if_none_match", error) ||
 	    azc_check_header(options->content_encoding, "the content encoding", error) ||
 	    azc_check_header(options->content_language, "the content language", error) ||
 	    azc_check_header(options->content_disposition, "the content disposition", error) ||

@@ -394,7 +394,7 @@ static int take_options(struct azc_async *async, const struct azblob_submit_opti
 	async->context = options->context;
 	if (options->timeout_ms)
 		async->op.timeout_ms = options->timeout_ms;
-	return azc_check_header(options->if_match, "if_match", error);
+	return azc_check_condition(options->if_match, "if_match", error);
 }
 
 static void build_get(struct azc_async *async, const char *container, const char *blob,

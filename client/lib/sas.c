@@ -295,7 +295,8 @@ int azblob_make_sas(azblob_conn *conn, const char *container, const char *blob,
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT,
 				"a SAS is made with the account's key, and there is none");
 	if ((container && azc_check_container(container, error)) ||
-	    (blob && azc_check_blob(blob, error)) || check_texts(&options, error))
+	    (blob && azc_check_blob(blob, error)) ||
+	    azc_check_condition(snapshot, "the snapshot", error) || check_texts(&options, error))
 		return -1;
 	if ((blob && !container) || (snapshot && !blob))
 		return azc_fail(error, AZBLOB_BAD_ARGUMENT,

@@ -99,6 +99,9 @@ def test_one_failure_does_not_stop_the_others(azblob, box, tmp_path):
 ])
 def test_bad_input_is_refused_in_one_clear_line(http, arguments, says):
     result = http.run(*arguments)
+    (["rm", "--snapshot", "", "box/x"], "the time of a snapshot"),
+    (["rm", "--if-match", "", "box/x"], "an ETag"),
+    (["rm", "--lease", "", "box/x"], "must be a GUID"),
     assert result.code == 2
     assert says in result.err
     assert all(line.startswith("azblob: ") for line in result.err.splitlines())

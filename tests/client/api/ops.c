@@ -446,6 +446,43 @@ static void conditions_that_make_no_sense(void)
 	      AZBLOB_BAD_ARGUMENT);
 }
 
+/* Services take an empty one for none, and so would remove the blob instead of its snapshot. */
+static void nothing_is_no_condition(void)
+{
+	struct azblob_put_options put_options = AZBLOB_PUT_OPTIONS_INIT;
+	struct azblob_get_options get_options = AZBLOB_GET_OPTIONS_INIT;
+	struct azblob_access empty[7];
+	char *url;
+	char byte;
+
+	put("kept", "x");
+	for (size_t i = 0; i < 7; i++)
+		empty[i] = (struct azblob_access)AZBLOB_ACCESS_INIT;
+	empty[0].snapshot = "";
+	empty[1].version = "";
+	empty[2].if_match = "";
+	empty[3].if_none_match = "";
+	empty[4].if_modified_since = "";
+	empty[5].if_unmodified_since = "";
+	empty[6].if_tags = "";
+	for (size_t i = 0; i < 7; i++)
+		FAILS(azblob_delete_blob_if(conn, box, "kept", AZBLOB_DELETE_BLOB, &empty[i],
+					    &api_error),
+		      AZBLOB_BAD_ARGUMENT);
+	put_options.if_match = "";
+	FAILS(azblob_put_blob(conn, box, "kept", "y", 1, &put_options, NULL, &api_error),
+	      AZBLOB_BAD_ARGUMENT);
+	put_options.if_match = NULL;
+	put_options.if_none_match = "";
+	FAILS(azblob_put_blob(conn, box, "kept", "y", 1, &put_options, NULL, &api_error),
+	      AZBLOB_BAD_ARGUMENT);
+	get_options.if_match = "";
+	FAILS(azblob_get_blob(conn, box, "kept", 0, 1, &byte, 1, &get_options, NULL, &api_error),
+	      AZBLOB_BAD_ARGUMENT);
+	FAILS(azblob_url(conn, box, "kept", "", &url, &api_error), AZBLOB_BAD_ARGUMENT);
+	assert_content("kept", NULL, "x");
+}
+
 int main(int argc, char **argv)
 {
 	CHECK(argc == 2);
@@ -465,6 +502,7 @@ int main(int argc, char **argv)
 	blocks_are_listed_and_committed();
 	a_list_of_very_many_blocks();
 	conditions_that_make_no_sense();
+	nothing_is_no_condition();
 	azblob_close(conn);
 	return 0;
 }
