@@ -268,8 +268,9 @@ static int write_at(const struct sink *sink, const char *data, uint64_t offset, 
 
 		if (done < 0 && errno == EINTR)
 			continue;
-		if (done < 0)
-			return azc_fail_errno(error, AZBLOB_LOCAL_IO, errno,
+		/* Nothing written and no reason given would go on for ever. */
+		if (done <= 0)
+			return azc_fail_errno(error, AZBLOB_LOCAL_IO, done ? errno : EIO,
 					      "writing the destination failed");
 		data += done;
 		offset += (uint64_t)done;
@@ -598,7 +599,9 @@ static int write_fd(void *context, const void *data, size_t length, uint64_t off
 
 		if (done < 0 && errno == EINTR)
 			continue;
-		if (done < 0)
+		if (!done)
+			errno = EIO;
+		if (done <= 0)
 			return -1;
 		at += done;
 		length -= (size_t)done;

@@ -79,10 +79,17 @@ static int check_new(azblob_conn *conn, const char *container, const char *blob,
 	const char *none =
 		options->if_none_match ? options->if_none_match : options->access->if_none_match;
 	struct azblob_properties *properties;
+	struct azblob_error mine;
 
-	if (!none || strcmp(none, "*") ||
-	    azblob_get_properties(conn, container, blob, &properties, NULL))
+	if (!none || strcmp(none, "*"))
 		return 0;
+	if (azblob_get_properties(conn, container, blob, &properties, &mine)) {
+		if (mine.kind != AZBLOB_CANCELLED)
+			return 0;
+		if (error)
+			*error = mine;
+		return -1;
+	}
 	azblob_properties_free(properties);
 	azc_fail(error, AZBLOB_SERVICE, "there is a blob of that name (BlobAlreadyExists)");
 	if (error) {
