@@ -125,7 +125,7 @@ int transfer_put(struct transfer *transfer, const struct job *job)
 		outcome.resumed = result.resumed;
 		outcome.requests = result.requests;
 		outcome.retries = result.retries;
-		outcome.verified = true;
+		outcome.verified = !cli->no_checksums;
 	}
 	if (fd > STDIN_FILENO)
 		close(fd);

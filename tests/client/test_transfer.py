@@ -201,7 +201,9 @@ def make_page_blob(daemon, box, name):
 def test_without_checksums_the_bytes_are_the_same_and_nothing_is_said(azblob, box, tmp_path):
     source = tmp_path / "source"
     source.write_bytes(os.urandom(300_000))
-    azblob.ok("--no-checksums", "--block-size", "64K", "put", source, f"{box}/x")
+    for options, verified in ((["--no-checksums"], False), ([], True)):
+        lines = azblob.ok(*options, "--json", "--block-size", "64K", "put", source, f"{box}/x").json
+        assert [line["verified"] for line in lines] == [verified, verified]
     result = azblob.ok("--no-checksums", "--block-size", "64K", "cat", f"{box}/x")
     assert result.out == source.read_bytes()
     # Only a service that sends none where they are wanted is worth a word.
