@@ -155,19 +155,21 @@ static char *joined(const char *first, const char *separator, const char *second
 	return text;
 }
 
-static int scan_directory(struct scan *scan, const char *path, const char *prefix);
+static int scan_directory(struct scan *scan, int fd, const char *path, const char *prefix);
 
-static int scan_entry(struct scan *scan, const char *path, const char *blob)
+/* @name in the directory @at, which as a whole is @path. */
+static int scan_entry(struct scan *scan, int at, const char *name, const char *path,
+		      const char *blob)
 {
 	struct stat stat;
 
-	if (lstat(path, &stat)) {
+	if (fstatat(at, name, &stat, AT_SYMLINK_NOFOLLOW)) {
 		cli_error("%s: %s", path, strerrordesc_np(errno));
 		return EXIT_LOCAL;
 	}
 	if (S_ISDIR(stat.st_mode)) {
 		char *prefix = joined(blob, "/", "");
-		int code = scan_directory(scan, path, prefix);
+		int code = scan_directory(scan, tree_open_directory(at, name), path, prefix);
 
 		free(prefix);
 		return code;
@@ -182,17 +184,21 @@ static int scan_entry(struct scan *scan, const char *path, const char *blob)
 	return EXIT_OK;
 }
 
-static int scan_directory(struct scan *scan, const char *path, const char *prefix)
+/* Closes @fd, which is -1 with errno where it could not be opened. */
+static int scan_directory(struct scan *scan, int fd, const char *path, const char *prefix)
 {
 	size_t length = strlen(path);
-	struct dirent **entry;
+	struct dirent **entry = NULL;
 	int code = EXIT_OK;
-	int count;
+	int count = -1;
 
 	/* Sorted, so that two runs send the same things in the same order. */
-	count = scandir(path, &entry, NULL, alphasort);
+	if (fd >= 0)
+		count = scandirat(fd, ".", &entry, NULL, alphasort);
 	if (count < 0) {
-		cli_error("%s: %s", path, strerrordesc_np(errno));
+		cli_error("%s: %s", path, tree_error(errno));
+		if (fd >= 0)
+			close(fd);
 		return EXIT_LOCAL;
 	}
 	for (int i = 0; i < count; i++) {
@@ -203,13 +209,14 @@ static int scan_directory(struct scan *scan, const char *path, const char *prefi
 				joined(path, length && path[length - 1] == '/' ? "" : "/", name);
 			char *blob = joined(prefix, "", name);
 
-			code = cli_worse(code, scan_entry(scan, below, blob));
+			code = cli_worse(code, scan_entry(scan, fd, name, below, blob));
 			free(below);
 			free(blob);
 		}
 		free(entry[i]);
 	}
 	free(entry);
+	close(fd);
 	return code;
 }
 
@@ -254,7 +261,8 @@ static int scan_argument(struct scan *scan, const char *path, const struct cli_n
 		/* As cp -r does: DIR goes with its name, DIR/ and . are their contents. */
 		blob = joined(prefix, base, *base ? "/" : "");
 		scan->root = strlen(path);
-		code = scan_directory(scan, path, blob);
+		code = scan_directory(scan, open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), path,
+				      blob);
 		free(prefix);
 	} else {
 		blob = joined(dest->blob, "", into ? base : "");

@@ -134,20 +134,22 @@ struct scan {
 	struct sync_tree *tree;
 };
 
-static int scan_directory(const struct scan *scan, const char *path, const char *prefix);
+static int scan_directory(const struct scan *scan, int fd, const char *path, const char *prefix);
 
-static int scan_name(const struct scan *scan, const char *path, const char *name)
+/* What is called @below in the directory @at: @path, and @name in the tree. */
+static int scan_name(const struct scan *scan, int at, const char *below, const char *path,
+		     const char *name)
 {
 	struct sync_entry *entry;
 	struct stat status;
 
-	if (lstat(path, &status)) {
+	if (fstatat(at, below, &status, AT_SYMLINK_NOFOLLOW)) {
 		cli_error("%s: %s", path, strerrordesc_np(errno));
 		return EXIT_LOCAL;
 	}
 	if (S_ISDIR(status.st_mode)) {
 		char *prefix = cli_text("%s/", name);
-		int code = scan_directory(scan, path, prefix);
+		int code = scan_directory(scan, tree_open_directory(at, below), path, prefix);
 
 		free(prefix);
 		return code;
@@ -164,14 +166,17 @@ static int scan_name(const struct scan *scan, const char *path, const char *name
 	return EXIT_OK;
 }
 
-static int scan_directory(const struct scan *scan, const char *path, const char *prefix)
+/* Closes @fd, which is -1 with errno where it could not be opened. */
+static int scan_directory(const struct scan *scan, int fd, const char *path, const char *prefix)
 {
-	DIR *directory = opendir(path);
+	DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
 	const struct dirent *found;
 	int code = EXIT_OK;
 
 	if (!directory) {
-		cli_error("%s: %s", path, strerrordesc_np(errno));
+		cli_error("%s: %s", path, tree_error(errno));
+		if (fd >= 0)
+			close(fd);
 		return EXIT_LOCAL;
 	}
 	while (errno = 0, (found = readdir(directory)) && !cli_interrupted()) {
@@ -185,7 +190,7 @@ static int scan_directory(const struct scan *scan, const char *path, const char 
 		if (!strncmp(found->d_name, OWN_NAMES, strlen(OWN_NAMES)))
 			add_entry(scan->tree, name)->skipped = true;
 		else
-			code = cli_worse(code, scan_name(scan, below, name));
+			code = cli_worse(code, scan_name(scan, fd, found->d_name, below, name));
 		free(below);
 		free(name);
 	}
@@ -200,7 +205,8 @@ static int scan_directory(const struct scan *scan, const char *path, const char 
 int sync_scan_files(const struct cli *cli, const char *directory, struct sync_tree *tree)
 {
 	struct scan scan = { .cli = cli, .tree = tree };
-	int code = scan_directory(&scan, directory, "");
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int code = scan_directory(&scan, fd, directory, "");
 
 	sort(tree);
 	return code;

@@ -10,22 +10,34 @@
 
 #include "cli.h"
 
-/* The directory @part in @at, which is closed. */
-static int descend(int at, const char *part, bool make)
+static int open_below(int at, const char *part, int mode)
 {
+	int below = openat(at, part, mode | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int failure = errno;
 	struct stat status;
-	int failure;
-	int below;
 
-	if (make && mkdirat(at, part, 0777) && errno != EEXIST)
-		below = -1;
-	else
-		below = openat(at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	failure = errno;
 	/* Which it says of a link, too. */
 	if (below < 0 && failure == ENOTDIR && !fstatat(at, part, &status, AT_SYMLINK_NOFOLLOW) &&
 	    S_ISLNK(status.st_mode))
 		failure = ELOOP;
+	errno = failure;
+	return below;
+}
+
+int tree_open_directory(int at, const char *name)
+{
+	return open_below(at, name, O_RDONLY);
+}
+
+/* The directory @part in @at, which is closed. */
+static int descend(int at, const char *part, bool make)
+{
+	int below = -1;
+	int failure;
+
+	if (!make || !mkdirat(at, part, 0777) || errno == EEXIST)
+		below = open_below(at, part, O_PATH);
+	failure = errno;
 	close(at);
 	errno = failure;
 	return below;

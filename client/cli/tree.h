@@ -26,6 +26,12 @@ int tree_parent(const char *path, size_t root, bool make, const char **name);
  */
 int tree_open(const char *path, size_t root);
 
+/*
+ * Opens a directory that was found in @at, to be read, so that what is found there is of the tree.
+ * -1 with errno: ELOOP for a link.
+ */
+int tree_open_directory(int at, const char *name);
+
 /* What errno of these says to a person: "is a link, which is not followed", or strerror()'s. */
 const char *tree_error(int sys_errno);
 

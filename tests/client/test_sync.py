@@ -236,7 +236,7 @@ def test_a_directory_that_becomes_a_link_meanwhile_leads_nowhere(http, box, tmp_
     for number in range(30):
         http.ok("put", "-", f"{box}/t/sub/f{number}", stdin=b"new")
     outside = make(tmp_path / "outside", {f"f{number}": b"kept" for number in range(10)})
-    (outside / "own").write_bytes(b"kept")
+    (outside / "only-there").write_bytes(b"kept")
     before = tree(outside)
     inside = make(tmp_path / "inside", {"sub/old": b"x"})
     with Swapped(inside / "sub", outside):
@@ -244,6 +244,7 @@ def test_a_directory_that_becomes_a_link_meanwhile_leads_nowhere(http, box, tmp_
             # Some may fail, since a link was in the way; none is written elsewhere.
             done = http.run(*arguments, f"{box}/t/", inside)
             assert done.code in (0, 7), done.err
+            assert "only-there" not in done.err
     assert tree(outside) == before
     http.ok(*arguments, f"{box}/t/", inside)
     assert {name for name in tree(inside) if name.startswith("sub/f")} == \
@@ -252,11 +253,17 @@ def test_a_directory_that_becomes_a_link_meanwhile_leads_nowhere(http, box, tmp_
 
 def test_an_upload_reads_nothing_through_a_link_that_appears(http, box, tmp_path):
     outside = make(tmp_path / "outside", {f"f{number}": b"secret" for number in range(20)})
+    (outside / "only-there").write_bytes(b"secret")
     inside = make(tmp_path / "inside", {f"sub/f{number}": b"mine" for number in range(20)})
     with Swapped(inside / "sub", outside):
         for _ in range(3):
             done = http.run("put", "-r", f"{inside}/", f"{box}/p/")
             assert done.code in (0, 7), done.err
+            # Nor is it looked into.
+            planned = http.run("sync", "-n", "--delete", f"{box}/p/", inside)
+            assert planned.code in (0, 7), planned.err
+            for seen in (done.err, planned.err, planned.out.decode()):
+                assert "only-there" not in seen
     uploaded = {http.ok("cat", f"{box}/{name}").out for name in http.ok("ls", f"{box}/p/").lines}
     assert uploaded <= {b"mine"}
 
