@@ -22,9 +22,10 @@ int cli_walk(struct cli *cli, const char *container, const char *prefix, const c
 	struct azblob_list_options options = AZBLOB_LIST_OPTIONS_INIT;
 	struct azblob_error error;
 	char *marker = NULL;
+	size_t prefix_length = prefix ? strlen(prefix) : 0;
 	int code = EXIT_OK;
 
-	options.prefix = prefix && *prefix ? prefix : NULL;
+	options.prefix = prefix_length ? prefix : NULL;
 	options.delimiter = delimiter;
 	options.include = cli->list_include;
 	do {
@@ -35,8 +36,19 @@ int cli_walk(struct cli *cli, const char *container, const char *prefix, const c
 			code = cli_report(container, &error);
 			break;
 		}
-		for (size_t i = 0; !code && i < page->count; i++)
-			code = each(context, page->entries[i]);
+		for (size_t i = 0; !code && i < page->count; i++) {
+			const struct azblob_entry *entry = page->entries[i];
+
+			/* What is done to a tree is not to be done to what is outside of it. */
+			if (prefix_length && strncmp(entry->name, prefix, prefix_length)) {
+				cli_error("%s: the service lists \"%s\", which does not start "
+					  "with \"%s\"",
+					  container, entry->name, prefix);
+				code = EXIT_FAILED;
+			} else {
+				code = each(context, entry);
+			}
+		}
 		free(marker);
 		marker = NULL;
 		if (*page->next_marker) {
