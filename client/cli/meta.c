@@ -73,6 +73,14 @@ int cli_snapshot(struct cli *cli)
 
 /* ---- tags ---- */
 
+static void show_tag(const struct azblob_pair *tag)
+{
+	cli_print_name(tag->name);
+	putchar('=');
+	cli_print_name(tag->value);
+	putchar('\n');
+}
+
 static int show_tags(struct cli *cli, const char *text, const struct cli_name *name)
 {
 	struct azblob_error error;
@@ -88,7 +96,7 @@ static int show_tags(struct cli *cli, const char *text, const struct cli_name *n
 		if (cli->json)
 			cli_json_string(tags->tags[i].name, tags->tags[i].value);
 		else
-			printf("%s=%s\n", tags->tags[i].name, tags->tags[i].value);
+			show_tag(&tags->tags[i]);
 	}
 	if (cli->json) {
 		cli_json_object_end();
