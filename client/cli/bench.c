@@ -250,6 +250,18 @@ static void prepare_one(void *context, size_t index)
 	free(data);
 }
 
+static int end(struct bench *bench)
+{
+	struct azblob_error error;
+
+	/* Also after a signal. */
+	cli_signals_conn(NULL);
+	if (!azblob_container_delete(bench->cli->conn, bench->container, &error))
+		return EXIT_OK;
+	cli_error("the container %s could not be deleted", bench->container);
+	return cli_report(bench->container, &error);
+}
+
 static int begin(struct bench *bench)
 {
 	struct cli *cli = bench->cli;
@@ -265,21 +277,14 @@ static int begin(struct bench *bench)
 		abort();
 	snprintf(bench->container, sizeof(bench->container), "azblob-bench-%016llx",
 		 (unsigned long long)number);
-	if (azblob_container_create(cli->conn, bench->container, &error))
-		return cli_report(bench->container, &error);
-	return EXIT_OK;
-}
-
-static int end(struct bench *bench)
-{
-	struct azblob_error error;
-
-	if (!azblob_container_delete(bench->cli->conn, bench->container, &error))
+	if (!azblob_container_create(cli->conn, bench->container, &error))
 		return EXIT_OK;
-	cli_error("the container %s could not be deleted", bench->container);
-	return cli_report(bench->container, &error);
+	code = cli_report(bench->container, &error);
+	/* Most likely it is there. */
+	if (error.outcome_unknown)
+		end(bench);
+	return code;
 }
-
 static int check(const struct cli *cli)
 {
 	uint64_t workers = (uint64_t)cli->processes * cli->threads;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -41,6 +42,17 @@ struct worker {
 	unsigned int number; /* among all */
 	pthread_barrier_t *ready;
 	pthread_barrier_t *go;
+};
+
+/**
+ * struct watch - ends what a process waits for when the parent has had enough
+ * @stop: a pipe, whose end says so.
+ * @over: an eventfd, readable when nothing is waited for any more.
+ */
+struct watch {
+	azblob_conn *conn;
+	int stop;
+	int over;
 };
 
 static double now(void)
@@ -129,14 +141,37 @@ static void *work(void *context)
 	return NULL;
 }
 
-/* All of one process; writes a byte to @ready, and starts when @go ends. */
+static void *watch_main(void *data)
+{
+	const struct watch *watch = data;
+	struct pollfd over[2] = {
+		{ .fd = watch->over, .events = POLLIN },
+		{ .fd = watch->stop, .events = POLLIN },
+	};
+
+	while (poll(over, 2, -1) < 0 && errno == EINTR)
+		;
+	/* Again and again: threads that had not looked at @stop may begin another request. */
+	while (!over[0].revents) {
+		azblob_interrupt(watch->conn);
+		poll(over, 1, LOOK_MS);
+	}
+	return NULL;
+}
+
+/*
+ * All of one process; writes a byte to @ready, starts when @go ends, and ends its requests when
+ * @stop does.
+ */
 static void process(const struct bench_load *load, struct shared *shared, unsigned int number,
-		    int ready, int go)
+		    int ready, int go, int stop)
 {
 	struct worker *worker = calloc(load->threads, sizeof(*worker));
 	pthread_t *thread = calloc(load->threads, sizeof(*thread));
 	pthread_barrier_t barrier[2];
 	struct azblob_error error;
+	struct watch watch;
+	pthread_t watcher;
 	azblob_conn *conn;
 	char byte = 0;
 
@@ -147,6 +182,9 @@ static void process(const struct bench_load *load, struct shared *shared, unsign
 		fail(shared, &error);
 		_exit(write(ready, &byte, 1) != 1);
 	}
+	watch = (struct watch){ .conn = conn, .stop = stop, .over = eventfd(0, EFD_CLOEXEC) };
+	if (watch.over < 0 || pthread_create(&watcher, NULL, watch_main, &watch))
+		abort();
 	pthread_barrier_init(&barrier[0], NULL, load->threads + 1);
 	pthread_barrier_init(&barrier[1], NULL, load->threads + 1);
 	for (unsigned int i = 0; i < load->threads; i++) {
@@ -167,16 +205,24 @@ static void process(const struct bench_load *load, struct shared *shared, unsign
 	pthread_barrier_wait(&barrier[1]);
 	for (unsigned int i = 0; i < load->threads; i++)
 		pthread_join(thread[i], NULL);
+	if (eventfd_write(watch.over, 1))
+		abort();
+	pthread_join(watcher, NULL);
 	/* The rest goes with the process. */
 	azblob_close(conn);
 	_exit(0);
 }
 
+/**
+ * struct children - the processes
+ * @stop: a pipe, whose end has them end their requests; [1] is -1 after that.
+ */
 struct children {
 	pid_t *pid;
 	unsigned int count;
 	unsigned int left;
 	bool died;
+	int stop[2];
 };
 
 /* Takes those that have ended. */
@@ -191,6 +237,16 @@ static void reap(struct children *children)
 		children->left--;
 		children->died |= status != 0;
 	}
+}
+
+static void stop_if_interrupted(struct children *children, struct shared *shared)
+{
+	if (!cli_interrupted())
+		return;
+	atomic_store(&shared->stop, true);
+	if (children->stop[1] >= 0)
+		close(children->stop[1]);
+	children->stop[1] = -1;
 }
 
 static void wait_a_little(int fd)
@@ -214,8 +270,7 @@ static bool all_ready(struct children *children, struct shared *shared, int fd)
 		if (got > 0)
 			said += (unsigned int)got;
 		reap(children);
-		if (cli_interrupted())
-			atomic_store(&shared->stop, true);
+		stop_if_interrupted(children, shared);
 		if (children->died)
 			return false;
 	}
@@ -237,7 +292,8 @@ static void start(const struct bench_load *load, struct shared *shared, struct c
 			if (getppid() != parent)
 				_exit(1);
 			close(go[1]);
-			process(load, shared, i, ready[1], go[0]);
+			close(children->stop[1]);
+			process(load, shared, i, ready[1], go[0], children->stop[0]);
 		}
 		if (pid < 0) {
 			children->died = true;
@@ -258,7 +314,7 @@ static bool measure(const struct bench_load *load, struct shared *shared, double
 	children.pid = calloc(load->processes, sizeof(*children.pid));
 	if (!children.pid || pipe2(ready, O_CLOEXEC | O_NONBLOCK))
 		abort();
-	if (pipe2(go, O_CLOEXEC))
+	if (pipe2(go, O_CLOEXEC) || pipe2(children.stop, O_CLOEXEC))
 		abort();
 	start(load, shared, &children, ready, go);
 	if (children.died || !all_ready(&children, shared, ready[0]))
@@ -271,11 +327,13 @@ static bool measure(const struct bench_load *load, struct shared *shared, double
 		/* Ends at once when the last one has, since that closes the other end. */
 		wait_a_little(ready[0]);
 		reap(&children);
-		if (cli_interrupted())
-			atomic_store(&shared->stop, true);
+		stop_if_interrupted(&children, shared);
 	}
 	close(ready[0]);
 	close(go[0]);
+	close(children.stop[0]);
+	if (children.stop[1] >= 0)
+		close(children.stop[1]);
 	free(children.pid);
 	return !children.died;
 }

@@ -226,6 +226,11 @@ int cli_interrupt_fd(void);
 int cli_interrupted_code(void);
 /* What follows a signal may take so long. */
 void cli_signals_grace(int seconds);
+/*
+ * The connection whose calls a signal ends; NULL before it is closed, or where what follows is to
+ * be done in any case.
+ */
+void cli_signals_conn(azblob_conn *conn);
 /* The program is about to return from main(): nothing ends it early any more. */
 void cli_signals_done(void);
 /*

@@ -17,3 +17,4 @@ int main(int argc, char **argv)
 		code = cli_interrupted_code();
 	return cli_worse(code, cli_close_output());
 }
+	cli_signals_conn(NULL);

@@ -578,6 +578,7 @@ int cli_connect(struct cli *cli)
 				  "AZURE_STORAGE_CONNECTION_STRING");
 		return code;
 	}
+	cli_signals_conn(cli->conn);
 	/* The note names a missing device only when the driver was not ruled out by choice. */
 	if (cli->verbose || strncmp(azblob_conn_transport_note(cli->conn), "using ", 6))
 		cli_note(cli, "%s", azblob_conn_transport_note(cli->conn));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * One thread takes the signals.  The first one asks the transfers to stop, which end, remove their
- * temporary files, drop their handles, and let main() return.  A transfer may hang in a
- * request that nothing can end but its time-out: after a grace, or at a second signal, the
- * thread removes the temporary files itself and ends the program.
+ * One thread takes the signals.  The first one ends the requests that are under way, wherever they
+ * are, and asks the transfers to stop, which remove their temporary files, drop their handles, and
+ * let main() return.  Some can't be ended (at a host of protocol 1, a probe), and a file or a name
+ * may hang in the system: after a grace, or at a second signal, the thread removes the temporary
+ * files itself and ends the program.
  */
 #include "cli.h"
 
@@ -18,13 +19,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define GRACE_SECONDS 3
+#define GRACE_SECONDS 10
+/* A call that began just after a look, with one from before it, is ended at the next. */
+#define LOOK_MS 500
 #define MAX_TEMPS 128
 
 static atomic_int caught;
 static int caught_event = -1; /* an eventfd, readable once something was caught */
 static atomic_bool done;
 static atomic_int grace_seconds = GRACE_SECONDS;
+
+static pthread_mutex_t conn_lock = PTHREAD_MUTEX_INITIALIZER; /* protects conn */
+static azblob_conn *conn;
 
 static pthread_mutex_t temp_lock = PTHREAD_MUTEX_INITIALIZER; /* protects temps */
 static struct {
@@ -100,9 +106,25 @@ static void choose_signals(void)
 			sigaddset(&handled, numbers[i]);
 }
 
+void cli_signals_conn(azblob_conn *given)
+{
+	pthread_mutex_lock(&conn_lock);
+	conn = given;
+	pthread_mutex_unlock(&conn_lock);
+}
+
+static void interrupt(void)
+{
+	pthread_mutex_lock(&conn_lock);
+	if (conn)
+		azblob_interrupt(conn);
+	pthread_mutex_unlock(&conn_lock);
+}
+
 static void *signal_main(void *data)
 {
-	struct timespec grace = { 0 };
+	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
+	int looks;
 	int number;
 
 	(void)data;
@@ -110,9 +132,11 @@ static void *signal_main(void *data)
 		return NULL;
 	atomic_store(&caught, number);
 	eventfd_write(caught_event, 1);
-	/* A second signal, or the end of the grace. */
-	grace.tv_sec = atomic_load(&grace_seconds);
-	sigtimedwait(&handled, NULL, &grace);
+	/* Until a second signal, or the end of the grace. */
+	looks = atomic_load(&grace_seconds) * 1000 / LOOK_MS;
+	do {
+		interrupt();
+	} while (sigtimedwait(&handled, NULL, &pause) < 0 && --looks > 0);
 	if (!atomic_load(&done))
 		end_now();
 	return NULL;

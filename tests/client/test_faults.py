@@ -181,6 +181,47 @@ def test_sigint_leaves_nothing_behind(proxied, http, box, large, tmp_path, comma
     assert http.run("stat", f"{box}/x").code == 3
 
 
+def test_a_signal_ends_a_request_whose_answer_does_not_come(proxied, box, large):
+    sent, hang = threading.Event(), threading.Event()
+
+    def swallow(direction, data):
+        if direction == "down":
+            sent.set()
+            hang.wait(300)
+            return None
+        return data
+    azblob, _ = proxied(swallow, options=["--timeout", "3600"])
+    process = azblob.start("rm", f"{box}/large")
+    assert sent.wait(300)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=300)
+    hang.set()
+    # A program that was ended would say nothing.
+    assert process.returncode == 130
+    assert b"large: cancelled; whether it took effect is unknown" in err
+
+
+def test_a_signal_ends_the_requests_of_a_measurement(proxied, http):
+    asked, hang = threading.Event(), threading.Event()
+
+    def swallow(direction, data):
+        if direction == "up" and data.startswith(b"GET") and b"/bench-" in data:
+            asked.set()
+            hang.wait(300)
+            return None
+        return data
+    azblob, _ = proxied(swallow, options=["--timeout", "3600"])
+    process = azblob.start("bench", "--test", "read", "--size", "4K", "--processes", "2",
+                           "--threads", "2", "--requests", "5", "--rounds", "1")
+    assert asked.wait(300)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=300)
+    hang.set()
+    assert process.returncode == 130
+    # It has come to an end by itself, and so has cleaned up.
+    assert not [name for name in http.ok("container", "ls").lines if "azblob-bench" in name]
+
+
 def test_sigterm_before_anything_is_read(azblob, box):
     read_end, write_end = os.pipe()
     process = azblob.start("put", "-", f"{box}/x", stdin=read_end)
