@@ -4,6 +4,9 @@
 import re
 import resource
 import signal
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -96,12 +99,12 @@ def test_one_failure_does_not_stop_the_others(azblob, box, tmp_path):
     (["get", "-r", "box", "-"], "to a directory"),
     (["get", "box/a", "box/b", "/dev/null"], "need a directory"),
     (["ls", "--delimiter", "", "box"], "some text"),
-])
-def test_bad_input_is_refused_in_one_clear_line(http, arguments, says):
-    result = http.run(*arguments)
     (["rm", "--snapshot", "", "box/x"], "the time of a snapshot"),
     (["rm", "--if-match", "", "box/x"], "an ETag"),
     (["rm", "--lease", "", "box/x"], "must be a GUID"),
+])
+def test_bad_input_is_refused_in_one_clear_line(http, arguments, says):
+    result = http.run(*arguments)
     assert result.code == 2
     assert says in result.err
     assert all(line.startswith("azblob: ") for line in result.err.splitlines())
@@ -237,3 +240,64 @@ def test_local_files_that_cannot_be_read_or_made(azblob, box, tmp_path):
     azblob.ok("put", "-", f"{box}/x", stdin=b"1")
     assert azblob.run("get", f"{box}/x", tmp_path / "no/such/directory").code == 7
     assert azblob.ok("ls", box).lines == ["x"]
+
+
+def redirected(azblob, redirection, *arguments):
+    return subprocess.run(["sh", "-c", f'exec "$@" {redirection}', "sh", azblob.program, *azblob.options,
+                           *map(str, arguments)], env=azblob.env, stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=300, check=False)
+
+
+def test_no_file_takes_the_place_of_a_closed_stream(azblob, box, tmp_path):
+    azblob.ok("put", "-", f"{box}/x", stdin=b"content")
+    out = tmp_path / "out"
+    done = redirected(azblob, "2>&-", "-v", "get", f"{box}/x", out)
+    assert (done.returncode, out.read_bytes()) == (0, b"content")
+    out.unlink()
+    done = redirected(azblob, ">&-", "--json", "get", f"{box}/x", out)
+    assert (done.returncode, out.read_bytes()) == (7, b"content")
+    assert b"writing the output failed" in done.stderr
+    # Nothing to read is not the same as nothing in it.
+    done = redirected(azblob, "<&-", "put", "-", f"{box}/empty")
+    assert done.returncode == 7, done.stderr
+    assert azblob.run("stat", f"{box}/empty").code == 3
+
+
+class Liar(BaseHTTPRequestHandler):
+    """A service that knows no prefix."""
+    protocol_version = "HTTP/1.1"
+    page = b"""<?xml version="1.0"?><EnumerationResults ContainerName="box"><Blobs><Blob><Name>a</Name>
+        <Properties><Content-Length>1</Content-Length><Etag>0x1</Etag><BlobType>BlockBlob</BlobType>
+        </Properties></Blob></Blobs><NextMarker/></EnumerationResults>"""
+
+    def answer(self):
+        self.server.seen.append(self.command)
+        self.send_response(200 if self.command == "GET" else 202)
+        self.send_header("Content-Length", str(len(self.page) if self.command == "GET" else 0))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(self.page)
+
+    do_GET = do_DELETE = do_PUT = do_HEAD = answer
+
+    def log_message(self, format, *args):  # pylint: disable=redefined-builtin
+        pass
+
+
+@pytest.mark.parametrize("arguments", [["rm", "-r", "box/docs"], ["get", "-r", "box/docs", "OUT"],
+                                       ["sync", "--delete", "box/docs", "OUT"],
+                                       ["cp", "-r", "box/docs", "box/copy"], ["ls", "box/docs"]])
+def test_what_a_list_has_beside_its_prefix_is_left_alone(tmp_path, arguments):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Liar)
+    server.seen = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        azblob = over_http(f"http://127.0.0.1:{server.server_port}")
+        out = tmp_path / "out"
+        done = azblob.run(*[out if word == "OUT" else word for word in arguments])
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert done.code == 1 and 'lists "a", which does not start with "docs' in done.err
+    assert set(server.seen) == {"GET"}
+    assert done.out == b"" and not [path for path in tmp_path.rglob("*") if path.is_file()]
