@@ -1,6 +1,8 @@
 /*
  * Hyper-V under TCG: the page of reference time
  *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
  * With it a guest computes the reference time from its TSC, without an exit:
  *
  *     time = (tsc * scale >> 64) + offset
@@ -19,8 +21,6 @@
  * clock; and a machine that is loaded may have a host with another TSC, and is
  * measured anew.  So the time itself is saved with a machine, and goes on from
  * there: no guest sees it go back.
- *
- * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
