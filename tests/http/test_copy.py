@@ -5,6 +5,7 @@ import os
 
 import pytest
 from blobclient import Client, block_id, crc64, http_date, md5
+from sasclient import service_sas
 
 BIG = os.urandom(3 * 1024 * 1024 + 17)
 
@@ -367,3 +368,38 @@ def test_ranges_of_other_kinds_of_blobs(client, container, changing):
     # one that shares its source's bytes is of its source's kind
     refused = copy(client, "/%s/sync" % container, path, x_ms_requires_sync="true")
     assert said(refused) == (409, "InvalidBlobType")
+
+
+@pytest.mark.parametrize("asks", [
+    {"x_ms_source_if_tags": "a = '1'"}, {"x_ms_source_if_tags": "a = '2'"},
+    {"x_ms_requires_sync": "true", "x_ms_copy_source_tag_option": "COPY"}])
+def test_tags_of_a_source_need_their_permission(daemon, client, container, asks):
+    other = Client(daemon.port, "second", "c2Vjb25kIGtleSBvZiBpdA==")
+    name = "tagged-" + container
+    other.create_container(name, {"x-ms-blob-public-access": "blob"})
+    other.put_blob("/%s/b" % name, b"x", {"x-ms-tags": "a=1"})
+    source, target = url(other, "/%s/b" % name), "/%s/t" % container
+    sas = lambda sp: "?" + service_sas(name + "/b", other.account, other.key, sp=sp)
+    for credentials in ("", sas("r")):
+        answer = copy(client, target, source + credentials, **asks)
+        assert said(answer) == (403, "CannotVerifyCopySource"), credentials
+    assert client.get(target).status == 404
+    answer = copy(client, target, source + sas("rt"), **asks)
+    if asks.get("x_ms_source_if_tags") == "a = '2'":
+        assert said(answer) == (412, "SourceConditionNotMet")
+    else:
+        assert answer.status == 202, answer
+
+
+def test_tags_that_come_with_a_copy_need_their_permission(client, container):
+    path, target = "/%s/source" % container, "/%s/target" % container
+    client.put_blob(path, b"x", {"x-ms-tags": "a=1"})
+    headers = {"x-ms-copy-source": url(client, path) + "?" + service_sas(path[1:], sp="rt"),
+               "x-ms-requires-sync": "true", "x-ms-copy-source-tag-option": "COPY",
+               "x-ms-date": None}
+    ask = lambda sp: client.request("PUT", target + "?" + service_sas(target[1:], sp=sp), b"",
+                                    headers, sign=False)
+    assert said(ask("cw")) == (403, "AuthorizationPermissionMismatch")
+    assert client.get(target).status == 404
+    assert ask("cwt").status == 202
+    assert client.get(target)["x-ms-tag-count"] == "1"

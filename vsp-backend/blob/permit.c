@@ -156,13 +156,33 @@ static bool param_lists(const struct target *t, const char *name, const char *wo
 	return false;
 }
 
+bool permit_copies_tags(const struct rq *rq)
+{
+	const struct head_str *option = head_get(rq->head, "x-ms-copy-source-tag-option");
+
+	return option && head_str_is_nocase(option, "COPY");
+}
+
+bool permit_tags(const struct rq *rq)
+{
+	switch (rq->auth.kind) {
+	case AUTH_KEY:
+	case AUTH_TOKEN:
+		return true;
+	case AUTH_NONE:
+		return false;
+	default:
+		return has(rq, 't');
+	}
+}
+
 /* Permissions that are needed besides. */
 static bool more_fits(const struct rq *rq, const struct rule *rule)
 {
 	const struct head *head = rq->head;
 
 	if ((head_get(head, "x-ms-tags") || head_get(head, "x-ms-if-tags") ||
-	     param_lists(&rq->target, "include", "tags")) &&
+	     permit_copies_tags(rq) || param_lists(&rq->target, "include", "tags")) &&
 	    !has(rq, 't'))
 		return false;
 	/* setting a policy with a blob is setting a policy */

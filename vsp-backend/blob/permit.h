@@ -15,4 +15,10 @@
  */
 struct svc_answer *permit_check(struct rq *rq);
 
+/* Whether the credentials open a blob's tags, for reading or writing. */
+bool permit_tags(const struct rq *rq);
+
+/* Whether a copy takes the tags of its source along, which is reading and writing tags. */
+bool permit_copies_tags(const struct rq *rq);
+
 #endif /* AZBLOB_BLOB_PERMIT_H */

@@ -179,7 +179,9 @@ static struct svc_answer *check_rights(const struct rq *rq, struct source *sourc
 		return NULL;
 	if (!answer)
 		answer = permit_check(src);
-	if (!answer)
+	/* a condition on tags tells them too, by its outcome */
+	if (!answer && (permit_tags(src) ||
+			!(head_get(rq->head, "x-ms-source-if-tags") || permit_copies_tags(rq))))
 		return NULL;
 	svc_answer_put(answer);
 	return refuse(rq, 403, "The copy source could not be read with the credentials given.");
