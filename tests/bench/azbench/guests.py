@@ -83,14 +83,16 @@ class Bench:
         return self._run(argv, seconds)
 
     def many(self, copies, seconds, rounds, ways):
-        """Runs copies of unmodified programs in the guest by many.py, {way: (argv, environment)}.
+        """Runs copies of unmodified programs in the guest by many.py, {way: (argv, environment, words, times)}.
 
+        The words come behind argv, so many times over.
         Returns {way: [bytes for each second of a round]}.
         """
         if not self._many:
             self.guest.agent.put("/tmp/many.py", Path(__file__).with_name("many.py").read_bytes())
             self._many = True
-        given = {name: {"argv": [str(word) for word in argv], "env": env} for name, (argv, env) in ways.items()}
+        given = {name: {"argv": [str(word) for word in argv], "env": env, "words": words, "times": times}
+                 for name, (argv, env, words, times) in ways.items()}
         found = self._run(["python3", "/tmp/many.py", copies, seconds, rounds, json.dumps(given)],
                           2000 + len(ways) * rounds * (seconds + 5))
         return {name: [one["bytes"] / one["seconds"] for one in seen] for name, seen in found.items()}
@@ -99,7 +101,7 @@ class Bench:
         argv = [str(word) for word in argv]
         result = self.guest.agent.run(argv, timeout=seconds + 120, check=False)
         if result.status:
-            raise Failed(f"{' '.join(argv)}: {result.stderr.decode(errors='replace').strip()}")
+            raise Failed(f"{' '.join(argv)[:200]}: {result.stderr.decode(errors='replace').strip()}")
         return json.loads(result.stdout)
 
     def read(self, way, size, clients, seconds, threads=False, port=None, options=()):

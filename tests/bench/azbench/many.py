@@ -3,10 +3,11 @@
 
 usage: many.py COPIES SECONDS ROUNDS WAYS
 
-WAYS is JSON, {name: {"argv": [...], "env": {...}}}: what differs is the way that the bytes come. Standard
-output of the copies, and whatever else they write, has to be /dev/null: the kernel counts what a process
-writes. All copies of all ways are started, and stopped when each has written something, so that starting them
-is no part of what is measured; then those of one way at a time go on for a while, in turns. Prints JSON,
+WAYS is JSON, {name: {"argv": [...], "words": [...], "times": n, "env": {...}}}: what differs is the way that
+the bytes come. The words come behind argv, so many times over. Standard output of the copies, and whatever
+else they write, has to be /dev/null: the kernel counts what a process writes. All copies of all ways are
+started, and stopped when each has written something, so that starting them is no part of what is measured;
+then those of one way at a time go on for a while, in turns. Prints JSON,
 {name: [{"bytes": n, "seconds": s} for each round]}.
 """
 
@@ -84,7 +85,8 @@ class Way:
 
 def main():
     copies, seconds, rounds = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
-    ways = [Way(name, way["argv"], way["env"]) for name, way in json.loads(sys.argv[4]).items()]
+    ways = [Way(name, way["argv"] + way["words"] * way["times"], way["env"])
+            for name, way in json.loads(sys.argv[4]).items()]
     # Those that run must hold up neither the start of the others nor the looking.
     os.nice(-20)
     try:
