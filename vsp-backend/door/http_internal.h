@@ -69,6 +69,7 @@ struct http_loop;
  * @progress: bytes moved since the time was made longer.
  * @out, @out_at, @out_length: of the head, not yet sent.
  * @piece, @piece_at, @piece_count: of the body of the answer; @sent: bytes of it.
+ * @looked: what comes at @looked_at, and for a while behind it, is in memory.
  */
 struct http_conn {
 	struct link_job job;
@@ -105,7 +106,8 @@ struct http_conn {
 	size_t out_at, out_length;
 	struct svc_piece piece[HTTP_PIECES];
 	size_t piece_at, piece_count;
-	uint64_t sent;
+	uint64_t sent, looked_at;
+	bool looked;
 };
 
 /**

@@ -14,6 +14,8 @@
 
 /* Enough for a head without metadata. */
 #define FIRST_ROOM 2048u
+/* A file is looked at again, whether it has to be waited for, after so much of it has gone. */
+#define LOOK_BYTES (1024u * 1024u)
 
 static void clear_answer(struct http_conn *conn)
 {
@@ -26,6 +28,7 @@ static void clear_answer(struct http_conn *conn)
 	conn->out_at = conn->out_length = 0;
 	conn->piece_at = conn->piece_count = 0;
 	conn->sent = 0;
+	conn->looked = false;
 }
 
 /* Without the query, where secrets may be. */
@@ -146,7 +149,19 @@ static void advance(struct http_conn *conn, size_t n)
 	}
 }
 
-static ssize_t send_file(struct http_conn *conn)
+/* Whether the file has to be waited for; one look is good for a while, as files are read ahead. */
+static bool file_waits(struct http_conn *conn, const struct svc_piece *p)
+{
+	if (conn->sent >= conn->looked_at && conn->sent - conn->looked_at < LOOK_BYTES &&
+	    conn->looked)
+		return false;
+	conn->looked = !azb_pread_waits(p->fd, p->offset);
+	conn->looked_at = conn->sent;
+	return !conn->looked;
+}
+
+/* @full: the socket takes no more for now. */
+static ssize_t send_file(struct http_conn *conn, bool *full)
 {
 	struct svc_piece *p = &conn->piece[conn->piece_at];
 	off_t offset = (off_t)p->offset;
@@ -156,7 +171,7 @@ static ssize_t send_file(struct http_conn *conn)
 	if (conn->ssl) {
 		n = conn_tls_send_file(conn, p->fd, offset, length);
 	} else {
-		bool waits = azb_pread_waits(p->fd, p->offset);
+		bool waits = file_waits(conn, p);
 
 		if (waits)
 			azb_waiting_begin();
@@ -172,6 +187,8 @@ static ssize_t send_file(struct http_conn *conn)
 		errno = EIO;
 		return -1;
 	}
+	/* what it took is all it has room for; asking again would only say so */
+	*full = n > 0 && (size_t)n < length && !conn->ssl;
 	return n;
 }
 
@@ -253,6 +270,7 @@ enum conn_next conn_send(struct http_conn *conn, bool on_worker)
 	size_t turn = 0;
 
 	for (;;) {
+		bool full = false;
 		ssize_t n;
 
 		if (conn->piece_at == conn->piece_count && conn->sent < conn->answer->body_length) {
@@ -276,12 +294,14 @@ enum conn_next conn_send(struct http_conn *conn, bool on_worker)
 		else if (conn->ssl && !on_worker && !conn_tls_in_kernel(conn))
 			return CONN_WORKER;
 		else
-			n = send_file(conn);
+			n = send_file(conn, &full);
 		if (n < 0 && errno == EAGAIN)
 			return CONN_WAIT_OUT;
 		if (n < 0)
 			return broken(conn);
 		advance(conn, (size_t)n);
 		turn += (size_t)n;
+		if (full)
+			return CONN_WAIT_OUT;
 	}
 }
