@@ -3,10 +3,14 @@
  * The packets on the VMBus ring between the driver (VSC) and the host (VSP).
  *
  * Protocol 1 is what the patch series of 2021 put on the wire; its numbers come
- * from there.  Protocol 2 is this project's; a guest speaks it only with a host
- * that offers it (struct vsp_wire_offer).  Integers are little-endian and the
- * structures are packed.
+ * from there.  Integers are little-endian and the structures are packed.
  */
+/* [extra */
+/*
+ * Protocol 2 is this project's; a guest speaks it only with a host that offers it
+ * (struct vsp_wire_offer).
+ */
+/* extra] */
 #ifndef AZBLOB_VSP_WIRE_H
 #define AZBLOB_VSP_WIRE_H
 

@@ -118,17 +118,13 @@ struct xs_fastpath_request_sync {
  *
  * The fields up to @response are those of struct az_blob_request_sync, and mean the
  * same.
- * @flags: %AZ_BLOB_DATA_IN_BUFFER and the like: the address of that buffer is not one
- *	but the number of bytes from the start of the registered buffer @buffer_id.
+ * @flags: bits that this header names for it; all others must be zero.
  * @response: filled when the ioctl returns 0; neither read nor written by a command.
- * @buffer_id: of a buffer registered through the same open file; 0 with no flags.
+ * @buffer_id: what such a bit refers to; 0 with no flags.
  * @reserved: must be zero.
  *
  * As the ioctl %IOCTL_AZ_BLOB_REQUEST it does what
- * %IOCTL_AZ_BLOB_DRIVER_USER_REQUEST does.  Two errnos are its own:
- *  ENOENT    this file has no buffer @buffer_id;
- *  EFAULT    also when a buffer reaches beyond the registered one, or has to be
- *	      written by a host that was told to only read it.
+ * %IOCTL_AZ_BLOB_DRIVER_USER_REQUEST does.
  *
  * As a command it does not block: IORING_OP_URING_CMD with the number of the ioctl
  * in cmd_op and this structure inline in the entry, from its byte 48 on.  The ring
@@ -163,7 +159,14 @@ struct az_blob_request {
 };
 
 /* [extra */
-/* struct az_blob_request, flags */
+/*
+ * struct az_blob_request, flags: the address of that buffer is not one but the number
+ * of bytes from the start of the buffer @buffer_id, which was registered through the
+ * same open file.  Then there are two errnos more:
+ *  ENOENT    this file has no buffer @buffer_id;
+ *  EFAULT    also when a buffer reaches beyond the registered one, or has to be
+ *	      written by a host that was told to only read it.
+ */
 #define AZ_BLOB_DATA_IN_BUFFER 0x1u
 #define AZ_BLOB_REQUEST_IN_BUFFER 0x2u
 #define AZ_BLOB_RESPONSE_IN_BUFFER 0x4u
