@@ -14,8 +14,8 @@
 #define AP_START 0x8000
 
 /*
- * What a case ends with.  QEMU exits with twice this and one more; 1, with which it also says that it
- * can't go on, is none of these.
+ * What a case ends with.  QEMU exits with twice this and one more; 1, with which it also says that
+ * it can't go on, is none of these.
  */
 #define PASSED 0x10
 #define FAILED 0x11
