@@ -308,6 +308,13 @@ static int set_size(struct mnt_mount *mount, struct mnt_node *node, struct mnt_f
 
 	if (file && file->writer)
 		return mnt_writer_truncate(file->writer, size);
+	if (mnt_nodes_is_unlinked(&mount->nodes, node)) {
+		/* By its entry in /proc; the blob of that name is another file. */
+		writer = mnt_writer_find(&mount->writers, node);
+		result = writer ? mnt_writer_truncate(writer, size) : -ESTALE;
+		mnt_writer_close(&mount->writers, writer);
+		return result;
+	}
 	/* By name: a writer for this alone. */
 	blob = mnt_nodes_path(&mount->nodes, node, NULL);
 	if (!blob)

@@ -46,6 +46,27 @@ static bool for_writing(int flags)
 	return (flags & O_ACCMODE) != O_RDONLY;
 }
 
+/*
+ * A file without a name, by its entry in /proc: only who has it open for writing has something of
+ * it.  The blob of that name, if there is one, is another file.
+ */
+static int open_removed(struct mnt_mount *mount, struct mnt_node *node, bool truncate,
+			struct mnt_writer **writer)
+{
+	int result = 0;
+
+	*writer = mnt_writer_find(&mount->writers, node);
+	if (!*writer)
+		return -ESTALE;
+	if (truncate)
+		result = mnt_writer_truncate(*writer, 0);
+	if (result) {
+		mnt_writer_close(&mount->writers, *writer);
+		*writer = NULL;
+	}
+	return result;
+}
+
 /* Asks what the blob is now; the writer of the file becomes the handle's. */
 static int open_writer(struct mnt_mount *mount, struct mnt_node *node, bool truncate,
 		       struct mnt_writer **writer)
@@ -58,6 +79,10 @@ static int open_writer(struct mnt_mount *mount, struct mnt_node *node, bool trun
 
 	if (!blob)
 		return -ENOMEM;
+	if (mnt_nodes_is_unlinked(&mount->nodes, node)) {
+		free(blob);
+		return open_removed(mount, node, truncate, writer);
+	}
 	result = mount->service->ops->head(mount->service, blob, &attr, &properties);
 	free(blob);
 	if (!result && attr.directory)
@@ -317,7 +342,7 @@ static int reply_version(fuse_req_t req, struct mnt_file *file, struct mnt_versi
 }
 
 /* What is written but not yet in the blob; -EAGAIN: read the blob. */
-static int reply_written(fuse_req_t req, struct mnt_file *file, size_t size, uint64_t offset)
+static int reply_written(fuse_req_t req, struct mnt_writer *writer, size_t size, uint64_t offset)
 {
 	char *buffer = malloc(size ? size : 1);
 	size_t got;
@@ -325,12 +350,12 @@ static int reply_written(fuse_req_t req, struct mnt_file *file, size_t size, uin
 
 	if (!buffer)
 		return -ENOMEM;
-	result = mnt_writer_read(file->writer, buffer, size, offset, &got);
+	result = mnt_writer_read(writer, buffer, size, offset, &got);
 	if (!result)
 		fuse_reply_buf(req, buffer, got);
 	free(buffer);
 	if (result == -EAGAIN) {
-		result = mnt_writer_commit(file->writer);
+		result = mnt_writer_commit(writer);
 		return result ? result : -EAGAIN;
 	}
 	return result;
@@ -347,14 +372,22 @@ static bool is_dirty(struct mnt_mount *mount, struct mnt_node *node)
 	return dirty;
 }
 
-/* What others on this machine have written to the file is read too: it has to be in the blob. */
-static void settle(struct mnt_mount *mount, struct mnt_node *node)
+/*
+ * What others on this machine have written to the file is read too: it has to be in the blob, or
+ * comes from where it is when there is no blob any more.  -EAGAIN: read the blob.
+ */
+static int reply_others(fuse_req_t req, struct mnt_node *node, size_t size, uint64_t offset)
 {
+	struct mnt_mount *mount = mnt_of(req);
 	struct mnt_writer *writer =
 		is_dirty(mount, node) ? mnt_writer_find(&mount->writers, node) : NULL;
+	int result = -EAGAIN;
 
+	if (writer && mnt_writer_is_abandoned(writer))
+		result = reply_written(req, writer, size, offset);
 	/* A failure is the writer's to hear of, at its close. */
 	mnt_writer_close(&mount->writers, writer);
+	return result;
 }
 
 void mnt_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
@@ -363,13 +396,13 @@ void mnt_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	struct mnt_mount *mount = mnt_of(req);
 	struct mnt_file *file = mnt_file_of(info);
 	struct mnt_version *version = NULL;
-	int result = -EAGAIN;
+	int result;
 
 	(void)ino;
 	if (file->writer)
-		result = reply_written(req, file, size, (uint64_t)offset);
+		result = reply_written(req, file->writer, size, (uint64_t)offset);
 	else
-		settle(mount, file->node);
+		result = reply_others(req, file->node, size, (uint64_t)offset);
 	if (result == -EAGAIN) {
 		result = get_version(mount, file, &version);
 		if (!result)
@@ -397,8 +430,11 @@ void mnt_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
 	(void)ino;
 	if (file->writer)
 		result = mnt_writer_write(file->writer, data, size, (uint64_t)offset, file->append);
-	/* Who has the file open reads it anew, and does not see zeros behind its old end. */
-	if (!result && !dirty)
+	/*
+	 * Who has the file open reads it anew, and does not see zeros behind its old end.  Nothing
+	 * else would tell readers of a file without a name.
+	 */
+	if (!result && (!dirty || mnt_writer_is_abandoned(file->writer)))
 		mnt_forget_pages_now(mount, file->node);
 	if (result)
 		fuse_reply_err(req, -result);

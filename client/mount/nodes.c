@@ -315,6 +315,16 @@ void mnt_nodes_unlink(struct mnt_nodes *nodes, struct mnt_node *node)
 	pthread_mutex_unlock(&nodes->lock);
 }
 
+bool mnt_nodes_is_unlinked(struct mnt_nodes *nodes, struct mnt_node *node)
+{
+	bool unlinked;
+
+	pthread_mutex_lock(&nodes->lock);
+	unlinked = node->unlinked;
+	pthread_mutex_unlock(&nodes->lock);
+	return unlinked;
+}
+
 int mnt_nodes_rename(struct mnt_nodes *nodes, struct mnt_node *node, struct mnt_node *parent,
 		     const char *name)
 {

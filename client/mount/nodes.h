@@ -128,6 +128,7 @@ bool mnt_nodes_kept(struct mnt_nodes *nodes, struct mnt_node *parent, const char
 		    struct mnt_attr *attr);
 /* The name is gone, or is now something else's. */
 void mnt_nodes_unlink(struct mnt_nodes *nodes, struct mnt_node *node);
+bool mnt_nodes_is_unlinked(struct mnt_nodes *nodes, struct mnt_node *node);
 /* It has this name from now on; what had it is unlinked.  0 or -ENOMEM. */
 int mnt_nodes_rename(struct mnt_nodes *nodes, struct mnt_node *node, struct mnt_node *parent,
 		     const char *name);

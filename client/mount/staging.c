@@ -173,6 +173,18 @@ int mnt_writer_fail(struct mnt_writer *writer, int result)
 	return result;
 }
 
+void mnt_writer_recover(struct mnt_writer *writer)
+{
+	pthread_mutex_lock(&writer->upload_lock);
+	writer->failed = 0;
+	pthread_mutex_unlock(&writer->upload_lock);
+}
+
+bool mnt_writer_in_memory(const struct mnt_writer *writer)
+{
+	return writer->loaded && !writer->start;
+}
+
 /* The full buffer becomes a block, on its way from now on. */
 static int stage(struct mnt_writer *writer)
 {

@@ -25,7 +25,8 @@
  * @ids: the blocks before @start, in order; the first @committed of them are the blob's.
  * @id_bytes: how long ids are, decoded.
  * @dirty: something is to be committed.
- * @abandoned: the name is gone.
+ * @abandoned: the name is gone.  With it @dirty is always set where the file lives on in @buffer,
+ *so that its size is the writer's.
  * @failed: nothing can be committed any more: -errno.
  */
 struct mnt_writer {
@@ -49,7 +50,7 @@ struct mnt_writer {
 	bool owned;
 	bool loaded;
 	_Atomic bool dirty;
-	bool abandoned;
+	_Atomic bool abandoned;
 	char **ids;
 	size_t count;
 	size_t committed;
@@ -65,6 +66,10 @@ struct mnt_writer {
 int mnt_writer_failure(struct mnt_writer *writer);
 /* Makes @result that, unless there is one; returns @result. */
 int mnt_writer_fail(struct mnt_writer *writer, int result);
+/* What failed is of no importance any more. */
+void mnt_writer_recover(struct mnt_writer *writer);
+/* All of the file is in @buffer, however long it is. */
+bool mnt_writer_in_memory(const struct mnt_writer *writer);
 /* Until at most @most are under way; how many are. */
 unsigned int mnt_wait_uploads(struct mnt_writer *writer, unsigned int most);
 

@@ -58,10 +58,10 @@ static int commit(struct mnt_writer *writer)
 	int result;
 
 	mnt_wait_uploads(writer, 0);
+	if (writer->abandoned)
+		return 0;
 	result = mnt_writer_failure(writer);
-	if (!writer->dirty || writer->abandoned)
-		return writer->abandoned ? 0 : result;
-	if (result)
+	if (!writer->dirty || result)
 		return result;
 	if (writer->attr.kind == MNT_APPEND_BLOB) {
 		result = mnt_append_buffer(writer);
@@ -129,6 +129,16 @@ static bool can_write(const struct mnt_writer *writer, uint64_t offset)
 	return offset - writer->start <= mnt_cache_block_size(writer->all->cache);
 }
 
+/* A file without a name has nowhere else to go. */
+static int fits_in_memory(struct mnt_writer *writer, uint64_t size)
+{
+	int result = mnt_get_buffer(writer);
+
+	if (result)
+		return result;
+	return size > writer->room ? -EFBIG : 0;
+}
+
 static int write_locked(struct mnt_writer *writer, const char *data, size_t size, uint64_t offset,
 			bool end)
 {
@@ -140,6 +150,9 @@ static int write_locked(struct mnt_writer *writer, const char *data, size_t size
 		return result;
 	if (end)
 		offset = writer->size;
+	result = writer->abandoned ? fits_in_memory(writer, offset + size) : 0;
+	if (result)
+		return result;
 	if (!can_write(writer, offset))
 		return -EOPNOTSUPP;
 	while (size) {
@@ -174,7 +187,7 @@ int mnt_writer_write(struct mnt_writer *writer, const char *data, size_t size, u
 	int result;
 
 	pthread_mutex_lock(&writer->lock);
-	result = writer->abandoned ? 0 : write_locked(writer, data, size, offset, end);
+	result = write_locked(writer, data, size, offset, end);
 	pthread_mutex_unlock(&writer->lock);
 	return result;
 }
@@ -208,7 +221,7 @@ static int truncate_locked(struct mnt_writer *writer, uint64_t size)
 
 	if (size == writer->size)
 		return 0;
-	if (writer->attr.kind == MNT_APPEND_BLOB && !size)
+	if (writer->attr.kind == MNT_APPEND_BLOB && !size && !writer->abandoned)
 		return empty_append_blob(writer);
 	if (!size) {
 		/* Blocks under way belong to nothing then. */
@@ -263,8 +276,12 @@ int mnt_writer_read(struct mnt_writer *writer, char *buffer, size_t size, uint64
 
 	pthread_mutex_lock(&writer->lock);
 	*got = 0;
-	if (!writer->dirty ||
-	    (offset < writer->size && (!writer->loaded || offset < writer->start))) {
+	if (writer->abandoned && writer->dirty && !mnt_writer_in_memory(writer)) {
+		/* The blob's old version, which may be in the cache still, is not what was written.
+		 */
+		result = -ESTALE;
+	} else if (!writer->dirty ||
+		   (offset < writer->size && (!writer->loaded || offset < writer->start))) {
 		result = -EAGAIN;
 	} else if (offset < writer->size) {
 		*got = writer->fill - (size_t)(offset - writer->start);
@@ -285,10 +302,25 @@ bool mnt_writer_size(const struct mnt_writer *writer, uint64_t *size)
 void mnt_writer_abandon(struct mnt_writer *writer)
 {
 	pthread_mutex_lock(&writer->lock);
-	writer->abandoned = true;
 	mnt_wait_uploads(writer, 0);
-	mnt_drop_buffer(writer);
+	/* An empty one was perhaps not looked at yet. */
+	if (!writer->loaded && !writer->attr.size)
+		mnt_load(writer);
+	writer->abandoned = true;
+	if (mnt_writer_in_memory(writer)) {
+		/* A commit that met the removal has failed; it is not needed any more. */
+		mnt_writer_recover(writer);
+		writer->dirty = true;
+	} else {
+		mnt_drop_buffer(writer);
+		mnt_writer_fail(writer, -ESTALE);
+	}
 	pthread_mutex_unlock(&writer->lock);
+}
+
+bool mnt_writer_is_abandoned(const struct mnt_writer *writer)
+{
+	return writer->abandoned;
 }
 
 /* ---- from first to last ---- */
@@ -372,10 +404,10 @@ static void refresh(struct mnt_writer *writer, struct azblob_properties **proper
 	pthread_mutex_lock(&writer->lock);
 	mnt_nodes_attr(writer->all->nodes, writer->node, &attr);
 	old = writer->properties;
-	if (!writer->dirty && strcmp(writer->attr.etag, attr.etag) != 0) {
+	if (!writer->dirty && !writer->abandoned && strcmp(writer->attr.etag, attr.etag) != 0) {
 		mnt_wait_uploads(writer, 0);
 		start_over(writer, &attr);
-		writer->failed = 0;
+		mnt_writer_recover(writer);
 		writer->properties = *properties;
 		*properties = old;
 	}

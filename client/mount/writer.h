@@ -64,8 +64,13 @@ int mnt_writer_commit(struct mnt_writer *writer);
  */
 int mnt_writer_read(struct mnt_writer *writer, char *buffer, size_t size, uint64_t offset,
 		    size_t *got);
-/* The file's name is gone: there is nothing to commit to any more. */
+/*
+ * The file's name is gone, so nothing is committed any more, and commits return 0.  A file that is
+ * in memory as a whole lives on there, up to the length of its buffer (-EFBIG beyond); of any other
+ * a part is gone: -ESTALE.
+ */
 void mnt_writer_abandon(struct mnt_writer *writer);
+bool mnt_writer_is_abandoned(const struct mnt_writer *writer);
 /* The file has another name or another ETag by our doing; it has just been committed. */
 void mnt_writer_renamed(struct mnt_writer *writer);
 

@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from base64 import b64encode
 
@@ -225,11 +226,80 @@ def test_a_change_elsewhere_fails_the_close(mount, blobs):
 
 
 def test_a_deleted_file_does_not_come_back(mount, blobs):
-    with open(mount / "f", "wb", buffering=0) as file:
+    """Nor is it said to have been written: a part of it went with its blob."""
+    with open(mount / "f", "w+b", buffering=0) as file:
         file.write(b"x" * (2 * BLOCK))
         os.unlink(mount / "f")
-        file.write(b"more")
+        fails(errno.ESTALE, file.write, b"more")
+        fails(errno.ESTALE, os.pread, file.fileno(), 10, 0)
         assert os.fstat(file.fileno()).st_nlink == 0
+    assert blobs.names() == []
+
+
+def remove(mount, blobs):
+    os.unlink(mount / "f")
+    assert blobs.names() == []
+
+
+def replace(mount, blobs):
+    (mount / "other").write_bytes(b"other")
+    os.rename(mount / "other", mount / "f")
+    assert blobs.names() == ["f"]
+
+
+@pytest.mark.parametrize("gone", [remove, replace])
+def test_a_temporary_file_is_used_without_its_name(mount, blobs, gone):
+    """mkstemp(), unlink(), and then it is written, read, cut and grown."""
+    with open(mount / "f", "x+b", buffering=0) as file:
+        fd = file.fileno()
+        file.write(b"abc")
+        gone(mount, blobs)
+        assert os.pread(fd, 2, 1) == b"bc"
+        assert os.pread(fd, 100, 0) == b"abc"
+        assert os.pread(fd, 100, 3) == b""
+        file.write(b"def")
+        os.fsync(fd)
+        assert os.pread(fd, 100, 0) == b"abcdef"
+        os.ftruncate(fd, 100)
+        assert os.fstat(fd).st_size == 100
+        assert os.pwrite(fd, b"x", 0) == 1
+        assert os.pread(fd, 200, 0) == b"xbcdef" + bytes(94)
+        os.ftruncate(fd, 2)
+        assert os.pread(fd, 200, 0) == b"xb"
+        # Others that have it open share it, and a new file of its name is not meant.
+        with open(f"/proc/self/fd/{fd}", "rb", buffering=0) as reader:
+            assert reader.read() == b"xb"
+            os.pwrite(fd, b"y", 2)
+            assert os.pread(reader.fileno(), 10, 0) == b"xby"
+        with open(f"/proc/self/fd/{fd}", "ab", buffering=0) as writer:
+            writer.write(b"z")
+        os.truncate(f"/proc/self/fd/{fd}", 3)
+        assert os.pread(fd, 10, 0) == b"xby"
+        # It has no blob to be sent to.
+        fails(errno.EFBIG, os.pwrite, fd, bytes(BLOCK), 1)
+        assert os.pread(fd, 10, 0) == b"xby"
+    assert blobs.names() == ([] if gone is remove else ["f"])
+    if gone is replace:
+        assert blobs.get("f") == b"other"
+
+
+def test_a_removed_file_is_not_the_next_one_of_its_name(mount, blobs):
+    blobs.put("f", b"first")
+    with open(mount / "f", "rb", buffering=0) as file:
+        os.unlink(mount / "f")
+        blobs.put("f", b"another")
+        again = f"/proc/self/fd/{file.fileno()}"
+        fails(errno.ESTALE, open, again, "ab")
+        fails(errno.ESTALE, os.truncate, again, 0)
+        fails(errno.ESTALE, file.read)
+    assert blobs.get("f") == b"another"
+
+
+def test_temporary_files_of_the_library(mount, blobs):
+    with tempfile.TemporaryFile(dir=mount.path) as file:
+        file.write(b"0123456789" * 1000)
+        file.seek(5000)
+        assert file.read(10) == b"0123456789"
     assert blobs.names() == []
 
 

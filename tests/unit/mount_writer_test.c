@@ -604,7 +604,135 @@ static void only_what_is_in_memory_can_be_changed(void **state)
 	end_world(&world);
 }
 
-static void an_abandoned_writer_sends_nothing(void **state)
+/* What is there at @offset, and nothing behind it. */
+static void expect_rest(struct mnt_writer *writer, uint64_t offset, const char *data, size_t size)
+{
+	char *buffer = malloc(size + 2);
+	size_t got = 0;
+
+	assert_non_null(buffer);
+	assert_int_equal(mnt_writer_read(writer, buffer, size + 2, offset, &got), 0);
+	assert_int_equal(got, size);
+	assert_memory_equal(buffer, data, size);
+	free(buffer);
+}
+
+static void a_removed_file_lives_on_in_memory_and_sends_nothing(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+	uint64_t size;
+	char byte;
+	size_t got;
+
+	(void)state;
+	/* Written and committed, written only, and not even looked at. */
+	for (unsigned int round = 0; round < 3; round++) {
+		make_world(&world, 0);
+		writer = open_writer(&world);
+		if (round < 2)
+			assert_int_equal(mnt_writer_write(writer, "abc", 3, 0, false), 0);
+		if (!round)
+			assert_int_equal(mnt_writer_commit(writer), 0);
+		mnt_writer_abandon(writer);
+		assert_true(mnt_writer_is_abandoned(writer));
+		if (round == 2)
+			assert_int_equal(mnt_writer_write(writer, "abc", 3, 0, false), 0);
+		expect_rest(writer, 0, "abc", 3);
+		expect_rest(writer, 1, "bc", 2);
+		expect_rest(writer, 3, "", 0);
+		assert_int_equal(mnt_writer_read(writer, &byte, 1, 1, &got), 0);
+		assert_int_equal(got, 1);
+		assert_int_equal(byte, 'b');
+		assert_int_equal(mnt_writer_write(writer, "def", 3, 0, true), 0);
+		expect_rest(writer, 1, "bcdef", 5);
+		assert_int_equal(mnt_writer_commit(writer), 0);
+		assert_true(mnt_writer_size(writer, &size));
+		assert_int_equal(size, 6);
+		expect_rest(writer, 0, "abcdef", 6);
+		assert_int_equal(mnt_writer_truncate(writer, 100), 0);
+		assert_int_equal(mnt_writer_write(writer, "x", 1, 0, false), 0);
+		assert_int_equal(mnt_writer_truncate(writer, 8), 0);
+		expect_rest(writer, 0, "xbcdef\0", 8);
+		assert_int_equal(mnt_writer_truncate(writer, 0), 0);
+		expect_rest(writer, 0, "", 0);
+		mnt_writer_close(&world.writers, writer);
+		assert_int_equal(world.puts + world.commits + world.blocks, !round);
+		end_world(&world);
+	}
+}
+
+static void a_removed_file_is_no_longer_than_a_block(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+	char *data = calloc(1, BLOCK);
+
+	(void)state;
+	assert_non_null(data);
+	data[BLOCK - 1] = 'z';
+	make_world(&world, 0);
+	writer = open_writer(&world);
+	mnt_writer_abandon(writer);
+	assert_int_equal(mnt_writer_write(writer, data, BLOCK, 0, false), 0);
+	assert_int_equal(mnt_writer_write(writer, "x", 1, BLOCK, false), -EFBIG);
+	assert_int_equal(mnt_writer_write(writer, "xx", 2, BLOCK - 1, false), -EFBIG);
+	assert_int_equal(mnt_writer_write(writer, "x", 1, INT64_MAX - 1, false), -EFBIG);
+	/* Nothing of them was taken. */
+	expect_rest(writer, BLOCK - 2, data + BLOCK - 2, 2);
+	mnt_writer_close(&world.writers, writer);
+	assert_int_equal(world.puts + world.commits + world.blocks, 0);
+	free(data);
+	end_world(&world);
+}
+
+static void a_removed_file_of_which_a_part_was_sent_is_stale(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+	char *data = calloc(1, 2 * BLOCK);
+	char byte;
+	size_t got;
+
+	(void)state;
+	assert_non_null(data);
+	make_world(&world, 0);
+	writer = open_writer(&world);
+	assert_int_equal(mnt_writer_write(writer, data, 2 * BLOCK, 0, false), 0);
+	mnt_writer_abandon(writer);
+	assert_int_equal(mnt_writer_read(writer, &byte, 1, 0, &got), -ESTALE);
+	assert_int_equal(mnt_writer_read(writer, &byte, 1, 2 * BLOCK - 1, &got), -ESTALE);
+	assert_int_equal(mnt_writer_write(writer, "more", 4, 0, true), -ESTALE);
+	assert_int_equal(mnt_writer_truncate(writer, 5), -ESTALE);
+	/* Nobody misses what had a name no more. */
+	assert_int_equal(mnt_writer_commit(writer), 0);
+	mnt_writer_close(&world.writers, writer);
+	assert_int_equal(world.puts + world.commits, 0);
+	free(data);
+	end_world(&world);
+}
+
+/* Opened, not read yet: what the cache has of it may still be read. */
+static void a_removed_file_that_was_not_written_is_asked_of_the_service(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+	char byte;
+	size_t got;
+
+	(void)state;
+	make_world(&world, 100);
+	writer = open_writer(&world);
+	mnt_writer_abandon(writer);
+	assert_int_equal(mnt_writer_read(writer, &byte, 1, 0, &got), -EAGAIN);
+	assert_int_equal(mnt_writer_write(writer, "x", 1, 0, false), -ESTALE);
+	assert_int_equal(mnt_writer_commit(writer), 0);
+	mnt_writer_close(&world.writers, writer);
+	end_world(&world);
+}
+
+/* Another thread's fsync between the removal and the news of it. */
+static void a_commit_that_met_the_removal_harms_nothing(void **state)
 {
 	struct mnt_writer *writer;
 	struct world world;
@@ -613,11 +741,13 @@ static void an_abandoned_writer_sends_nothing(void **state)
 	make_world(&world, 0);
 	writer = open_writer(&world);
 	assert_int_equal(mnt_writer_write(writer, "abc", 3, 0, false), 0);
+	world.fail_commit = -ESTALE;
+	assert_int_equal(mnt_writer_commit(writer), -ESTALE);
 	mnt_writer_abandon(writer);
 	assert_int_equal(mnt_writer_write(writer, "def", 3, 3, false), 0);
+	expect_rest(writer, 0, "abcdef", 6);
 	assert_int_equal(mnt_writer_commit(writer), 0);
 	mnt_writer_close(&world.writers, writer);
-	assert_int_equal(world.puts + world.commits, 0);
 	end_world(&world);
 }
 
@@ -650,7 +780,11 @@ int main(void)
 		cmocka_unit_test(an_open_with_an_old_answer_writes_to_what_is_there),
 		cmocka_unit_test(a_blob_of_as_many_blocks_as_there_can_be_does_not_grow),
 		cmocka_unit_test(only_what_is_in_memory_can_be_changed),
-		cmocka_unit_test(an_abandoned_writer_sends_nothing),
+		cmocka_unit_test(a_removed_file_lives_on_in_memory_and_sends_nothing),
+		cmocka_unit_test(a_removed_file_is_no_longer_than_a_block),
+		cmocka_unit_test(a_removed_file_of_which_a_part_was_sent_is_stale),
+		cmocka_unit_test(a_removed_file_that_was_not_written_is_asked_of_the_service),
+		cmocka_unit_test(a_commit_that_met_the_removal_harms_nothing),
 		cmocka_unit_test(the_end_commits_what_is_open),
 	};
 
