@@ -74,6 +74,12 @@ def until(condition, what):
         time.sleep(0.02)
 
 
+def fails(number, call, *arguments, **more):
+    with pytest.raises(OSError) as failure:
+        call(*arguments, **more)
+    assert failure.value.errno == number, failure.value
+
+
 class Mount:
     """One azblob-mount in the foreground."""
 

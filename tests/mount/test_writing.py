@@ -15,7 +15,7 @@ from base64 import b64encode
 
 import pytest
 
-from conftest import client, over_http, until
+from conftest import client, fails, over_http, until
 from proxy import Proxy
 
 BLOCK = 256 << 10
@@ -25,12 +25,6 @@ RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 
 def random_bytes(size, seed=1):
     return random.Random(seed).randbytes(size)
-
-
-def fails(number, call, *arguments, **more):
-    with pytest.raises(OSError) as failure:
-        call(*arguments, **more)
-    assert failure.value.errno == number, failure.value
 
 
 # ---- files ----
