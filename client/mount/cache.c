@@ -95,11 +95,13 @@ static void count_memory(struct mnt_cache *cache)
 /* NULL with *full set when the budget is held by others, without when the system has no memory. */
 static char *take_memory(struct mnt_cache *cache, size_t size, bool *full)
 {
+	enum mnt_none none;
 	char *data;
 
 	do
-		data = mnt_memory_take(&cache->memory, size, full);
-	while (!data && *full && evict_one(cache));
+		data = mnt_memory_take(&cache->memory, size, &none);
+	while (!data && none == MNT_FULL && evict_one(cache));
+	*full = none != MNT_NO_MEMORY;
 	if (data)
 		count_memory(cache);
 	return data;
@@ -376,9 +378,12 @@ static void run_fetch(struct mnt_job *job)
 	struct mnt_block *block = fetch->block;
 	const struct mnt_cache_options *options = &fetch->cache->options;
 	bool late = false;
-	int result = options->fetch(options->context, block->version,
-				    block->index * options->block + fetch->offset, fetch->length,
-				    block->data + fetch->offset, &late);
+	int result;
+
+	mnt_memory_pin(&fetch->cache->memory, block->data, block->room);
+	result = options->fetch(options->context, block->version,
+				block->index * options->block + fetch->offset, fetch->length,
+				block->data + fetch->offset, &late);
 
 	end_fetch(fetch, result, late);
 }
@@ -642,6 +647,11 @@ void *mnt_cache_buffer(struct mnt_cache *cache)
 	return data;
 }
 
+void mnt_cache_buffer_pin(struct mnt_cache *cache, void *buffer)
+{
+	mnt_memory_pin(&cache->memory, buffer, cache->options.block);
+}
+
 void mnt_cache_buffer_done(struct mnt_cache *cache, void *buffer, bool dirty)
 {
 	if (!buffer)
@@ -685,26 +695,34 @@ struct mnt_cache *mnt_cache_new(const struct mnt_cache_options *options)
 	pthread_cond_init(&cache->changed, NULL);
 	cache->memory.budget = options->budget;
 	cache->memory.block = options->block;
-	cache->memory.jobs = options->jobs;
 	cache->memory.pin = options->pin;
 	cache->memory.unpin = options->unpin;
 	cache->memory.context = options->context;
 	cache->memory.freed = memory_freed;
 	cache->memory.owner = cache;
-	mnt_memory_init(&cache->memory);
+	if (!mnt_memory_init(&cache->memory)) {
+		pthread_cond_destroy(&cache->changed);
+		pthread_mutex_destroy(&cache->lock);
+		free(cache);
+		return NULL;
+	}
 	return cache;
 }
 
-void mnt_cache_free(struct mnt_cache *cache)
+bool mnt_cache_free(struct mnt_cache *cache, unsigned int patience)
 {
 	if (!cache)
-		return;
+		return true;
+	pthread_mutex_lock(&cache->lock);
 	while (evict_one(cache))
 		;
-	mnt_memory_end(&cache->memory);
+	pthread_mutex_unlock(&cache->lock);
+	if (!mnt_memory_end(&cache->memory, patience))
+		return false;
 	pthread_cond_destroy(&cache->changed);
 	pthread_mutex_destroy(&cache->lock);
 	free(cache);
+	return true;
 }
 
 size_t mnt_cache_block_size(const struct mnt_cache *cache)

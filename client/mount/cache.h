@@ -43,7 +43,9 @@ typedef int (*mnt_fetch_fn)(void *context, const struct mnt_version *version, ui
  * struct mnt_cache_options - what a cache is made of
  * @budget: bytes that blocks and buffers may take, at least 4 blocks.
  * @block: bytes of a block, a power of two from 256 KiB to 32 MiB.
- * @pin, @unpin: as struct mnt_memory has them; may be NULL.
+ * @pin, @unpin: as struct mnt_memory has them; may be NULL.  @unpin is called by threads of its
+ * own.
+ * @jobs: do the fetching.
  */
 struct mnt_cache_options {
 	size_t budget;
@@ -55,10 +57,14 @@ struct mnt_cache_options {
 	struct mnt_jobs *jobs;
 };
 
-/* NULL when out of memory. */
+/* NULL when out of memory or threads. */
 struct mnt_cache *mnt_cache_new(const struct mnt_cache_options *options);
-/* After the jobs have ended; nothing is held.  NULL is allowed. */
-void mnt_cache_free(struct mnt_cache *cache);
+/*
+ * After the jobs have ended; nothing is held.  NULL is allowed.  Waits @patience ms for memory that
+ * somebody may still write to.  False: there is such memory left, and the cache and what @unpin
+ * needs have to stay until the process ends.
+ */
+bool mnt_cache_free(struct mnt_cache *cache, unsigned int patience);
 size_t mnt_cache_block_size(const struct mnt_cache *cache);
 
 /* The version, with one more reference; NULL when out of memory. */
@@ -117,6 +123,8 @@ uint64_t mnt_cache_ahead(struct mnt_cache *cache, struct mnt_version *version, u
  * half of it.  NULL when there is no room now; never waits.
  */
 void *mnt_cache_buffer(struct mnt_cache *cache);
+/* Requests will be about it: as mnt_memory_pin().  Not with a lock held. */
+void mnt_cache_buffer_pin(struct mnt_cache *cache, void *buffer);
 /* @dirty: somebody may still write to it. */
 void mnt_cache_buffer_done(struct mnt_cache *cache, void *buffer, bool dirty);
 

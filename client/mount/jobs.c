@@ -99,6 +99,26 @@ struct mnt_jobs *mnt_jobs_new(unsigned int threads)
 	return jobs;
 }
 
+/* With the lock held. */
+static bool start_thread(struct mnt_jobs *jobs)
+{
+	if (jobs->threads == jobs->limit ||
+	    pthread_create(&jobs->thread[jobs->threads], NULL, worker, jobs))
+		return false;
+	jobs->threads++;
+	return true;
+}
+
+bool mnt_jobs_start(struct mnt_jobs *jobs)
+{
+	bool started;
+
+	pthread_mutex_lock(&jobs->lock);
+	started = jobs->threads || start_thread(jobs);
+	pthread_mutex_unlock(&jobs->lock);
+	return started;
+}
+
 void mnt_jobs_free(struct mnt_jobs *jobs)
 {
 	if (!jobs)
@@ -121,9 +141,8 @@ void mnt_jobs_add(struct mnt_jobs *jobs, struct mnt_job *job, bool urgent)
 
 	pthread_mutex_lock(&jobs->lock);
 	append(jobs, job, urgent);
-	if (jobs->idle < jobs->waiting && jobs->threads < jobs->limit &&
-	    !pthread_create(&jobs->thread[jobs->threads], NULL, worker, jobs))
-		jobs->threads++;
+	if (jobs->idle < jobs->waiting)
+		start_thread(jobs);
 	nobody = !jobs->threads;
 	if (nobody)
 		take_out(jobs, job);

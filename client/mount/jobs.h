@@ -24,6 +24,8 @@ struct mnt_job {
 
 /* At most @threads at once, started as they are needed.  NULL when out of memory. */
 struct mnt_jobs *mnt_jobs_new(unsigned int threads);
+/* Starts the first thread now, so that jobs never run in the threads of those who add them. */
+bool mnt_jobs_start(struct mnt_jobs *jobs);
 /* Does what is queued, then ends the threads.  NULL is allowed. */
 void mnt_jobs_free(struct mnt_jobs *jobs);
 /*

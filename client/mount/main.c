@@ -16,6 +16,8 @@
 /* Bytes of one read or write of the kernel's: as much as it hands over. */
 #define MAX_IO (1u << 20)
 #define KERNEL_AHEAD_KB "2048"
+/* How long the end of the mount waits for a host that was late before. */
+#define LATE_MS 10000u
 
 static const struct fuse_lowlevel_ops operations;
 
@@ -395,6 +397,9 @@ static void close_parts(struct mnt_mount *mount)
 		mnt_writers_end(&mount->writers);
 	atomic_store(&mount->ending, true);
 	mnt_jobs_free(mount->notifier);
+	/* What is fetched now nobody waits for. */
+	if (mount->service)
+		mount->service->ops->interrupt(mount->service);
 	mnt_jobs_free(mount->jobs);
 	if (mount->session)
 		fuse_session_destroy(mount->session);
@@ -410,7 +415,11 @@ static void close_parts(struct mnt_mount *mount)
 			(unsigned long long)stats.fetched, (unsigned long long)stats.evicted,
 			(unsigned long long)stats.unused);
 	}
-	mnt_cache_free(mount->cache);
+	if (!mnt_cache_free(mount->cache, LATE_MS)) {
+		/* The kernel keeps those pages for the host when we are gone. */
+		mnt_log(MNT_LOG_NOTE, "the host has not let go of all memory it was given");
+		return;
+	}
 	if (mount->service)
 		mount->service->ops->close(mount->service);
 }

@@ -91,7 +91,7 @@ static int failed(const char *what, const char *blob, const struct azblob_error 
 /* The host may still be at the caller's memory: see azblob_get_blob(). */
 static bool is_late(const struct service *service, const struct azblob_error *error)
 {
-	return error->sys_errno == ETIMEDOUT &&
+	return (error->sys_errno == ETIMEDOUT || error->kind == AZBLOB_CANCELLED) &&
 	       azblob_conn_transport(service->conn) == AZBLOB_TRANSPORT_DRIVER;
 }
 
@@ -453,6 +453,11 @@ static void do_unpin(struct mnt_service *service, void *handle)
 	azblob_buffer_deregister(handle);
 }
 
+static void do_interrupt(struct mnt_service *service)
+{
+	azblob_interrupt(of(service)->conn);
+}
+
 static void do_close(struct mnt_service *service)
 {
 	azblob_close(of(service)->conn);
@@ -476,6 +481,7 @@ static const struct mnt_service_ops ops = {
 	.touch = do_touch,
 	.pin = do_pin,
 	.unpin = do_unpin,
+	.interrupt = do_interrupt,
 	.close = do_close,
 };
 

@@ -77,6 +77,7 @@ struct mnt_service;
  * @touch: gives the blob a new time and ETag and changes nothing else.
  * @pin: makes memory known that requests will often be about, if that is of use: what @unpin
  *	takes, else NULL.  @unpin may wait for requests that are in it.  Both may be NULL.
+ * @interrupt: calls that are under way end soon, with -EINTR or as they would have.
  */
 struct mnt_service_ops {
 	int (*head)(struct mnt_service *service, const char *blob, struct mnt_attr *attr,
@@ -108,6 +109,7 @@ struct mnt_service_ops {
 		     struct mnt_attr *attr);
 	void *(*pin)(struct mnt_service *service, void *data, size_t size);
 	void (*unpin)(struct mnt_service *service, void *handle);
+	void (*interrupt)(struct mnt_service *service);
 	void (*close)(struct mnt_service *service);
 };
 

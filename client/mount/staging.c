@@ -141,9 +141,12 @@ static void run_upload(struct mnt_job *job)
 	struct mnt_writer *writer = upload->writer;
 	struct mnt_service *service = writer->all->service;
 	bool late = false;
-	int result = service->ops->put_block(service, writer->blob, upload->id, upload->buffer,
-					     upload->size, &late);
+	int result;
 
+	if (!upload->owned)
+		mnt_cache_buffer_pin(writer->all->cache, upload->buffer);
+	result = service->ops->put_block(service, writer->blob, upload->id, upload->buffer,
+					 upload->size, &late);
 	free_buffer(writer, upload->buffer, upload->owned, late);
 	pthread_mutex_lock(&writer->upload_lock);
 	if (result && !writer->failed)

@@ -22,7 +22,8 @@
 /**
  * struct world - a cache and what its fetches meet
  * @fail: -errno of the next fetch; @late: it leaves the buffer to somebody else.
- * @closed: fetches wait until it is opened.
+ * @closed: fetches wait until it is opened; @pin_closed, @unpin_closed: pins and their ends.
+ * @pinning, @unpinning: how many are under way; @pinned: how many there are.
  */
 struct world {
 	struct mnt_jobs *jobs;
@@ -32,6 +33,11 @@ struct world {
 	int fail;
 	bool late;
 	bool closed;
+	bool pin_closed;
+	bool unpin_closed;
+	unsigned int pinning;
+	unsigned int unpinning;
+	unsigned int pinned;
 	unsigned int waiting;
 	unsigned int fetches;
 	uint64_t bytes;
@@ -70,47 +76,105 @@ static int fetch(void *context, const struct mnt_version *version, uint64_t offs
 	return result;
 }
 
-static void make_world(struct world *world, size_t blocks, unsigned int threads)
+/* With the lock; waits for as long as *closed. */
+static void pass(struct world *world, const bool *closed, unsigned int *count)
 {
-	struct mnt_cache_options options = {
-		.budget = blocks * BLOCK,
-		.block = BLOCK,
-		.fetch = fetch,
-		.context = world,
-	};
+	++*count;
+	pthread_cond_broadcast(&world->changed);
+	while (*closed)
+		pthread_cond_wait(&world->changed, &world->lock);
+	--*count;
+}
 
+static void *pin(void *context, void *data, size_t size)
+{
+	struct world *world = context;
+
+	assert_int_equal(size, BLOCK);
+	pthread_mutex_lock(&world->lock);
+	pass(world, &world->pin_closed, &world->pinning);
+	world->pinned++;
+	pthread_mutex_unlock(&world->lock);
+	return data;
+}
+
+static void unpin(void *context, void *handle)
+{
+	struct world *world = context;
+
+	/* It is there for as long as somebody may be in it. */
+	*(volatile char *)handle = 1;
+	pthread_mutex_lock(&world->lock);
+	pass(world, &world->unpin_closed, &world->unpinning);
+	world->pinned--;
+	pthread_mutex_unlock(&world->lock);
+}
+
+static void make_world_of(struct world *world, struct mnt_cache_options *options, size_t blocks,
+			  unsigned int threads)
+{
+	options->budget = blocks * BLOCK;
+	options->block = BLOCK;
+	options->fetch = fetch;
+	options->context = world;
 	memset(world, 0, sizeof(*world));
 	pthread_mutex_init(&world->lock, NULL);
 	pthread_cond_init(&world->changed, NULL);
 	world->jobs = mnt_jobs_new(threads);
 	assert_non_null(world->jobs);
-	options.jobs = world->jobs;
-	world->cache = mnt_cache_new(&options);
+	options->jobs = world->jobs;
+	world->cache = mnt_cache_new(options);
 	assert_non_null(world->cache);
+}
+
+static void make_world(struct world *world, size_t blocks, unsigned int threads)
+{
+	struct mnt_cache_options options = { 0 };
+
+	make_world_of(world, &options, blocks, threads);
+}
+
+/* One whose service wants to know the memory. */
+static void make_pinning_world(struct world *world, size_t blocks, unsigned int threads)
+{
+	struct mnt_cache_options options = { .pin = pin, .unpin = unpin };
+
+	make_world_of(world, &options, blocks, threads);
 }
 
 static void end_world(struct world *world)
 {
 	mnt_jobs_free(world->jobs);
-	mnt_cache_free(world->cache);
+	assert_true(mnt_cache_free(world->cache, 60000));
+	assert_int_equal(world->pinned, 0);
 	pthread_cond_destroy(&world->changed);
 	pthread_mutex_destroy(&world->lock);
 }
 
-static void set_closed(struct world *world, bool closed)
+static void set_door(struct world *world, bool *door, bool closed)
 {
 	pthread_mutex_lock(&world->lock);
-	world->closed = closed;
+	*door = closed;
 	pthread_cond_broadcast(&world->changed);
+	pthread_mutex_unlock(&world->lock);
+}
+
+static void set_closed(struct world *world, bool closed)
+{
+	set_door(world, &world->closed, closed);
+}
+
+static void wait_for(struct world *world, const unsigned int *at_door, unsigned int count)
+{
+	pthread_mutex_lock(&world->lock);
+	while (*at_door < count)
+		pthread_cond_wait(&world->changed, &world->lock);
 	pthread_mutex_unlock(&world->lock);
 }
 
 static void wait_for_fetches(struct world *world, unsigned int count)
 {
-	pthread_mutex_lock(&world->lock);
-	while (world->waiting < count)
-		pthread_cond_wait(&world->changed, &world->lock);
-	pthread_mutex_unlock(&world->lock);
+	wait_for(world, &world->waiting, count);
 }
 
 static void set_failure(struct world *world, int fail, bool late)
@@ -387,6 +451,94 @@ static void who_waits_comes_before_what_is_read_ahead(void **state)
 	assert_int_equal(world.order[2], BLOCK);
 }
 
+/* A host that answers nothing for good takes memory, and no thread that others need. */
+static void memory_that_never_leaves_keeps_nobody_from_reading(void **state)
+{
+	struct mnt_version *version;
+	struct mnt_cache_stats stats;
+	struct world world;
+
+	(void)state;
+	make_pinning_world(&world, 8, 2);
+	version = mnt_cache_version(world.cache, "b", "1", 50 * BLOCK);
+	set_door(&world, &world.unpin_closed, true);
+	for (unsigned int i = 0; i < 5; i++) {
+		set_failure(&world, -ETIMEDOUT, true);
+		assert_int_equal(read_some(&world, version, i * BLOCK, 10), -ETIMEDOUT);
+	}
+	wait_for(&world, &world.unpinning, 5);
+	/* Of its memory nothing is used again, with what is left all goes on. */
+	for (unsigned int i = 0; i < 50; i++)
+		assert_int_equal(read_some(&world, version, i * BLOCK, 10), 0);
+	mnt_cache_get_stats(world.cache, &stats);
+	assert_int_equal(stats.used, 8 * BLOCK);
+	assert_int_equal(stats.most, 8 * BLOCK);
+	mnt_version_put(world.cache, version);
+	mnt_jobs_free(world.jobs);
+	world.jobs = NULL;
+	/* The end of the mount does not hang either. */
+	assert_false(mnt_cache_free(world.cache, 0));
+	set_door(&world, &world.unpin_closed, false);
+	end_world(&world);
+}
+
+static void who_finds_what_is_there_waits_for_no_pin(void **state)
+{
+	struct reader reader = { 0 };
+	struct world world;
+	pthread_t thread;
+
+	(void)state;
+	make_pinning_world(&world, 8, 1);
+	reader.world = &world;
+	reader.version = mnt_cache_version(world.cache, "b", "1", 8 * BLOCK);
+	reader.offset = BLOCK;
+	assert_int_equal(read_some(&world, reader.version, 0, 10), 0);
+	set_door(&world, &world.pin_closed, true);
+	assert_int_equal(pthread_create(&thread, NULL, reader_main, &reader), 0);
+	wait_for(&world, &world.pinning, 1);
+	assert_int_equal(read_some(&world, reader.version, 0, 10), 0);
+	set_door(&world, &world.pin_closed, false);
+	pthread_join(thread, NULL);
+	assert_int_equal(reader.result, 0);
+	assert_int_equal(world.pinned, 2);
+	mnt_version_put(world.cache, reader.version);
+	end_world(&world);
+}
+
+/* The host is asked for a whole block; meanwhile nothing else makes room in vain. */
+static void a_pinned_block_gives_way_to_small_ones(void **state)
+{
+	struct mnt_cache_stats stats;
+	struct mnt_version *large;
+	struct reader reader = { 0 };
+	struct world world;
+	pthread_t thread;
+
+	(void)state;
+	make_pinning_world(&world, 4, 1);
+	large = mnt_cache_version(world.cache, "large", "1", 4 * BLOCK);
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(read_some(&world, large, i * BLOCK, 10), 0);
+	reader.world = &world;
+	reader.version = mnt_cache_version(world.cache, "small", "2", 100);
+	set_door(&world, &world.unpin_closed, true);
+	assert_int_equal(pthread_create(&thread, NULL, reader_main, &reader), 0);
+	wait_for(&world, &world.unpinning, 1);
+	for (unsigned int i = 1; i < 4; i++)
+		assert_int_equal(read_some(&world, large, i * BLOCK, 10), 0);
+	set_door(&world, &world.unpin_closed, false);
+	pthread_join(thread, NULL);
+	assert_int_equal(reader.result, 0);
+	mnt_cache_get_stats(world.cache, &stats);
+	assert_int_equal(stats.evicted, 1);
+	assert_int_equal(stats.most, 4 * BLOCK);
+	assert_int_equal(world.fetches, 5);
+	mnt_version_put(world.cache, reader.version);
+	mnt_version_put(world.cache, large);
+	end_world(&world);
+}
+
 struct hammer {
 	struct world *world;
 	struct mnt_version **version;
@@ -419,7 +571,7 @@ static void threads_do_not_disturb_each_other(void **state)
 	struct world world;
 
 	(void)state;
-	make_world(&world, 10, 4);
+	make_pinning_world(&world, 10, 4);
 	for (unsigned int i = 0; i < 3; i++)
 		version[i] =
 			mnt_cache_version(world.cache, "b", (const char[]){ (char)('1' + i), 0 },
@@ -550,6 +702,9 @@ int main(void)
 		cmocka_unit_test(buffers_share_the_budget),
 		cmocka_unit_test(a_wait_can_be_given_up_and_the_bytes_still_come),
 		cmocka_unit_test(who_waits_comes_before_what_is_read_ahead),
+		cmocka_unit_test(memory_that_never_leaves_keeps_nobody_from_reading),
+		cmocka_unit_test(who_finds_what_is_there_waits_for_no_pin),
+		cmocka_unit_test(a_pinned_block_gives_way_to_small_ones),
 		cmocka_unit_test(threads_do_not_disturb_each_other),
 		cmocka_unit_test(a_reader_in_order_gets_more_and_more),
 		cmocka_unit_test(large_windows_end_at_blocks),

@@ -314,7 +314,7 @@ static void end_world(struct world *world)
 	mnt_nodes_forget(&world->nodes, world->node, 1);
 	mnt_nodes_destroy(&world->nodes);
 	mnt_jobs_free(world->jobs);
-	mnt_cache_free(world->cache);
+	assert_true(mnt_cache_free(world->cache, 60000));
 	for (size_t i = 0; i < world->staged_count; i++)
 		free(world->staged[i].data);
 	free(world->data);
