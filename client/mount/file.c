@@ -425,7 +425,7 @@ void mnt_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
 	struct mnt_mount *mount = mnt_of(req);
 	struct mnt_file *file = mnt_file_of(info);
 	bool dirty = is_dirty(mount, file->node);
-	int result = -EBADF;
+	ssize_t result = -EBADF;
 
 	(void)ino;
 	if (file->writer)
@@ -434,12 +434,12 @@ void mnt_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
 	 * Who has the file open reads it anew, and does not see zeros behind its old end.  Nothing
 	 * else would tell readers of a file without a name.
 	 */
-	if (!result && (!dirty || mnt_writer_is_abandoned(file->writer)))
+	if (result >= 0 && (!dirty || mnt_writer_is_abandoned(file->writer)))
 		mnt_forget_pages_now(mount, file->node);
-	if (result)
-		fuse_reply_err(req, -result);
+	if (result < 0)
+		fuse_reply_err(req, (int)-result);
 	else
-		fuse_reply_write(req, size);
+		fuse_reply_write(req, (size_t)result);
 }
 
 static void reply_commit(fuse_req_t req, struct mnt_file *file)

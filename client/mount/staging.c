@@ -94,6 +94,7 @@ void mnt_free_ids(struct mnt_writer *writer)
 	writer->ids = NULL;
 	writer->count = 0;
 	writer->committed = 0;
+	writer->attempt.ids = 0;
 	writer->id_room = 0;
 }
 
@@ -216,26 +217,6 @@ static int stage(struct mnt_writer *writer)
 	writer->uploads++;
 	pthread_mutex_unlock(&writer->upload_lock);
 	mnt_jobs_add(writer->all->jobs, &upload->job, true);
-	return 0;
-}
-
-int mnt_append_buffer(struct mnt_writer *writer)
-{
-	struct mnt_service *service = writer->all->service;
-	struct mnt_attr attr;
-	int result;
-
-	if (!writer->fill)
-		return 0;
-	mnt_nodes_begin(writer->all->nodes, writer->node);
-	result = service->ops->append(service, writer->blob, writer->buffer, writer->fill,
-				      writer->start, &attr);
-	mnt_nodes_end(writer->all->nodes, writer->node, result ? NULL : &attr);
-	if (result)
-		return mnt_writer_fail(writer, result);
-	writer->start += writer->fill;
-	writer->fill = 0;
-	writer->attr = attr;
 	return 0;
 }
 

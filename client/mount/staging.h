@@ -13,6 +13,24 @@
 #define MNT_MAX_ID_BYTES 64u
 
 /**
+ * struct mnt_attempt - a commit of which nobody knows whether it took effect
+ * @made: there is one.
+ * @size: of the blob that it makes.
+ * @crc: of what was in the buffer.
+ * @last: id of the block that this commit alone has, or NULL.
+ * @count: blocks of that blob; 0: it came in one put.
+ * @ids: of these, how many are the first ones of the writer's.
+ */
+struct mnt_attempt {
+	bool made;
+	uint64_t size;
+	uint64_t crc;
+	char *last;
+	size_t count;
+	size_t ids;
+};
+
+/**
  * struct mnt_writer - all that is written but not committed
  * @lock: held throughout each call.  Taken before the nodes' and the cache's.
  * @upload_lock: protects @uploads and @failed, which the uploads' threads change.
@@ -27,6 +45,7 @@
  * @dirty: something is to be committed.
  * @abandoned: the name is gone.  With it @dirty is always set where the file lives on in @buffer,
  *so that its size is the writer's.
+ * @attempt: the last commit, when it failed in such a way.
  * @failed: nothing can be committed any more: -errno.
  */
 struct mnt_writer {
@@ -54,6 +73,7 @@ struct mnt_writer {
 	char **ids;
 	size_t count;
 	size_t committed;
+	struct mnt_attempt attempt;
 	size_t id_room;
 	size_t id_bytes;
 	uint8_t id_seed[MNT_MAX_ID_BYTES];
@@ -83,8 +103,17 @@ int mnt_grow_ids(struct mnt_writer *writer);
 char *mnt_new_id(struct mnt_writer *writer);
 /* The full buffer goes on its way. */
 int mnt_make_room(struct mnt_writer *writer);
-/* The same for an append blob, full or not, and waits. */
+/*
+ * The same for an append blob, full or not, and waits.  A failure may be repeated unless it has
+ * become the writer's.
+ */
 int mnt_append_buffer(struct mnt_writer *writer);
+/*
+ * All that was written becomes the blob, unless nothing was.  After a failure whose outcome
+ * is unknown it asks what there is; when there is no answer to that either, the next call asks.
+ */
+int mnt_commit(struct mnt_writer *writer);
+void mnt_forget_attempt(struct mnt_writer *writer);
 /* Finds out what the blob is made of, unless that is known. */
 int mnt_load(struct mnt_writer *writer);
 

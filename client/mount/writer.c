@@ -10,82 +10,6 @@
 
 /* ---- commits ---- */
 
-static int put_all(struct mnt_writer *writer, const struct mnt_condition *condition,
-		   struct mnt_attr *attr)
-{
-	struct mnt_service *service = writer->all->service;
-
-	return service->ops->put(service, writer->blob, writer->buffer ? writer->buffer : "",
-				 writer->fill, writer->properties, condition, attr);
-}
-
-/* The buffer as the last block, under an id that only this commit has: it may grow later. */
-static int commit_blocks(struct mnt_writer *writer, const struct mnt_condition *condition,
-			 struct mnt_attr *attr)
-{
-	struct mnt_service *service = writer->all->service;
-	size_t count = writer->count;
-	bool late = false;
-	char *last = NULL;
-	int result = 0;
-
-	if (writer->fill) {
-		result = mnt_grow_ids(writer);
-		last = result ? NULL : mnt_new_id(writer);
-		if (!result && !last)
-			result = -ENOMEM;
-		if (!result) {
-			writer->ids[count++] = last;
-			result = service->ops->put_block(service, writer->blob, last,
-							 writer->buffer, writer->fill, &late);
-		}
-	}
-	if (!result)
-		result = service->ops->commit(
-			service, writer->blob, (const char *const *)writer->ids, count,
-			writer->committed, writer->properties, condition, attr);
-	if (!result)
-		writer->committed = writer->count;
-	free(last);
-	return result;
-}
-
-static int commit(struct mnt_writer *writer)
-{
-	struct mnt_nodes *nodes = writer->all->nodes;
-	struct mnt_condition condition = { .match = writer->attr.etag };
-	struct mnt_attr attr = { 0 };
-	int result;
-
-	mnt_wait_uploads(writer, 0);
-	if (writer->abandoned)
-		return 0;
-	result = mnt_writer_failure(writer);
-	if (!writer->dirty || result)
-		return result;
-	if (writer->attr.kind == MNT_APPEND_BLOB) {
-		result = mnt_append_buffer(writer);
-		if (!result)
-			writer->dirty = false;
-		return result;
-	}
-	mnt_nodes_begin(nodes, writer->node);
-	if (writer->count)
-		result = commit_blocks(writer, &condition, &attr);
-	else
-		result = put_all(writer, &condition, &attr);
-	attr.size = writer->size;
-	attr.kind = MNT_BLOCK_BLOB;
-	mnt_nodes_end(nodes, writer->node, result ? NULL : &attr);
-	if (result == -ESTALE)
-		mnt_writer_fail(writer, result);
-	if (result)
-		return result;
-	writer->attr = attr;
-	writer->dirty = false;
-	return 0;
-}
-
 int mnt_writer_commit(struct mnt_writer *writer)
 {
 	bool was_dirty;
@@ -93,7 +17,7 @@ int mnt_writer_commit(struct mnt_writer *writer)
 
 	pthread_mutex_lock(&writer->lock);
 	was_dirty = writer->dirty;
-	result = commit(writer);
+	result = mnt_commit(writer);
 	was_dirty = was_dirty && !writer->dirty;
 	pthread_mutex_unlock(&writer->lock);
 	if (was_dirty)
@@ -139,22 +63,12 @@ static int fits_in_memory(struct mnt_writer *writer, uint64_t size)
 	return size > writer->room ? -EFBIG : 0;
 }
 
-static int write_locked(struct mnt_writer *writer, const char *data, size_t size, uint64_t offset,
-			bool end)
+/* *written: how many of the bytes were taken, whatever becomes of the others. */
+static int write_pieces(struct mnt_writer *writer, const char *data, size_t size, uint64_t offset,
+			size_t *written)
 {
-	int result = mnt_writer_failure(writer);
+	int result;
 
-	if (!result)
-		result = mnt_load(writer);
-	if (result)
-		return result;
-	if (end)
-		offset = writer->size;
-	result = writer->abandoned ? fits_in_memory(writer, offset + size) : 0;
-	if (result)
-		return result;
-	if (!can_write(writer, offset))
-		return -EOPNOTSUPP;
 	while (size) {
 		size_t room;
 
@@ -177,19 +91,41 @@ static int write_locked(struct mnt_writer *writer, const char *data, size_t size
 		data += room;
 		offset += room;
 		size -= room;
+		*written += room;
 	}
 	return 0;
 }
 
-int mnt_writer_write(struct mnt_writer *writer, const char *data, size_t size, uint64_t offset,
-		     bool end)
+static int write_locked(struct mnt_writer *writer, const char *data, size_t size, uint64_t offset,
+			bool end, size_t *written)
 {
+	int result = mnt_writer_failure(writer);
+
+	if (!result)
+		result = mnt_load(writer);
+	if (result)
+		return result;
+	if (end)
+		offset = writer->size;
+	result = writer->abandoned ? fits_in_memory(writer, offset + size) : 0;
+	if (result)
+		return result;
+	if (!can_write(writer, offset))
+		return -EOPNOTSUPP;
+	return write_pieces(writer, data, size, offset, written);
+}
+
+ssize_t mnt_writer_write(struct mnt_writer *writer, const char *data, size_t size, uint64_t offset,
+			 bool end)
+{
+	size_t written = 0;
 	int result;
 
 	pthread_mutex_lock(&writer->lock);
-	result = write_locked(writer, data, size, offset, end);
+	result = write_locked(writer, data, size, offset, end, &written);
 	pthread_mutex_unlock(&writer->lock);
-	return result;
+	/* Who hears of a failure may write the same once more. */
+	return written ? (ssize_t)written : result;
 }
 
 /* At once, since there is no way to put that off. */
@@ -328,6 +264,7 @@ bool mnt_writer_is_abandoned(const struct mnt_writer *writer)
 /* Nothing is kept that came from the blob as it was; it is now as @attr says. */
 static void start_over(struct mnt_writer *writer, const struct mnt_attr *attr)
 {
+	mnt_forget_attempt(writer);
 	mnt_free_ids(writer);
 	mnt_drop_buffer(writer);
 	writer->start = 0;
@@ -360,6 +297,7 @@ void mnt_writer_renamed(struct mnt_writer *writer)
 
 static void free_writer(struct mnt_writer *writer)
 {
+	mnt_forget_attempt(writer);
 	mnt_free_ids(writer);
 	mnt_drop_buffer(writer);
 	azblob_properties_free(writer->properties);
@@ -481,8 +419,8 @@ void mnt_writer_close(struct mnt_writers *writers, struct mnt_writer *writer)
 	if (!last)
 		return;
 	if (writer->dirty && !writer->abandoned)
-		mnt_log(MNT_LOG_ERROR, "\"%s\": what was written last is lost: %s", writer->blob,
-			strerror(-result));
+		mnt_log(MNT_LOG_ERROR, "\"%s\": what was written last %s lost: %s", writer->blob,
+			writer->attempt.made ? "may be" : "is", strerror(-result));
 	free_writer(writer);
 	mnt_nodes_put(writers->nodes, node);
 }

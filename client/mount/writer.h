@@ -12,6 +12,8 @@
 #ifndef MNT_WRITER_H
 #define MNT_WRITER_H
 
+#include <sys/types.h>
+
 #include "cache.h"
 #include "jobs.h"
 #include "nodes.h"
@@ -51,11 +53,15 @@ void mnt_writer_close(struct mnt_writers *writers, struct mnt_writer *writer);
 /* The writer of @node, one more reference, or NULL. */
 struct mnt_writer *mnt_writer_find(struct mnt_writers *writers, struct mnt_node *node);
 
+/*
+ * Bytes that were taken, fewer than @size where the rest failed, which the next write hears of; or
+ * -errno.  @end: at the end, whatever @offset says.
+ */
+ssize_t mnt_writer_write(struct mnt_writer *writer, const char *data, size_t size, uint64_t offset,
+			 bool end);
+
 /* All below return 0 or -errno. */
 
-/* @end: at the end, whatever @offset says. */
-int mnt_writer_write(struct mnt_writer *writer, const char *data, size_t size, uint64_t offset,
-		     bool end);
 int mnt_writer_truncate(struct mnt_writer *writer, uint64_t size);
 int mnt_writer_commit(struct mnt_writer *writer);
 /*

@@ -297,6 +297,53 @@ def test_temporary_files_of_the_library(mount, blobs):
     assert blobs.names() == []
 
 
+class LoseAnswer:
+    """Ends the connection in place of the answer to the next request that has these bytes."""
+
+    def __init__(self):
+        self.request = None
+        self.armed = False
+        self.lost = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, direction, data):
+        with self.lock:
+            if direction == "up":
+                self.armed |= self.request is not None and self.request in data
+                return data
+            if not self.armed:
+                return data
+            self.armed = False
+            self.request = None
+            self.lost += 1
+            return None
+
+
+@pytest.mark.parametrize("retries", [0, 4])
+@pytest.mark.parametrize("size, request_line", [(10, b"/f HTTP/1.1"),
+                                                (2 * BLOCK + 10, b"/f?comp=blocklist")])
+def test_an_answer_that_is_lost_fails_no_close(mounter, daemon, blobs, box, retries, size,
+                                               request_line):
+    """What was written is the blob, and the mount finds that out."""
+    lose = LoseAnswer()
+    proxy = Proxy(daemon.port, lose)
+    mount = mounter(box, over_http(proxy), retries=retries)
+    data = random_bytes(size)
+    file = os.open(mount / "f", os.O_WRONLY | os.O_CREAT)
+    os.write(file, data)
+    with lose.lock:
+        lose.request = request_line
+    os.fsync(file)
+    assert lose.lost == 1
+    assert blobs.get("f") == data
+    os.write(file, b"more")
+    os.close(file)
+    assert blobs.get("f") == data + b"more"
+    assert "lost" not in mount.log
+    mount.stop()
+    proxy.close()
+
+
 def test_the_end_of_the_mount_keeps_what_was_written(mounter, daemon, blobs, box):
     """SIGTERM while a file is open: its data is committed, as by any file system."""
     mount = mounter(box, over_http(daemon))
