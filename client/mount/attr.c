@@ -141,11 +141,12 @@ void mnt_attr_stat(struct mnt_mount *mount, const struct mnt_attr *attr, uint64_
 static void fill_locked(struct mnt_mount *mount, struct mnt_node *node, struct stat *stat)
 {
 	struct mnt_attr attr = node->attr;
+	time_t changed;
 	uint64_t size;
 
-	if (node->writer && mnt_writer_size(node->writer, &size)) {
+	if (node->writer && mnt_writer_size(node->writer, &size, &changed)) {
 		attr.size = size;
-		attr.mtime = time(NULL);
+		attr.mtime = changed;
 	}
 	mnt_attr_stat(mount, &attr, node->ino, stat);
 	if (node->unlinked)
@@ -355,7 +356,7 @@ static int set_times(struct mnt_mount *mount, struct mnt_node *node, int to_set)
 		return mount->options.quiet ? 0 : -EPERM;
 	pthread_mutex_lock(&mount->nodes.lock);
 	writer = node->writer;
-	pending = writer && mnt_writer_size(writer, &size);
+	pending = writer && mnt_writer_size(writer, &size, NULL);
 	known = node->attr;
 	pthread_mutex_unlock(&mount->nodes.lock);
 	/* The commit will do. */

@@ -182,7 +182,11 @@ static int try_once(struct mnt_writer *writer, struct mnt_attr *attr)
 		attr->kind = MNT_BLOCK_BLOB;
 		writer->attempt.ids = writer->count;
 		adopt(writer, attr);
-	} else if (is_unknown(result) && sent) {
+	} else if (sent && (is_unknown(result) || (result == -ESTALE && !writer->attempt.made))) {
+		/*
+		 * Refused, too: libcurl repeats a request by itself when a connection that it had
+		 * used before ends without an answer.
+		 */
 		note_attempt(writer, last);
 		last = NULL;
 		news = find_out(writer, &found);

@@ -367,7 +367,7 @@ static bool is_dirty(struct mnt_mount *mount, struct mnt_node *node)
 	bool dirty;
 
 	pthread_mutex_lock(&mount->nodes.lock);
-	dirty = node->writer && mnt_writer_size(node->writer, &size);
+	dirty = node->writer && mnt_writer_size(node->writer, &size, NULL);
 	pthread_mutex_unlock(&mount->nodes.lock);
 	return dirty;
 }

@@ -308,13 +308,14 @@ void mnt_free_blocks(struct mnt_block_id *list, size_t count)
 static int do_blocks(struct mnt_service *service, const char *blob, const char *etag,
 		     struct mnt_block_id **result, size_t *count)
 {
+	/* Get Block List knows no conditions; the commit that follows has it. */
+	const struct mnt_condition there = { .match = etag };
 	struct azblob_block_list *list;
 	struct azblob_error error;
 
-	(void)etag; /* Get Block List knows no conditions; the commit that follows has it. */
 	if (azblob_get_block_list(of(service)->conn, of(service)->container, blob, NULL, &list,
 				  &error))
-		return failed("append", blob, &error);
+		return changed(failed("append", blob, &error), &there);
 	*count = 0;
 	*result = calloc(list->count + 1, sizeof(**result));
 	for (size_t i = 0; *result && i < list->count; i++) {

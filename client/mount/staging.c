@@ -334,8 +334,14 @@ int mnt_load(struct mnt_writer *writer)
 				result = load_copy(writer);
 		}
 	}
-	if (result)
-		return mnt_writer_fail(writer, result);
-	writer->loaded = true;
-	return 0;
+	if (!result) {
+		writer->loaded = true;
+		return 0;
+	}
+	/* Nothing is lost with what was read of it: the next call may begin anew. */
+	mnt_wait_uploads(writer, 0);
+	mnt_free_ids(writer);
+	mnt_drop_buffer(writer);
+	writer->start = 0;
+	return result == -ESTALE ? mnt_writer_fail(writer, result) : result;
 }

@@ -36,7 +36,7 @@ struct mnt_attempt {
  * @upload_lock: protects @uploads and @failed, which the uploads' threads change.
  * @blob: name of the blob.
  * @attr: of the blob as it was last committed, or found.
- * @size: of the file as written so far.
+ * @size: of the file as written so far; @changed: seconds, when that was.
  * @start, @fill: what @buffer holds: bytes [start, start + fill) of the file.
  * @owned: @buffer is a small one of ours, not the cache's.
  * @loaded: @ids and @buffer are all of the file.
@@ -62,6 +62,7 @@ struct mnt_writer {
 	struct mnt_attr attr;
 	struct azblob_properties *properties;
 	_Atomic uint64_t size;
+	_Atomic time_t changed;
 	uint64_t start;
 	char *buffer;
 	size_t fill;

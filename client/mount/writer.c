@@ -27,6 +27,12 @@ int mnt_writer_commit(struct mnt_writer *writer)
 
 /* ---- writing ---- */
 
+static void set_dirty(struct mnt_writer *writer)
+{
+	writer->changed = time(NULL);
+	writer->dirty = true;
+}
+
 /* Bytes [from, from + size) of the file into the buffer, which has them or room for them. */
 static void put_bytes(struct mnt_writer *writer, const char *data, size_t size, uint64_t from)
 {
@@ -39,7 +45,7 @@ static void put_bytes(struct mnt_writer *writer, const char *data, size_t size, 
 		writer->fill = at + size;
 	if (writer->start + writer->fill > writer->size)
 		writer->size = writer->start + writer->fill;
-	writer->dirty = true;
+	set_dirty(writer);
 }
 
 static bool can_write(const struct mnt_writer *writer, uint64_t offset)
@@ -171,7 +177,7 @@ static int truncate_locked(struct mnt_writer *writer, uint64_t size)
 		writer->fill = 0;
 		writer->size = 0;
 		writer->loaded = true;
-		writer->dirty = true;
+		set_dirty(writer);
 		return 0;
 	}
 	result = mnt_writer_failure(writer);
@@ -191,7 +197,7 @@ static int truncate_locked(struct mnt_writer *writer, uint64_t size)
 		       (size_t)(size - writer->start) - writer->fill);
 	writer->fill = (size_t)(size - writer->start);
 	writer->size = size;
-	writer->dirty = true;
+	set_dirty(writer);
 	return 0;
 }
 
@@ -229,9 +235,11 @@ int mnt_writer_read(struct mnt_writer *writer, char *buffer, size_t size, uint64
 	return result;
 }
 
-bool mnt_writer_size(const struct mnt_writer *writer, uint64_t *size)
+bool mnt_writer_size(const struct mnt_writer *writer, uint64_t *size, time_t *changed)
 {
 	*size = writer->size;
+	if (changed)
+		*changed = writer->changed;
 	return writer->dirty;
 }
 
@@ -246,7 +254,7 @@ void mnt_writer_abandon(struct mnt_writer *writer)
 	if (mnt_writer_in_memory(writer)) {
 		/* A commit that met the removal has failed; it is not needed any more. */
 		mnt_writer_recover(writer);
-		writer->dirty = true;
+		set_dirty(writer);
 	} else {
 		mnt_drop_buffer(writer);
 		mnt_writer_fail(writer, -ESTALE);

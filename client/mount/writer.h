@@ -80,7 +80,10 @@ bool mnt_writer_is_abandoned(const struct mnt_writer *writer);
 /* The file has another name or another ETag by our doing; it has just been committed. */
 void mnt_writer_renamed(struct mnt_writer *writer);
 
-/* Bytes written so far, when that is more news than the blob's; with the lock of the nodes held. */
-bool mnt_writer_size(const struct mnt_writer *writer, uint64_t *size);
+/*
+ * Bytes written so far, and when (may be NULL), if that is more news than the blob's; with the lock
+ * of the nodes held.
+ */
+bool mnt_writer_size(const struct mnt_writer *writer, uint64_t *size, time_t *changed);
 
 #endif /* MNT_WRITER_H */

@@ -64,12 +64,16 @@ static void a_commit_whose_answer_was_lost_is_found_out(void **state)
 
 	(void)state;
 	assert_non_null(data);
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t n = 0; n < 8; n++) {
+		size_t i = n / 2;
+
 		make_world(&world, 10);
 		writer = open_writer(&world);
 		assert_int_equal(mnt_writer_truncate(writer, 0), 0);
 		assert_int_equal(write_all(writer, data, lost_sizes[i], 0, false), 0);
-		world.lose = true;
+		/* Also when something below repeated the request by itself, and was refused. */
+		world.lose = n % 2;
+		world.repeat = n % 2 == 0;
 		assert_int_equal(mnt_writer_commit(writer), 0);
 		assert_int_equal(world.size, lost_sizes[i]);
 		assert_int_equal(mnt_writer_commit(writer), 0);
@@ -198,6 +202,28 @@ static void a_write_of_which_a_part_was_taken_says_so(void **state)
 	end_world(&world);
 }
 
+static void what_is_there_may_be_asked_for_again(void **state)
+{
+	struct mnt_writer *writer;
+	struct world world;
+
+	(void)state;
+	/* What is read to be changed, and what is read to be appended to. */
+	for (size_t size = 10; size <= 2 * BLOCK + 10; size += 2 * BLOCK) {
+		make_world(&world, size);
+		writer = open_writer(&world);
+		world.fail_read = -ETIMEDOUT;
+		assert_int_equal(write_all(writer, "one", 3, 0, true), -ETIMEDOUT);
+		/* Nothing was written, so nothing is lost. */
+		assert_int_equal(mnt_writer_commit(writer), 0);
+		assert_int_equal(write_all(writer, "two", 3, 0, true), 0);
+		mnt_writer_close(&world.writers, writer);
+		assert_int_equal(world.size, size + 3);
+		assert_memory_equal(world.data + size, "two", 3);
+		end_world(&world);
+	}
+}
+
 static void what_others_wrote_stays(void **state)
 {
 	struct mnt_writer *writer;
@@ -260,7 +286,7 @@ static void a_removed_file_lives_on_in_memory_and_sends_nothing(void **state)
 		assert_int_equal(write_all(writer, "def", 3, 0, true), 0);
 		expect_rest(writer, 1, "bcdef", 5);
 		assert_int_equal(mnt_writer_commit(writer), 0);
-		assert_true(mnt_writer_size(writer, &size));
+		assert_true(mnt_writer_size(writer, &size, NULL));
 		assert_int_equal(size, 6);
 		expect_rest(writer, 0, "abcdef", 6);
 		assert_int_equal(mnt_writer_truncate(writer, 100), 0);
@@ -353,6 +379,7 @@ static void a_commit_that_met_the_removal_harms_nothing(void **state)
 	writer = open_writer(&world);
 	assert_int_equal(write_all(writer, "abc", 3, 0, false), 0);
 	world.fail_commit = -ESTALE;
+	world.fail_head = -ENOENT;
 	assert_int_equal(mnt_writer_commit(writer), -ESTALE);
 	mnt_writer_abandon(writer);
 	assert_int_equal(write_all(writer, "def", 3, 3, false), 0);
@@ -372,6 +399,7 @@ int main(void)
 		cmocka_unit_test(what_others_made_of_it_meanwhile_is_not_taken_for_ours),
 		cmocka_unit_test(an_append_whose_answer_was_lost_is_done_once),
 		cmocka_unit_test(a_write_of_which_a_part_was_taken_says_so),
+		cmocka_unit_test(what_is_there_may_be_asked_for_again),
 		cmocka_unit_test(what_others_wrote_stays),
 		cmocka_unit_test(a_removed_file_lives_on_in_memory_and_sends_nothing),
 		cmocka_unit_test(a_removed_file_is_no_longer_than_a_block),

@@ -29,10 +29,15 @@ void new_version(struct world *world, struct mnt_attr *attr)
 
 static int answer(struct world *world)
 {
-	bool lost = world->lose;
+	int result = 0;
 
+	if (world->lose)
+		result = -EIO;
+	else if (world->repeat)
+		result = -ESTALE;
 	world->lose = false;
-	return lost ? -EIO : 0;
+	world->repeat = false;
+	return result;
 }
 
 void set_data(struct world *world, const char *data, size_t size)
@@ -51,9 +56,13 @@ static int fake_read(struct mnt_service *service, const char *blob, const char *
 		     uint64_t offset, size_t length, void *buffer, bool *late)
 {
 	struct world *world = of(service);
+	int result = world->fail_read;
 
 	(void)late;
 	assert_string_equal(blob, "file");
+	world->fail_read = 0;
+	if (result)
+		return result;
 	if (strcmp(etag, world->etag) != 0)
 		return -ESTALE;
 	assert_true(offset + length <= world->size);

@@ -22,9 +22,10 @@ struct staged {
 /**
  * struct world - a service of one blob, and a writer's surroundings
  * @lock: protects what uploads change.
- * @fail_block, @fail_commit: -errno of the next such call.
+ * @fail_block, @fail_commit, @fail_read: -errno of the next such call.
  * @fail_head: the same, until it is 0.
  * @lose: the next commit or append takes effect, but its answer does not come.
+ * @repeat: the next one takes effect, and is refused for its condition as if sent once more.
  * @kind: of the blob.
  */
 struct world {
@@ -48,7 +49,9 @@ struct world {
 	int fail_block;
 	int fail_commit;
 	int fail_head;
+	int fail_read;
 	bool lose;
+	bool repeat;
 	enum mnt_kind kind;
 	size_t many; /* not 0: the blob is of so many blocks of the same size */
 	bool look;   /* at the node, as somebody else's stat() would, while a commit is under way */
