@@ -24,7 +24,7 @@ static void end_file(struct mnt_mount *mount, struct mnt_handle *handle)
 }
 
 /* With a reference to the node. */
-static struct mnt_file *make_file(struct mnt_mount *mount, struct mnt_node *node, int flags)
+static struct mnt_file *make_file(struct mnt_mount *mount, struct mnt_node *node)
 {
 	struct mnt_file *file = calloc(1, sizeof(*file));
 
@@ -32,7 +32,6 @@ static struct mnt_file *make_file(struct mnt_mount *mount, struct mnt_node *node
 		return NULL;
 	pthread_mutex_init(&file->lock, NULL);
 	file->node = node;
-	file->append = flags & O_APPEND;
 	mnt_nodes_get(&mount->nodes, node);
 	pthread_mutex_lock(&mount->nodes.lock);
 	file->epoch = node->epoch;
@@ -129,13 +128,14 @@ static int open_node(struct mnt_mount *mount, struct mnt_node *node, int flags,
 	struct mnt_file *file;
 	int status;
 
-	if (for_writing(flags))
+	/* The kernel takes a file that was opened with it for empty, however it was opened. */
+	if (for_writing(flags) || flags & O_TRUNC)
 		status = open_writer(mount, node, flags & O_TRUNC, &writer);
 	else
 		status = mnt_refresh(mount, node, false);
 	if (status)
 		return status;
-	file = make_file(mount, node, flags);
+	file = make_file(mount, node);
 	if (!file) {
 		mnt_writer_close(&mount->writers, writer);
 		return -ENOMEM;
@@ -222,17 +222,20 @@ void mnt_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 static int get_version(struct mnt_mount *mount, struct mnt_file *file, struct mnt_version **version)
 {
 	struct mnt_node *node = file->node;
-	char *blob = mnt_nodes_path(&mount->nodes, node, NULL);
 	int result = 0;
+	char *blob;
 
-	if (!blob)
-		return -ENOMEM;
+	/* Name and ETag at one time: a rename changes both. */
 	pthread_mutex_lock(&mount->nodes.lock);
 	if (node->epoch != file->epoch)
 		result = -ESTALE;
-	if (!result && !node->version)
-		node->version =
-			mnt_cache_version(mount->cache, blob, node->attr.etag, node->attr.size);
+	if (!result && !node->version) {
+		blob = mnt_nodes_path_locked(&mount->nodes, node, NULL);
+		if (blob)
+			node->version = mnt_cache_version(mount->cache, blob, node->attr.etag,
+							  node->attr.size);
+		free(blob);
+	}
 	if (!result && !node->version)
 		result = -ENOMEM;
 	if (!result) {
@@ -240,7 +243,6 @@ static int get_version(struct mnt_mount *mount, struct mnt_file *file, struct mn
 		mnt_version_get(mount->cache, *version);
 	}
 	pthread_mutex_unlock(&mount->nodes.lock);
-	free(blob);
 	return result;
 }
 
@@ -395,20 +397,27 @@ void mnt_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 {
 	struct mnt_mount *mount = mnt_of(req);
 	struct mnt_file *file = mnt_file_of(info);
-	struct mnt_version *version = NULL;
 	int result;
 
 	(void)ino;
-	if (file->writer)
-		result = reply_written(req, file->writer, size, (uint64_t)offset);
-	else
-		result = reply_others(req, file->node, size, (uint64_t)offset);
-	if (result == -EAGAIN) {
+	do {
+		struct mnt_version *version = NULL;
+
+		if (file->writer)
+			result = reply_written(req, file->writer, size, (uint64_t)offset);
+		else
+			result = reply_others(req, file->node, size, (uint64_t)offset);
+		if (result != -EAGAIN)
+			break;
 		result = get_version(mount, file, &version);
 		if (!result)
 			result = reply_version(req, file, version, size, (uint64_t)offset);
+		/* A commit or a rename of ours was faster: the file goes on with what it made. */
+		if (result == -ESTALE && version &&
+		    mnt_nodes_has_moved_on(&mount->nodes, file->node, version))
+			result = -EAGAIN;
 		mnt_version_put(mount->cache, version);
-	}
+	} while (result == -EAGAIN);
 	if (!result)
 		return;
 	/* Who asks again will hear of what is there now. */
@@ -429,7 +438,8 @@ void mnt_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
 
 	(void)ino;
 	if (file->writer)
-		result = mnt_writer_write(file->writer, data, size, (uint64_t)offset, file->append);
+		result = mnt_writer_write(file->writer, data, size, (uint64_t)offset,
+					  info->flags & O_APPEND);
 	/*
 	 * Who has the file open reads it anew, and does not see zeros behind its old end.  Nothing
 	 * else would tell readers of a file without a name.

@@ -113,7 +113,6 @@ struct mnt_file {
 	struct mnt_node *node;
 	uint64_t epoch;
 	struct mnt_writer *writer;
-	bool append;
 	pthread_mutex_t lock;
 	struct mnt_stream stream;
 };

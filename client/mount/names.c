@@ -74,7 +74,7 @@ void mnt_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 /* What is below a directory, looked at for rmdir. */
 struct below {
 	const char *itself; /* "dir/" */
-	bool has_itself;    /* there is a blob of just that name */
+	bool has_itself;    /* there is a blob of just that name, with nothing in it */
 	bool has_others;
 };
 
@@ -83,7 +83,7 @@ static int look(void *context, const char *name, const struct mnt_attr *attr)
 	struct below *below = context;
 
 	/* A folder marker is a directory by its metadata, even when it is named "dir/". */
-	if (!strcmp(name, below->itself) && (!attr->directory || *attr->etag))
+	if (!strcmp(name, below->itself) && (!attr->directory || *attr->etag) && !attr->size)
 		below->has_itself = true;
 	else
 		below->has_others = true;
@@ -220,10 +220,11 @@ static int settle(struct mnt_mount *mount, struct mnt_node *node)
 
 /*
  * Copy and delete, each under the condition that the source is still what was looked at.  When the
- * second fails both names are there, and the caller hears of it.
+ * second fails both names are there, and the caller hears of it.  *copied: there may be something
+ * else under the new name, whatever the result is.
  */
 static int move_blob(struct mnt_mount *mount, const char *from, const char *to, bool replace,
-		     struct mnt_attr *attr)
+		     struct mnt_attr *attr, bool *copied)
 {
 	struct mnt_service *service = mount->service;
 	struct mnt_condition condition = { .absent = !replace };
@@ -234,6 +235,7 @@ static int move_blob(struct mnt_mount *mount, const char *from, const char *to, 
 		result = -EXDEV;
 	if (result)
 		return result;
+	*copied = true;
 	result = service->ops->copy(service, from, source.etag, to, &condition, attr);
 	if (result)
 		return result;
@@ -277,12 +279,23 @@ static bool is_directory(struct mnt_mount *mount, struct mnt_node *node)
 	return directory;
 }
 
+/* The name may be something else now: ask before anything is shown of it. */
+static void expire_name(struct mnt_mount *mount, struct mnt_node *parent, const char *name)
+{
+	struct mnt_node *node = mnt_nodes_find(&mount->nodes, parent, name);
+
+	if (node)
+		mnt_nodes_expire(&mount->nodes, node);
+	mnt_nodes_put(&mount->nodes, node);
+}
+
 void mnt_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 		   const char *new_name, unsigned int flags)
 {
 	struct mnt_mount *mount = mnt_of(req);
 	struct mnt_node *node = mnt_nodes_find(&mount->nodes, mnt_node_of(mount, parent), name);
 	struct mnt_attr attr;
+	bool copied = false;
 	char *from = NULL;
 	char *to = NULL;
 	int result = flags & ~RENAME_NOREPLACE ? -EINVAL : 0;
@@ -296,11 +309,19 @@ void mnt_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino
 		result = -EXDEV;
 	if (!result)
 		result = settle(mount, node);
+	/* Who reads the file meanwhile waits for what comes of this; see mnt_nodes_has_moved_on().
+	 */
+	if (node)
+		mnt_nodes_begin(&mount->nodes, node);
 	if (!result)
-		result = move_blob(mount, from, to, !(flags & RENAME_NOREPLACE), &attr);
+		result = move_blob(mount, from, to, !(flags & RENAME_NOREPLACE), &attr, &copied);
 	if (!result)
 		moved(mount, node, mnt_node_of(mount, parent), mnt_node_of(mount, new_parent),
 		      new_name, &attr);
+	else if (copied)
+		expire_name(mount, mnt_node_of(mount, new_parent), new_name);
+	if (node)
+		mnt_nodes_end(&mount->nodes, node, result ? NULL : &attr);
 	mnt_nodes_put(&mount->nodes, node);
 	free(from);
 	free(to);

@@ -27,6 +27,7 @@ int mnt_nodes_init(struct mnt_nodes *nodes, const char *prefix)
 	if (!nodes->prefix)
 		return -ENOMEM;
 	pthread_mutex_init(&nodes->lock, NULL);
+	pthread_cond_init(&nodes->settled, NULL);
 	nodes->root.name = nodes->prefix;
 	nodes->root.ino = 1;
 	nodes->root.refs = 1;
@@ -158,6 +159,7 @@ void mnt_nodes_destroy(struct mnt_nodes *nodes)
 	for (unsigned int i = 0; i < MNT_NODE_BUCKETS; i++)
 		while (nodes->table[i])
 			free_node(nodes, nodes->table[i]);
+	pthread_cond_destroy(&nodes->settled);
 	pthread_mutex_destroy(&nodes->lock);
 	free(nodes->prefix);
 }
@@ -253,7 +255,21 @@ void mnt_nodes_end(struct mnt_nodes *nodes, struct mnt_node *node, const struct 
 		node->expires = 0;
 	node->heard = mnt_nodes_stamp(nodes);
 	node->changing--;
+	pthread_cond_broadcast(&nodes->settled);
 	pthread_mutex_unlock(&nodes->lock);
+}
+
+bool mnt_nodes_has_moved_on(struct mnt_nodes *nodes, struct mnt_node *node,
+			    const struct mnt_version *version)
+{
+	bool moved;
+
+	pthread_mutex_lock(&nodes->lock);
+	while (node->changing)
+		pthread_cond_wait(&nodes->settled, &nodes->lock);
+	moved = node->version != version;
+	pthread_mutex_unlock(&nodes->lock);
+	return moved;
 }
 
 void mnt_nodes_attr(struct mnt_nodes *nodes, struct mnt_node *node, struct mnt_attr *attr)
@@ -343,6 +359,8 @@ int mnt_nodes_rename(struct mnt_nodes *nodes, struct mnt_node *node, struct mnt_
 	free(node->name);
 	node->name = copy;
 	node->parent = parent;
+	/* Or the next file of the old name would be taken for this one. */
+	node->ino = mnt_child_ino(parent, name);
 	parent->refs++;
 	node->unlinked = false;
 	insert(nodes, node);
@@ -360,14 +378,14 @@ static char *prepend(char *end, const char *text)
 	return memcpy(end - length, text, length);
 }
 
-char *mnt_nodes_path(struct mnt_nodes *nodes, struct mnt_node *node, const char *name)
+char *mnt_nodes_path_locked(const struct mnt_nodes *nodes, const struct mnt_node *node,
+			    const char *name)
 {
 	size_t length = name ? strlen(name) : 0;
-	struct mnt_node *at;
+	const struct mnt_node *at;
 	char *path;
 	char *end;
 
-	pthread_mutex_lock(&nodes->lock);
 	for (at = node; at->parent; at = at->parent)
 		length += strlen(at->name) + 1;
 	/* Room for one slash too many when there is no name. */
@@ -386,6 +404,15 @@ char *mnt_nodes_path(struct mnt_nodes *nodes, struct mnt_node *node, const char 
 		}
 		prepend(end, nodes->prefix);
 	}
+	return path;
+}
+
+char *mnt_nodes_path(struct mnt_nodes *nodes, struct mnt_node *node, const char *name)
+{
+	char *path;
+
+	pthread_mutex_lock(&nodes->lock);
+	path = mnt_nodes_path_locked(nodes, node, name);
 	pthread_mutex_unlock(&nodes->lock);
 	return path;
 }

@@ -60,9 +60,11 @@ struct mnt_node {
  * @stamps: the last stamp that was given; needs no lock.
  * @ttl: ms for which attributes may be shown.
  * @freed: called with the lock held when a node with a version goes.
+ * @settled: a change of ours has ended.
  */
 struct mnt_nodes {
 	pthread_mutex_t lock;
+	pthread_cond_t settled;
 	char *prefix;
 	_Atomic uint64_t stamps;
 	unsigned int ttl;
@@ -113,6 +115,12 @@ bool mnt_nodes_update(struct mnt_nodes *nodes, struct mnt_node *node, const stru
  */
 void mnt_nodes_begin(struct mnt_nodes *nodes, struct mnt_node *node);
 void mnt_nodes_end(struct mnt_nodes *nodes, struct mnt_node *node, const struct mnt_attr *attr);
+/*
+ * Whether this mount has made something else of the node than @version, which is then worth another
+ * look; waits for changes that are under way.
+ */
+bool mnt_nodes_has_moved_on(struct mnt_nodes *nodes, struct mnt_node *node,
+			    const struct mnt_version *version);
 /* What is known of it now. */
 void mnt_nodes_attr(struct mnt_nodes *nodes, struct mnt_node *node, struct mnt_attr *attr);
 /* The number that a node of this name has, or would have.  Needs no lock. */
@@ -129,7 +137,7 @@ bool mnt_nodes_kept(struct mnt_nodes *nodes, struct mnt_node *parent, const char
 /* The name is gone, or is now something else's. */
 void mnt_nodes_unlink(struct mnt_nodes *nodes, struct mnt_node *node);
 bool mnt_nodes_is_unlinked(struct mnt_nodes *nodes, struct mnt_node *node);
-/* It has this name from now on; what had it is unlinked.  0 or -ENOMEM. */
+/* It has this name from now on, and the number of that; what had it is unlinked.  0 or -ENOMEM. */
 int mnt_nodes_rename(struct mnt_nodes *nodes, struct mnt_node *node, struct mnt_node *parent,
 		     const char *name);
 
@@ -138,5 +146,8 @@ int mnt_nodes_rename(struct mnt_nodes *nodes, struct mnt_node *node, struct mnt_
  * to free; NULL when out of memory.  That of the root is the prefix.
  */
 char *mnt_nodes_path(struct mnt_nodes *nodes, struct mnt_node *node, const char *name);
+/* The same with the lock held. */
+char *mnt_nodes_path_locked(const struct mnt_nodes *nodes, const struct mnt_node *node,
+			    const char *name);
 
 #endif /* MNT_NODES_H */

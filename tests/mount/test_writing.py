@@ -3,6 +3,7 @@
 
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
 import random
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from base64 import b64encode
 
 import pytest
@@ -199,6 +201,32 @@ def test_a_reader_sees_what_is_being_written_here(mount, blobs):
     assert (mount / "log").read_bytes() == b"one\n" + b"".join(b"line %02d\n" % n for n in range(20))
 
 
+def test_appending_can_be_switched(mount, blobs):
+    with open(mount / "f", "ab", buffering=0) as file:
+        file.write(b"0123456789")
+        assert os.pwrite(file.fileno(), b"a", 0) == 1
+        flags = fcntl.fcntl(file.fileno(), fcntl.F_GETFL)
+        fcntl.fcntl(file.fileno(), fcntl.F_SETFL, flags & ~os.O_APPEND)
+        assert os.pwrite(file.fileno(), b"b", 0) == 1
+    assert blobs.get("f") == b"b123456789a"
+
+
+def test_truncation_without_writing(mount, blobs):
+    blobs.put("f", b"before")
+    os.close(os.open(mount / "f", os.O_RDONLY | os.O_TRUNC))
+    assert blobs.get("f") == b""
+
+
+def test_the_time_of_a_file_that_is_written_stays(mount, blobs):
+    """What compares it before and after, as tar does, is not misled."""
+    blobs.put("f", b"before")
+    with open(mount / "f", "ab", buffering=0) as file:
+        file.write(b"more")
+        first = os.fstat(file.fileno()).st_mtime
+        until(lambda: time.time() >= first + 2, "the next second")
+        assert os.fstat(file.fileno()).st_mtime == first
+
+
 def test_two_writers_of_one_file_share_it(mount, blobs):
     with open(mount / "log", "ab", buffering=0) as first, \
             open(mount / "log", "ab", buffering=0) as second:
@@ -344,6 +372,62 @@ def test_an_answer_that_is_lost_fails_no_close(mounter, daemon, blobs, box, retr
     proxy.close()
 
 
+class Hold:
+    """Keeps the next request that has these bytes until it is let go."""
+
+    def __init__(self):
+        self.request = None
+        self.seen = threading.Event()
+        self.go = threading.Event()
+        self.lock = threading.Lock()
+
+    def __call__(self, direction, data):
+        with self.lock:
+            mine = direction == "up" and self.request is not None and self.request in data
+            if mine:
+                self.request = None
+        if mine:
+            self.seen.set()
+            self.go.wait()
+        return data
+
+
+def commit_more(mount, _):
+    with open(mount / "f", "ab") as file:
+        file.write(b"more")
+
+
+def rename_it(mount, _):
+    os.rename(mount / "f", mount / "g")
+
+
+@pytest.mark.parametrize("change", [commit_more, rename_it])
+def test_a_read_goes_on_when_this_mount_makes_a_new_version(mounter, daemon, blobs, box, change):
+    """It was on its way to the old one, under the old name, when the change was made."""
+    data = random_bytes(3 * BLOCK)
+    blobs.put("f", data)
+    hold = Hold()
+    proxy = Proxy(daemon.port, hold)
+    mount = mounter(box, over_http(proxy), read_ahead=0)
+    # Past the page cache, where the kernel would let neither begin before the other has ended.
+    file = os.open(mount / "f", os.O_RDWR)
+    got = []
+    reader = threading.Thread(target=lambda: got.append(os.pread(file, 1000, BLOCK)))
+    with hold.lock:
+        hold.request = b"GET /"
+    reader.start()
+    try:
+        assert hold.seen.wait(120)
+        change(mount, blobs)
+    finally:
+        hold.go.set()
+        reader.join()
+    assert got == [data[BLOCK:BLOCK + 1000]]
+    os.close(file)
+    mount.stop()
+    proxy.close()
+
+
 def test_the_end_of_the_mount_keeps_what_was_written(mounter, daemon, blobs, box):
     """SIGTERM while a file is open: its data is committed, as by any file system."""
     mount = mounter(box, over_http(daemon))
@@ -367,6 +451,18 @@ def test_rename_moves_a_file(mount, blobs):
     assert blobs.get("b") == data
     assert blobs.head("b")["x-ms-meta-color"] == "red"
     assert (mount / "b").read_bytes() == data
+
+
+def test_a_renamed_file_is_not_the_next_one_of_its_name(mount, blobs):
+    """tail -F and cp tell files apart by their numbers."""
+    blobs.put("log", b"old")
+    with open(mount / "log", "rb") as file:
+        os.rename(mount / "log", mount / "log.1")
+        (mount / "log").write_bytes(b"new")
+        numbers = [os.stat(mount / name).st_ino for name in ("log", "log.1")]
+        assert numbers[0] != numbers[1] == os.fstat(file.fileno()).st_ino
+        assert not os.path.samefile(mount / "log", mount / "log.1")
+        assert file.read() == b"old"
 
 
 def test_rename_of_a_file_that_is_being_written(mount, blobs):
@@ -396,6 +492,16 @@ def test_a_directory_of_a_prefix_can_be_removed_when_empty(mount, blobs):
     blobs.put("p/q/f", b"x")
     fails(errno.ENOTEMPTY, os.rmdir, mount / "p")
     shutil.rmtree(mount / "p")
+    assert blobs.names() == []
+
+
+def test_a_directory_is_not_removed_with_what_is_hidden_in_it(mount, blobs):
+    """A blob "d/" with content is shown nowhere; so nobody wants it to be removed."""
+    blobs.put("d/", b"hidden")
+    fails(errno.ENOTEMPTY, os.rmdir, mount / "d")
+    assert blobs.get("d/") == b"hidden"
+    blobs.put("d/", b"")
+    os.rmdir(mount / "d")
     assert blobs.names() == []
 
 
