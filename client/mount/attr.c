@@ -280,15 +280,28 @@ static void reply_attr(fuse_req_t req, struct mnt_node *node)
 	fuse_reply_attr(req, &stat, mount->options.ttl / 1000.0);
 }
 
+static bool has_writer(struct mnt_mount *mount, struct mnt_node *node)
+{
+	bool has;
+
+	pthread_mutex_lock(&mount->nodes.lock);
+	has = node->writer;
+	pthread_mutex_unlock(&mount->nodes.lock);
+	return has;
+}
+
 void mnt_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
 	struct mnt_mount *mount = mnt_of(req);
 	struct mnt_node *node = mnt_node_of(mount, ino);
 	int result = mnt_refresh(mount, node, false);
 
-	/* An open file has attributes as long as it is open. */
-	if (result == -ENOENT && info)
-		result = 0;
+	/*
+	 * The blob is gone from elsewhere.  What is being written has attributes still; otherwise,
+	 * who came by its name is told so by the lookup that the kernel makes then.
+	 */
+	if (result == -ENOENT)
+		result = info || has_writer(mount, node) ? 0 : -ESTALE;
 	if (result)
 		fuse_reply_err(req, -result);
 	else
@@ -328,7 +341,8 @@ static int set_size(struct mnt_mount *mount, struct mnt_node *node, struct mnt_f
 		azblob_properties_free(properties);
 		return attr.directory ? -EISDIR : -EOPNOTSUPP;
 	}
-	mnt_nodes_update(&mount->nodes, node, &attr, asked);
+	if (mnt_nodes_update(&mount->nodes, node, &attr, asked))
+		mnt_forget_pages(mount, node);
 	writer = mnt_writer_open(&mount->writers, node, properties);
 	if (!writer)
 		return -ENOMEM;

@@ -498,7 +498,7 @@ static int fill(struct mnt_cache *cache, struct mnt_block *block, uint64_t want,
 		if (want & ~block->valid & ~block->busy) {
 			/* What others fetched in vain is tried again once, for us. */
 			if (asked)
-				return block->error;
+				return block->error ? block->error : -ENOMEM;
 			asked = true;
 			if (!prepare(cache, block, want | wish, &list) && !list)
 				return -ENOMEM;

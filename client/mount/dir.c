@@ -295,8 +295,11 @@ static bool put_node(struct reply *reply, struct listing *listing, const struct 
 		return false;
 	node = mnt_nodes_lookup(&mount->nodes, listing->node, from->name, attr, from->asked,
 				&changed);
-	if (!node)
-		return false;
+	/* Out of memory: the name alone, which is better than an end of the directory. */
+	if (!node) {
+		mnt_attr_stat(mount, attr, mnt_child_ino(listing->node, from->name), &entry.attr);
+		return put_plain(reply, from->name, &entry.attr, next);
+	}
 	mnt_fill_entry(mount, node, changed, &entry);
 	reply->used += fuse_add_direntry_plus(reply->req, reply->buffer + reply->used, room,
 					      from->name, &entry, next);

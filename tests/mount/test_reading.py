@@ -16,7 +16,7 @@ import threading
 
 import pytest
 
-from conftest import client, over_http, until
+from conftest import client, fails, over_http, until
 from proxy import Proxy
 
 
@@ -252,6 +252,21 @@ def test_a_deleted_blob_is_stale_under_an_open_file(mounter, way, blobs, box):
                 os.pread(file.fileno(), 65536, offset)
         assert failure.value.errno == errno.ESTALE
     assert not os.path.exists(mount / "f")
+
+
+def test_the_attributes_of_a_deleted_blob_are_stale(mount, blobs):
+    blobs.put("f", b"x")
+    blobs.put("g", b"x")
+    with open(mount / "f", "rb") as file, open(mount / "g", "ab", buffering=0) as written:
+        written.write(b"yz")
+        blobs.rm("f")
+        blobs.rm("g")
+        fails(errno.ESTALE, os.fstat, file.fileno())
+        # Its end is told by the close.
+        assert os.fstat(written.fileno()).st_size == 3
+        fails(errno.ENOENT, os.stat, mount / "f")
+        fails(errno.ESTALE, os.fsync, written.fileno())
+        fails(errno.ESTALE, written.close)
 
 
 def test_every_open_sees_what_is_there_then(mount, blobs):
