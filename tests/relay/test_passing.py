@@ -7,7 +7,6 @@ import hmac
 import json
 import signal
 import threading
-import time
 import urllib.parse
 
 import pytest
@@ -433,28 +432,6 @@ def test_many_at_once_fetch_one_token(fake, start, imds):
     for each in clients + [client]:
         each.close()
     fake.take()
-
-
-def test_a_token_is_refreshed_before_it_ends(fake, start, imds):
-    """One that lives for 20 seconds is used for 10: the next is asked for while it is good."""
-    imds.lives = 20
-    client = identity(start, fake, imds)
-    asked = []
-    token = imds.token
-
-    def note(exchange):
-        asked.append(time.monotonic())
-        token(exchange)
-    imds.fake.default = note
-    deadline = time.monotonic() + 60
-    while len(asked) < 2:
-        assert client.get("/c/b").status == 200
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert asked[1] - asked[0] < 20
-    assert client.get("/c/b").status == 200
-    client.close()
-    assert fake.take()[-1].headers["authorization"] == "Bearer token2"
 
 
 def test_a_refused_token_is_replaced(fake, start, imds):
