@@ -280,7 +280,8 @@ static bool drive(struct up_call *call, enum want want)
 		if (call->moved != seen) {
 			seen = call->moved;
 			last = now_ms();
-		} else if (now_ms() - last >= call->lane->pool->idle_ms) {
+		} else if (call->sent && now_ms() - last >= call->lane->pool->idle_ms) {
+			/* until then it is libcurl's own limit for name, connection and TLS */
 			call->timed_out = true;
 			return false;
 		}
