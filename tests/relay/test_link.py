@@ -3,6 +3,7 @@
 
 import os
 import random
+import re
 import subprocess
 import threading
 
@@ -69,6 +70,28 @@ def test_a_list_is_shortened_to_fit_the_guest(storage, container):
         if not marker:
             break
     assert names == 60
+    link.close()
+
+
+def test_a_list_of_which_the_length_is_said_first_is_shortened(fake, relay):
+    """One that is longer than what is taken at once: it is put back before it is read."""
+    asked = []
+
+    def act(exchange):
+        found = re.search("maxresults=([0-9]+)", exchange.target)
+        asked.append(int(found[1]) if found else 5000)
+        blobs = b"".join(b"<Blob><Name>%0500d</Name></Blob>" % number
+                         for number in range(min(asked[-1], 2000)))
+        answer(200, {"Content-Type": "application/xml"}, b"<R>%s</R>" % blobs)(exchange)
+    fake.default = act
+    link, client = connect(relay)
+    page = link.call(head_of(client, "GET", "/c?restype=container&comp=list"), room=300 << 10)
+    assert (page.wire, page.status) == (0, 200), page
+    assert page.data.count(b"<Blob>") == asked[-1]
+    assert page.data.endswith(b"</R>")
+    # as much as fits, and the relay is there for the next one
+    assert 200 << 10 < len(page.data) <= 300 << 10
+    assert len(asked) > 1 and asked == sorted(asked, reverse=True)
     link.close()
 
 

@@ -216,7 +216,8 @@ struct rest_answer *az_send(struct az_plan *plan, const void *body, struct rest_
 
 /*
  * Makes an answer of a call whose head is here.  Takes @call over in every case, and @plan with an
- * answer that has @read.  NULL: the body broke off, or @error is set because it is too long.
+ * answer that has @read: its close() frees the plan.  NULL: the body broke off, or @error is set
+ * because it is too long or memory is short.
  */
 struct rest_answer *az_answer_make(struct az_plan *plan, struct up_call *call,
 				   struct rest_error *error);

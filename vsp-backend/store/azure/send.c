@@ -292,3 +292,5 @@ struct rest_answer *az_send(struct az_plan *plan, const void *body, struct rest_
 		az_plan_free(plan);
 	return answer;
 }
+			/* the plan is wanted once more, so it is not the answer's to free */
+			answer->read = NULL;
