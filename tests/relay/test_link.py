@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from blobclient import Client, block_id, crc64
-from fake import answer, hold, lost, ranged
+from fake import answer, cut_in_body, early, hold, lost, ranged
 from link import RESENT, Link, head_of, plain_head
 from servers import KEY, build_folder, quiet_environment
 
@@ -279,6 +279,38 @@ def test_after_a_restart_only_what_is_safe_is_sent_again(fake, relay, start):
     assert got[1].code == got[3].code == got[5].code == "OutcomeUnknown"
     assert [request.method for request in fake.take()] == ["PUT", "GET", "PUT"]
     again.close()
+
+
+CREATE = {"x-ms-blob-type": "BlockBlob", "If-None-Match": "*"}
+
+
+@pytest.mark.parametrize("act", [answer(409), early(409), cut_in_body(1000), lost()],
+                         ids=["refused", "refused-early", "cut", "lost"])
+def test_a_streamed_body_that_is_sent_again_and_fails_is_unknown(fake, streaming, act):
+    """It may be refused because the first time did it."""
+    link, client = connect(streaming)
+    fake.script = [act]
+    got = link.call(head_of(client, "PUT", "/c/b", DATA, CREATE), DATA, number=9, flags=RESENT)
+    assert (got.status, got.code) == (424, "OutcomeUnknown")
+    assert len(fake.take()) == 1
+    # the first time there is no doubt
+    fake.script = [answer(409)]
+    assert link.call(head_of(client, "PUT", "/c/b", DATA, CREATE), DATA).status == 409
+    fake.take()
+    # and a second time that is done is an answer
+    got = link.call(head_of(client, "PUT", "/c/b", DATA, CREATE), DATA, number=11, flags=RESENT)
+    assert got.status == 200
+    fake.take()
+    link.close()
+
+
+def test_a_streamed_body_that_cannot_be_sent_again_is_unknown(start):
+    relay = start("https://127.0.0.1:1/devstoreaccount1", hold_max=0, retries=0)
+    link, client = connect(relay)
+    head = head_of(client, "PUT", "/c/b", DATA, CREATE)
+    assert link.call(head, DATA).code == "UpstreamUnreachable"
+    assert link.call(head, DATA, number=9, flags=RESENT).code == "OutcomeUnknown"
+    link.close()
 
 
 def test_a_lost_answer_is_an_ordinary_answer_on_the_link(fake, relay):

@@ -181,39 +181,36 @@ static int write_memory(struct upload *u, const struct iovec *iov, int count, st
 
 /* ------------------------------------------------------------------- stream */
 
+/* The emulator sends it again: that it fails now does not say that it was not done then. */
+static bool is_in_doubt(const struct upload *u)
+{
+	return u->plan && u->plan->resent && u->plan->operation->repeat != AZ_SAFE;
+}
+
 /* The lock is held.  The exchange has ended before its time: why is asked once. */
 static void note_failure(struct upload *u)
 {
 	struct up_call *call = u->call;
+	struct az_attempts attempts;
 
 	u->failed = true;
 	u->call = NULL;
-	if (up_progress(call) == UP_ANSWERED && up_status(call) == 401 && u->token) {
-		az_token_refused(u->az->token, u->token);
-		az_error(&u->error, 503, "ServerBusy",
-			 "The storage account refused the relay's token; nothing was done.");
+	az_attempts_begin(&attempts);
+	attempts.maybe = u->plan->resent;
+	/* the body is gone: there is no second attempt */
+	if (az_judge(u->plan, &attempts, call, 0, false, u->token, &u->error) != AZ_TAKE) {
 		up_end(call);
 		return;
 	}
-	if (up_progress(call) == UP_ANSWERED) {
-		u->error.status = 0;
-		u->answer = az_answer_make(u->plan, call, &u->error);
-		if (u->answer && u->answer->read) {
-			/* an error of that size is none; the plan went with it */
-			u->plan = NULL;
-		}
-		if (u->answer || u->error.status)
-			return;
+	u->error.status = 0;
+	u->answer = az_answer_make(u->plan, call, &u->error);
+	if (u->answer && u->answer->read) {
+		/* an error of that size is none; the plan went with it */
+		u->plan = NULL;
+	}
+	if (!u->answer && !u->error.status)
 		az_error(&u->error, 502, "UpstreamLost",
 			 "The storage account answered before it had the body, and broke off.");
-		return;
-	}
-	az_error(&u->error, up_progress(call) == UP_NOT_SENT ? 502 : 503,
-		 up_progress(call) == UP_NOT_SENT ? "UpstreamUnreachable" : "ServerBusy",
-		 "The storage account could not be sent the body, and nothing has happened: %s",
-		 up_reason(call));
-	azb_log(AZB_LOG_DEBUG, "azure: %s: %s", u->plan->operation->name, up_reason(call));
-	up_end(call);
 }
 
 /* Begins the exchange.  False: u->error says why not. */
@@ -346,6 +343,8 @@ static int fail_stream(struct upload *u, int error)
 		az_error(&u->error, 503, "ServerBusy",
 			 "The relay could not pass the body on, and nothing has happened: %s",
 			 strerror(-error));
+	if (!u->answer && is_in_doubt(u))
+		az_unknown(&u->error);
 	u->failed = true;
 	return -EIO;
 }
@@ -560,8 +559,11 @@ static struct rest_answer *finish_stream(struct upload *u, struct rest_error *er
 	enum az_verdict verdict;
 
 	az_attempts_begin(&attempts);
+	attempts.maybe = u->plan->resent;
 	if (!u->call && !begin(u)) {
 		*error = u->error;
+		if (is_in_doubt(u))
+			az_unknown(error);
 		return NULL;
 	}
 	if (!up_send(u->call, &iov, 1, NULL) || up_progress(u->call) == UP_ANSWERED)
