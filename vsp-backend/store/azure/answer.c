@@ -439,7 +439,7 @@ static bool take_whole(struct az_answer *a, struct up_call *call, int64_t said,
 			break;
 		azb_buf_add(&a->pub.body, bytes, (size_t)got);
 		if (a->pub.body.failed) {
-			az_error(error, 503, "ServerBusy", "The relay is out of memory.");
+			az_no_memory(a->plan, error);
 			return false;
 		}
 		if (a->pub.body.length > limit) {
@@ -504,7 +504,7 @@ struct rest_answer *az_answer_make(struct az_plan *plan, struct up_call *call,
 
 	if (!a) {
 		up_end(call);
-		az_error(error, 503, "ServerBusy", "The relay is out of memory.");
+		az_no_memory(plan, error);
 		return NULL;
 	}
 	pthread_mutex_init(&a->lock, NULL);
@@ -535,6 +535,9 @@ struct rest_answer *az_answer_make(struct az_plan *plan, struct up_call *call,
 		fine = say_length(a);
 	if (fine && !a->pub.headers.failed)
 		return &a->pub;
+	if (a->pub.headers.failed)
+		az_no_memory(plan, error);
+	a->pub.read = NULL; /* the plan stays the caller's */
 	answer_close(&a->pub);
 	return NULL;
 }

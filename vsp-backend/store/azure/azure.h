@@ -205,6 +205,8 @@ bool az_attempts_pause(const struct az_plan *plan, struct az_attempts *attempts,
 void az_unknown(struct rest_error *error);
 /* An answer's head came, and not all of its body. */
 void az_broken_off(const struct az_plan *plan, struct rest_error *error);
+/* An answer came, and there is no memory for it. */
+void az_no_memory(const struct az_plan *plan, struct rest_error *error);
 
 /*
  * A whole request without a body, or with one in memory: plan->body_length bytes at @body.  NULL:

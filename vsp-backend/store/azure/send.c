@@ -115,6 +115,14 @@ void az_broken_off(const struct az_plan *plan, struct rest_error *error)
 			 "The answer of the storage account broke off.");
 }
 
+void az_no_memory(const struct az_plan *plan, struct rest_error *error)
+{
+	if (plan->operation->repeat != AZ_SAFE)
+		az_unknown(error);
+	else
+		az_error(error, 503, "ServerBusy", "The relay is out of memory.");
+}
+
 /* Not done this time; may it have been done before? */
 static enum az_verdict give_up(const struct az_plan *plan, const struct az_attempts *attempts,
 			       struct rest_error *error)
