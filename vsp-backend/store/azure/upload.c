@@ -470,8 +470,13 @@ static int write_stream(struct upload *u, const struct iovec *iov, int count, st
 	/* the wait may have changed everything */
 	error = u->failed ? -EIO : check_part(u, part->offset, part->length, &again);
 	if (!error && again && !again->spooled) {
-		error = -EEXIST;
-	} else if (!error && part->offset == u->position && !expect && !again) {
+		struct part first = *again;
+
+		leave(u);
+		pthread_mutex_unlock(&u->lock);
+		return same_again(&first, iov, count, expect, &part->crc);
+	}
+	if (!error && part->offset == u->position && !expect && !again) {
 		pthread_mutex_unlock(&u->lock);
 		error = push(u, iov, count, part->length, &part->crc);
 		pthread_mutex_lock(&u->lock);
