@@ -194,6 +194,19 @@ static bool allow_copies(struct daemon *d)
 	return true;
 }
 
+/* Tokens that anybody can make are for tests; they must not open somebody's real account. */
+static bool tokens_fit_store(const struct daemon *d)
+{
+	const struct rest_ops *rest = d->store->ops->rest;
+
+	if (!d->options.oauth || d->options.oauth_keys || !rest || !rest->vouches ||
+	    !rest->vouches(d->store))
+		return true;
+	azb_log(AZB_LOG_ERROR, "--oauth: without --oauth-keys anybody can make a token, and this "
+			       "--store would serve it with its own credentials: add --oauth-keys");
+	return false;
+}
+
 static bool open_all(struct daemon *d)
 {
 	char error[400];
@@ -203,6 +216,8 @@ static bool open_all(struct daemon *d)
 		azb_log(AZB_LOG_ERROR, "--store: %s", error);
 		return false;
 	}
+	if (!tokens_fit_store(d))
+		return false;
 	/* the first on the command line is the outermost */
 	for (unsigned int i = d->options.filter_count; i--;) {
 		struct store *outer =

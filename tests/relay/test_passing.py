@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import signal
 import threading
 import urllib.parse
@@ -14,7 +15,9 @@ import pytest
 from blobclient import ACCOUNT, KEY, Client, authorization, http_date
 from fake import Fake, answer, early, lost
 from daemon import wait_for
-from servers import key_file
+from jwt import Key, key_set, token
+from link import Link, plain_head
+from servers import ROOT, key_file
 
 STRANGE_KEY = "QUJDREVGR0hJSktMTU5PUA=="
 
@@ -546,3 +549,42 @@ def test_two_credentials_are_one_too_many(start, tmp_path):
     with pytest.raises(RuntimeError) as failed:
         start("https://127.0.0.1:1", identity="managed")
     assert "not two" in str(failed.value)
+# ------------------------------------------------------------------ bearer tokens
+
+def test_tokens_of_anybody_do_not_get_the_relays_name(fake, start, tmp_path):
+    """Without a key set their signatures are not looked at."""
+    basic = ["--oauth", "basic"]
+    sas = tmp_path / "sas"
+    sas.write_text("?sv=2020-12-06&sp=rl&sig=abc\n")
+    sas.chmod(0o600)
+    for own in ({}, {"key": False, "sas_file": sas}, {"key": False, "identity": "managed"},
+                {"trust_link": "on"}):
+        with pytest.raises(RuntimeError, match="add --oauth-keys"):
+            start(url(fake), daemon_options=basic, **own)
+    with pytest.raises(RuntimeError, match="add --oauth-keys"):
+        start(url(fake), daemon_options=basic + ["--filter", "log"])
+    # those of its callers go on as they are, for the account to check
+    client = Client(start(url(fake), daemon_options=basic, key=False).port)
+    assert client.get("/c/b", {"Authorization": "Bearer a.b.c"}, sign=False).status == 200
+    client.close()
+    assert fake.take()[0].headers["authorization"] == "Bearer a.b.c"
+
+
+def test_a_signed_token_is_taken_off_and_its_caller_gets_the_relays_name(fake, start, tmp_path):
+    known, other = Key(tmp_path, "rsa", "rsa"), Key(tmp_path, "other", "rsa")
+    key_set(tmp_path / "keys.json", known.public())
+    relay = start(url(fake), daemon_options=["--oauth", "basic", "--oauth-keys",
+                                             str(tmp_path / "keys.json")])
+    link = Link(relay.link)
+
+    def ask(text):
+        return link.call(plain_head("GET", "/%s/c/b" % ACCOUNT, {
+            "Authorization": "Bearer " + text, "x-ms-version": "2023-11-03"}), room=1000)
+    assert ask(token(other)).status == 401
+    assert not fake.take()
+    assert ask(token(known)).status == 200
+    link.close()
+    (request,) = fake.take()
+    assert request.headers["authorization"].startswith("SharedKey ")
+
+

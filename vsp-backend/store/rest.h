@@ -120,6 +120,8 @@ struct rest_upload {
 
 /**
  * struct rest_ops - the verbs of such a store
+ * @vouches: does it ask in a name of its own for callers whom the service found right?  Of the
+ *store itself: a filter in front has NULL here.
  * @auth: what is to be done about the credentials of a request.  Never blocks.
  * @request: does it.  Returns the answer; or NULL with *@upload set: a body is wanted; or NULL
  *	with @error set.
@@ -130,6 +132,7 @@ struct rest_upload {
  *	only, because what another server did can't be made one with what is written here.
  */
 struct rest_ops {
+	bool (*vouches)(struct store *store);
 	enum rest_auth (*auth)(struct store *store, const struct rest_request *request);
 	struct rest_answer *(*request)(struct store *store, const struct rest_request *request,
 				       struct rest_upload **upload, struct rest_error *error);

@@ -15,6 +15,11 @@ static struct az *az_of(struct store *store)
 	return (struct az *)store;
 }
 
+static bool azure_vouches(struct store *store)
+{
+	return az_of(store)->config.credential != AZ_PASS;
+}
+
 static enum rest_auth azure_auth(struct store *store, const struct rest_request *request)
 {
 	const struct az_config *c = &az_of(store)->config;
@@ -124,6 +129,7 @@ static void azure_close(struct store *store)
 }
 
 static const struct rest_ops rest_ops = {
+	.vouches = azure_vouches,
 	.auth = azure_auth,
 	.request = azure_request,
 	.acl = azure_acl,
