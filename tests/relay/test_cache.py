@@ -264,6 +264,23 @@ def test_callers_own_signature_is_not_touched(fake, cached):
     assert relay.counts()["bytes_total disk"] == len(CONTENT)
 
 
+def test_a_byte_that_breaks_off_is_asked_for_again(fake, cached):
+    relay = cached(fake)
+    fake.default = ranged(CONTENT)
+    assert relay.get("/c/b").body == CONTENT
+    fake.take()
+    fake.script = [ranged(CONTENT, limit=0), ranged(CONTENT, limit=0)]
+    fake.default = ranged(CONTENT)
+    got = relay.get("/c/b")
+    assert (got.status, got.body) == (200, CONTENT)
+    assert ranges(fake.take()) == [ONE_BYTE] * 3
+    # not without end
+    fake.default = ranged(CONTENT, limit=0)
+    got = relay.get("/c/b")
+    assert (got.status, got.code) == (502, "UpstreamLost")
+    assert len(fake.take()) == 4
+
+
 @pytest.mark.parametrize("header", ["x-ms-range-get-content-md5", "x-ms-range-get-content-crc64",
                                     "x-ms-structured-body", "x-ms-encryption-key"])
 def test_what_brings_other_bytes_goes_past_it(fake, cached, header):

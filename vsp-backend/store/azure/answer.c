@@ -612,9 +612,7 @@ struct rest_answer *az_answer_later(struct az_plan *plan, struct up_call *call, 
 	if (!a || !a->ranged || size <= plan->first || (md5 && !md5_copy)) {
 		up_end(call);
 		az_error(error, 503, "ServerBusy", "The relay is out of memory.");
-	} else if (!take_byte(a, call)) {
-		az_error(error, 502, "UpstreamLost", "The storage account's answer broke off.");
-	} else {
+	} else if (take_byte(a, call)) {
 		widen(a, plan, size, md5_copy);
 		/* the byte was another one's: what is asked for is read when it is wanted */
 		if (!a->pub.headers.failed)

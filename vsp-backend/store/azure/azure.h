@@ -227,7 +227,7 @@ struct rest_answer *az_answer_make(struct az_plan *plan, struct up_call *call,
 /*
  * The answer that the client's own request would have had, made of the head for its first byte,
  * with a body that comes when it is read.  @fits: false when @call's answer is not that of such a
- * byte; then nothing is taken over.
+ * byte; then nothing is taken over.  NULL without @error set: the byte did not come.
  */
 struct rest_answer *az_answer_later(struct az_plan *plan, struct up_call *call, bool *fits,
 				    struct rest_error *error);

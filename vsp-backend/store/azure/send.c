@@ -268,6 +268,11 @@ struct rest_answer *az_send(struct az_plan *plan, const void *body, struct rest_
 			bool fits;
 
 			answer = az_answer_later(plan, call, &fits, error);
+			if (fits && !answer && !error->status) {
+				az_broken_off(plan, error);
+				if (az_attempts_pause(plan, &attempts, -1))
+					continue;
+			}
 			if (fits)
 				break;
 			/* one byte too many of an empty blob, say: the request as it was made */
@@ -289,6 +294,8 @@ struct rest_answer *az_send(struct az_plan *plan, const void *body, struct rest_
 		    answer->body_length > plan->body_room && results > 1) {
 			results = shorter_page(plan, answer, results);
 			extra.max_results = results;
+			/* the plan is wanted once more, so it is not the answer's to free */
+			answer->read = NULL;
 			answer->close(answer);
 			answer = NULL;
 			az_attempts_begin(&attempts);
@@ -300,5 +307,3 @@ struct rest_answer *az_send(struct az_plan *plan, const void *body, struct rest_
 		az_plan_free(plan);
 	return answer;
 }
-			/* the plan is wanted once more, so it is not the answer's to free */
-			answer->read = NULL;
