@@ -26,9 +26,11 @@ class Exchange:
             raise EOFError
         self.method, self.target, _ = line.decode("latin-1").split(" ")
         self.headers = {}
+        self.fields = []  # as they came, repetitions too
         while (line := stream.readline(65536)) not in (b"\r\n", b""):
             name, _, value = line.decode("latin-1").rstrip("\r\n").partition(":")
             self.headers[name.lower()] = value.strip()
+            self.fields.append((name, value.strip()))
         self.body = b""
         self.open = True
 

@@ -100,11 +100,49 @@ static struct az_field *find_field(const struct az_plan *plan, const char *name)
 	return NULL;
 }
 
-/* The parameters of a SAS; all of them begin so, and no operation has one that is called so. */
-static const char *const sas_names[] = { "sv",  "ss",   "srt",  "sp",    "st",    "se",    "spr",
-					 "sip", "sr",   "si",   "sig",   "skoid", "sktid", "skt",
-					 "ske", "sks",  "skv",  "saoid", "suoid", "scid",  "sdd",
-					 "ses", "rscc", "rscd", "rsce",  "rscl",  "rsct",  NULL };
+/* The parameters of a SAS, as blob/sas.c reads them; no operation has one that is called so. */
+static const char *const sas_names[] = { "sv",    "ss",   "srt",  "sp",      "st",     "se",
+					 "spr",   "sip",  "sr",   "si",      "sig",    "skoid",
+					 "sktid", "skt",  "ske",  "sks",     "skv",    "saoid",
+					 "suoid", "scid", "sdd",  "ses",     "rscc",   "rscd",
+					 "rsce",  "rscl", "rsct", "skdutid", "sduoid", "srh",
+					 "srq",   NULL };
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The character that begins at *@at, decoded; *@at moves behind it. */
+static char next_char(const char **at, const char *end)
+{
+	const char *s = *at;
+
+	if (*s == '%' && end - s >= 3 && hex(s[1]) >= 0 && hex(s[2]) >= 0) {
+		*at = s + 3;
+		return (char)(hex(s[1]) * 16 + hex(s[2]));
+	}
+	*at = s + 1;
+	return *s;
+}
+
+/* The names above are short and written in letters, but a client may write them as "s%69g". */
+static bool is_of_sas(const char *at, size_t length)
+{
+	const char *end = at + length;
+	char name[16];
+	size_t n = 0;
+
+	while (at < end) {
+		if (n == sizeof(name))
+			return false;
+		name[n++] = next_char(&at, end);
+	}
+	return is_one_of(sas_names, name, n);
+}
 
 /* @query without a SAS. */
 static bool copy_query(struct az_plan *plan, const struct head_str *query, bool strip)
@@ -119,7 +157,7 @@ static bool copy_query(struct az_plan *plan, const struct head_str *query, bool 
 		const char *equals = memchr(at, '=', (size_t)(stop - at));
 		size_t name = (size_t)((equals ? equals : stop) - at);
 
-		if (!strip || !is_one_of(sas_names, at, name)) {
+		if (!strip || !is_of_sas(at, name)) {
 			if (out.length)
 				azb_buf_puts(&out, "&");
 			azb_buf_add(&out, at, (size_t)(stop - at));
@@ -161,17 +199,21 @@ static bool propose_lease(struct az_plan *plan)
 /* The caller may create and not replace: so does the request, whatever it said itself. */
 static bool only_create(struct az_plan *plan)
 {
-	struct az_field *field = find_field(plan, "If-None-Match");
-	char *any;
+	size_t kept = 0;
 
-	if (!field)
-		return add_field(plan, "If-None-Match", "*");
-	any = strdup("*");
-	if (!any)
-		return false;
-	free(field->value);
-	field->value = any;
-	return true;
+	/* all of them: upstream would choose among several in its own way */
+	for (size_t i = 0; i < plan->field_count; i++) {
+		struct az_field *field = &plan->field[i];
+
+		if (strcasecmp(field->name, "If-None-Match") != 0) {
+			plan->field[kept++] = *field;
+			continue;
+		}
+		free(field->name);
+		free(field->value);
+	}
+	plan->field_count = kept;
+	return add_field(plan, "If-None-Match", "*");
 }
 
 static bool starts_with(const struct head_str *text, const char *prefix)
@@ -200,6 +242,43 @@ static bool choose_identity(struct az_plan *plan, const struct rest_request *req
 		return false;
 	}
 	return true;
+}
+
+/* Has the path a segment "." or "..", in whatever writing? */
+static bool has_dots(const struct head_str *path)
+{
+	const char *at = path->at, *end = at + path->length;
+	size_t length = 0, dots = 0;
+
+	while (at < end) {
+		char c = next_char(&at, end);
+
+		if (c == '/' || c == '\\') {
+			if (length && length == dots && dots <= 2)
+				return true;
+			length = dots = 0;
+			continue;
+		}
+		length++;
+		dots += c == '.';
+	}
+	return length && length == dots && dots <= 2;
+}
+
+/*
+ * A SAS opens a part of the account, and the path says which.  It goes up as it came, so a server
+ * or proxy on the way that resolves dots would look elsewhere, with the relay's rights.
+ */
+static bool path_is_plain(const struct az_plan *plan, const struct rest_request *request,
+			  struct rest_error *error)
+{
+	if (!plan->own || !target_param(request->target, "sig") ||
+	    !has_dots(&request->target->path))
+		return true;
+	az_error(error, 400, "InvalidUri",
+		 "With a shared access signature, a path through this relay can't have a segment "
+		 "of one or two dots.");
+	return false;
 }
 
 static bool has_body(const struct head *head)
@@ -294,7 +373,7 @@ struct az_plan *az_plan_make(struct az *az, const struct rest_request *request,
 			 "Content-Length HTTP header is missing");
 		goto fail;
 	}
-	if (!choose_identity(plan, request, error))
+	if (!choose_identity(plan, request, error) || !path_is_plain(plan, request, error))
 		goto fail;
 	plan->ranged = !plan->fixed && !strcmp(plan->operation->name, "Get Blob");
 	plan->is_list = !plan->fixed && target_param(request->target, "comp") &&
