@@ -302,7 +302,7 @@ static void device_is_read_while_the_map_changes(void)
 	CHECK(with & PCIEXBAR_ON);
 	start_second_cpu(ap_reads_a_device);
 	CHECK(EVENTUALLY(ap_state == 1));
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 200; i++) {
 		uint32_t before = reads;
 
 		outl(CONFIG_DATA, i % 2 ? with : with & ~PCIEXBAR_ON);
