@@ -27,13 +27,17 @@ def program(name):
     return str(found)
 
 
+# A client may be as slow as a busy machine makes it; tests of what is too slow set times of their own.
+PATIENT = [word for name in ("head", "idle", "body") for word in (f"--{name}-timeout", "3600")]
+
+
 class Gateway:
     """A running gateway whose device is the link socket at @device."""
 
     def __init__(self, folder, device, options=(), http=("127.0.0.1:0",), environment=None):
         self.log = Path(folder) / "gateway.log"
         command = [program("azblob-gateway-over-link"), "--device", str(device), "--drain", "5",
-                   "--log-level", "debug", *map(str, options)]
+                   "--log-level", "debug", *PATIENT, *map(str, options)]
         for address in http:
             command += ["--http", address]
         self.process, words = programs.start(command, self.log, environment)

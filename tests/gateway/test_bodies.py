@@ -4,7 +4,6 @@
 import random
 import socket
 import threading
-import time
 
 import pytest
 
@@ -195,16 +194,19 @@ def test_what_is_sent_slowly_goes_in_smaller_parts(start, own):
     gateway = start(own.link, ["--metrics", metrics, "--touch", "1"])
     direct = Client(own.port, timeout=300)
     direct.create_container("box")
+    direct.put_blob("/box/slow", content(10 * LARGE))
     data = content(LARGE + SMALL)
 
-    with raw(gateway.port) as connection:
+    with raw(gateway.port) as connection, raw(gateway.port) as reader:
         connection.sendall(head_of(direct, "PUT", "/box/b", {
             "x-ms-blob-type": "BlockBlob", "Content-Length": len(data)}))
         connection.sendall(data[:SMALL])
         wait_for(lambda: numbers(metrics)["azblob_gateway_handles"] == 1)
-        # its time was set before it was counted: the next bytes come after --touch for certain, and
-        # take what was there along
-        time.sleep(1.5)
+        # one who reads slowly is the clock: when his handle was touched twice, the other one, which is
+        # older, has rested for longer than --touch
+        reader.sendall(head_of(direct, "GET", "/box/slow", {}))
+        wait_for(lambda: numbers(metrics)["azblob_gateway_touched_total"] >= 2)
+        # the next bytes take what was there along
         connection.sendall(data[SMALL:2 * SMALL])
         wait_for(lambda: numbers(metrics)["azblob_gateway_parts_total"] >= 1)
         connection.sendall(data[2 * SMALL:])

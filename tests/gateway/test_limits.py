@@ -50,8 +50,7 @@ def ask(connection, head):
 @pytest.mark.usefixtures("plain")
 def test_ten_thousand_connections_and_one_too_many(many, start, own):
     metrics = own.sockets + "/metrics"
-    gateway = start(own.link, ["--max-connections", many, "--idle-timeout", "3600",
-                               "--head-timeout", "3600", "--metrics", metrics])
+    gateway = start(own.link, ["--max-connections", many, "--metrics", metrics])
     direct = Client(own.port, timeout=300)
     direct.create_container("box")
     direct.put_blob("/box/b", b"")
@@ -92,8 +91,7 @@ def let_in(gateway, head):
 
 def test_who_is_slow_is_cut_off_and_the_others_are_not(start, own):
     metrics = own.sockets + "/metrics"
-    gateway = start(own.link, ["--head-timeout", "5", "--body-timeout", "5", "--idle-timeout", "3600",
-                               "--metrics", metrics])
+    gateway = start(own.link, ["--head-timeout", "5", "--body-timeout", "5", "--metrics", metrics])
     direct = Client(own.port, timeout=300)
     direct.create_container("box")
     data = content(64 * SMALL)
@@ -126,7 +124,7 @@ def test_who_is_slow_is_cut_off_and_the_others_are_not(start, own):
 
 def test_more_bodies_than_there_is_memory_for_are_told_so(start, own):
     metrics = own.sockets + "/metrics"
-    gateway = start(own.link, ["--memory", "0", "--body-timeout", "3600", "--metrics", metrics])
+    gateway = start(own.link, ["--memory", "0", "--metrics", metrics])
     direct = Client(own.port, timeout=300)
     direct.create_container("box")
     limit = (64 << 20) // SMALL
