@@ -10,8 +10,8 @@
  *   options.c, main.c, cert.c  the program
  *
  * Threads: workers of the HTTP door call the store and block; a pool of movers does what goes on
- * beside them, the parts of large bodies.  A mover waits for nothing but the device, so that
- * whoever waits for a mover is never waited for.
+ * beside them, the parts of large bodies; held.c has its own.  A mover waits for nothing but the
+ * device, so that whoever waits for a mover is never waited for.
  */
 #ifndef AZG_GATEWAY_H
 #define AZG_GATEWAY_H
@@ -179,11 +179,12 @@ struct gw_held {
 };
 
 /*
- * Uses what was not used for @every_ms, in a thread of its own.  It has to be less than half of
- * what the host allows.  NULL: out of memory.
+ * Uses what was not used for @every_ms, in threads of its own, and waits no longer than that for
+ * the host.  It has to be less than half of what the host allows.  NULL: out of memory.
  */
 struct gw_holder *gw_holder_new(struct gw *gw, unsigned int every_ms);
-void gw_holder_free(struct gw_holder *holder); /* nothing is held; NULL is allowed */
+/* Nothing is held.  Waits for touches that are under way.  NULL is allowed. */
+void gw_holder_free(struct gw_holder *holder);
 /* From now on, until gw_unhold(). */
 void gw_hold(struct gw_holder *holder, struct gw_held *held);
 void gw_unhold(struct gw_holder *holder, struct gw_held *held);

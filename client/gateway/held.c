@@ -12,11 +12,12 @@
 #include <string.h>
 #include <time.h>
 
-/* Handles in one look; the others have their turn at the next. */
-#define AT_ONCE 32u
+/* So that the others go on while the host is stuck at some, each until its touch times out. */
+#define TOUCHERS 32u
 
 struct gw_holder {
 	struct gw *gw;
+	struct link_pool *touchers;
 	pthread_t thread;
 	pthread_mutex_t lock; /* protects the rest, and the list's links */
 	pthread_cond_t ending;
@@ -62,69 +63,90 @@ void gw_unhold(struct gw_holder *holder, struct gw_held *held)
 	pthread_mutex_unlock(&holder->lock);
 }
 
-struct due {
+/* Of a handle that may go meanwhile: then the host does not know it, which is as good. */
+struct touch {
+	struct link_job job;
+	struct gw_holder *holder;
 	struct gw_port *port;
 	char handle[GW_HANDLE_DIGITS + 1];
 };
 
-/* With the lock held: those that nobody has used for long.  How many. */
-static unsigned int find_due(struct gw_holder *holder, struct due due[AT_ONCE])
+static bool is_ending(struct gw_holder *holder)
 {
-	long long before = now_ms() - holder->every_ms;
-	unsigned int count = 0;
+	bool ends;
 
-	for (struct gw_held *held = holder->first; held && count < AT_ONCE; held = held->next) {
-		if (atomic_load(&held->used_ms) > before)
-			continue;
-		gw_held_used(held);
-		due[count].port = held->port;
-		gw_port_hold(held->port);
-		memcpy(due[count].handle, held->handle, sizeof(due[count].handle));
-		count++;
-	}
-	return count;
+	pthread_mutex_lock(&holder->lock);
+	ends = holder->ends;
+	pthread_mutex_unlock(&holder->lock);
+	return ends;
 }
 
-/* Reads a byte that nobody needs: to use it is what keeps it. */
-static void touch(struct gw_holder *holder, const struct due *due)
+/*
+ * On a toucher: reads a byte that nobody needs, since to use a handle is what keeps it.  When the
+ * next touch would be due, this one comes too late, and its thread is for others.
+ */
+static void touch_run(struct link_job *job)
 {
-	size_t size;
-	struct gw_exchange exchange = { .room = gw_buffer_get(&holder->gw->buffers, 1, &size),
-					.room_length = 1,
+	struct touch *touch = (struct touch *)job;
+	struct gw_holder *holder = touch->holder;
+	struct gw *gw = holder->gw;
+	struct gw_exchange exchange = { .room_length = 1,
 					.response_room = GW_RESPONSE_ROOM,
-					.timeout_ms = holder->gw->config.timeout_ms };
+					.timeout_ms = holder->every_ms };
 	char head[160];
+	size_t size = 0;
 
 	exchange.head = head;
 	exchange.head_length = (size_t)snprintf(
 		head, sizeof(head),
 		"GET /.azblob/%s?offset=0&length=1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-		due->handle);
-	if (exchange.room && gw_exchange_do(&exchange, due->port) == GW_ANSWERED &&
-	    exchange.status == 206)
-		atomic_fetch_add(&holder->gw->touched, 1);
-	gw_exchange_reset(&exchange);
-	gw_buffer_put(&holder->gw->buffers, exchange.room, size);
-	gw_port_put(due->port);
+		touch->handle);
+	/* at the end there are readers no more */
+	if (!is_ending(holder))
+		exchange.room = gw_buffer_get(&gw->buffers, 1, &size);
+	if (exchange.room) {
+		if (gw_exchange_do(&exchange, touch->port) == GW_ANSWERED && exchange.status == 206)
+			atomic_fetch_add(&gw->touched, 1);
+		gw_exchange_reset(&exchange);
+		gw_buffer_put(&gw->buffers, exchange.room, size);
+	}
+	gw_port_put(touch->port);
+	free(touch);
+}
+
+/* With the lock held: has those touched that nobody has used for long. */
+static void touch_due(struct gw_holder *holder)
+{
+	long long before = now_ms() - holder->every_ms;
+
+	for (struct gw_held *held = holder->first; held; held = held->next) {
+		struct touch *touch;
+
+		if (atomic_load(&held->used_ms) > before)
+			continue;
+		touch = calloc(1, sizeof(*touch));
+		/* out of memory: at the next look, then */
+		if (!touch)
+			return;
+		gw_held_used(held);
+		touch->job.run = touch_run;
+		touch->holder = holder;
+		touch->port = held->port;
+		gw_port_hold(held->port);
+		memcpy(touch->handle, held->handle, sizeof(touch->handle));
+		link_pool_submit(holder->touchers, NULL, &touch->job);
+	}
 }
 
 static void *keep(void *argument)
 {
 	struct gw_holder *holder = argument;
-	struct due due[AT_ONCE];
 
 	pthread_mutex_lock(&holder->lock);
 	while (!holder->ends) {
-		unsigned int count = find_due(holder, due);
 		struct timespec until;
 
-		if (count) {
-			pthread_mutex_unlock(&holder->lock);
-			for (unsigned int i = 0; i < count; i++)
-				touch(holder, &due[i]);
-			pthread_mutex_lock(&holder->lock);
-			continue;
-		}
+		touch_due(holder);
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_nsec += (long)(holder->every_ms / 4 % 1000) * 1000000;
 		until.tv_sec += holder->every_ms / 4 / 1000 + until.tv_nsec / 1000000000;
@@ -146,6 +168,11 @@ struct gw_holder *gw_holder_new(struct gw *gw, unsigned int every_ms)
 		return NULL;
 	holder->gw = gw;
 	holder->every_ms = every_ms;
+	holder->touchers = link_pool_new(TOUCHERS);
+	if (!holder->touchers) {
+		free(holder);
+		return NULL;
+	}
 	pthread_mutex_init(&holder->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -158,6 +185,9 @@ struct gw_holder *gw_holder_new(struct gw *gw, unsigned int every_ms)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (!rc)
 		return holder;
+	link_pool_free(holder->touchers);
+	pthread_cond_destroy(&holder->ending);
+	pthread_mutex_destroy(&holder->lock);
 	free(holder);
 	return NULL;
 }
@@ -171,6 +201,7 @@ void gw_holder_free(struct gw_holder *holder)
 	pthread_cond_signal(&holder->ending);
 	pthread_mutex_unlock(&holder->lock);
 	pthread_join(holder->thread, NULL);
+	link_pool_free(holder->touchers);
 	pthread_cond_destroy(&holder->ending);
 	pthread_mutex_destroy(&holder->lock);
 	free(holder);

@@ -189,6 +189,23 @@ def test_the_host_is_reminded_of_what_is_read_slowly(start, own):
     assert got == data
 
 
+def test_one_that_the_host_is_stuck_at_keeps_no_others_waiting(start, own):
+    metrics = own.sockets + "/metrics"
+    gateway = start(own.link, ["--metrics", metrics, "--touch", "1", "--timeout", "86400"],
+                    environment={"AZBLOB_LINK_STUCK": "1"})
+    direct = Client(own.port, timeout=300)
+    direct.create_container("box")
+    direct.put_blob("/box/b", content(10 * LARGE))
+    with raw(gateway.port) as one, raw(gateway.port) as another:
+        for connection in one, another:
+            connection.sendall(head_of(direct, "GET", "/box/b", {}))
+            read_head(connection)
+        wait_for(lambda: numbers(metrics)["azblob_gateway_handles"] == 2)
+        wait_for(lambda: numbers(metrics)["azblob_gateway_touched_total"] >= 3)
+    # nor the end, which is in less than that time-out
+    gateway.stop()
+
+
 def test_what_is_sent_slowly_goes_in_smaller_parts(start, own):
     metrics = own.sockets + "/metrics"
     gateway = start(own.link, ["--metrics", metrics, "--touch", "1"])
