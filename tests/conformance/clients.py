@@ -17,17 +17,30 @@ from azvm import paths  # noqa: E402  pylint: disable=wrong-import-position
 
 
 class NotHad(Exception):
-    """A client that cannot be had here, and why. It was not run."""
+    """The client of this name cannot be had here, and why. It was not run.
+
+    That fails its tests (conftest.py) unless ci/allowed-skips or CONFORMANCE_MISSING names it.
+    """
+
+    def __init__(self, name, why):
+        super().__init__(f"{name}: {why}")
+        self.name = name
 
 
-def _run(what, command, **more):
+class NotBuilt(Exception):
+    """A workload of ours does not compile, which nobody can allow."""
+
+
+def _run(name, command, failure=None, **more):
+    """failure: what it is when the command does not end well; by itself NotHad of that name."""
     try:
         result = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **more)
     except FileNotFoundError as error:
-        raise NotHad(f"{what}: {error}; scripts/install-deps conformance installs it") from error
+        raise NotHad(name, f"{error}; scripts/install-deps conformance installs it") from error
     if result.returncode:
-        raise NotHad(f"{what}: {' '.join(map(str, command))} failed:\n{result.stdout[-2000:]}")
+        why = f"{' '.join(map(str, command))} failed:\n{result.stdout[-2000:]}"
+        raise failure(f"{name}: {why}") if failure else NotHad(name, why)
 
 
 def home(name, *inputs):
@@ -72,8 +85,8 @@ def python():
     interpreter = folder / "bin" / "python"
     if empty:
         fill(folder)
-        _run("Python", ["/usr/bin/python3", "-m", "venv", folder])
-        _run("Python", [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+        _run("python", ["/usr/bin/python3", "-m", "venv", folder])
+        _run("python", [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
                         "-r", HERE / "python" / "requirements.txt"])
         finished(folder)
     return [interpreter, HERE / "python" / "client.py"]
@@ -86,7 +99,7 @@ def javascript():
     if empty:
         fill(folder)
         shutil.copy(package, folder)
-        _run("JavaScript", ["npm", "install", "--no-audit", "--no-fund", "--prefix", folder], cwd=folder)
+        _run("js", ["npm", "install", "--no-audit", "--no-fund", "--prefix", folder], cwd=folder)
         finished(folder)
     # Modules are looked for beside the program.
     shutil.copy(HERE / "js" / "client.js", folder)
@@ -101,15 +114,15 @@ def _go(folder):
     """A Go that is new enough: the machine's, or one that its module system brings."""
     found = shutil.which("go")
     if not found:
-        raise NotHad("Go: no 'go' here; scripts/install-deps conformance installs it")
+        raise NotHad("go", "no 'go' here; scripts/install-deps conformance installs it")
     text = subprocess.run([found, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
     version = tuple(int(part) for part in re.findall(r"\d+", text)[:3])
     if version >= GO:
         return found
     name = f"golang.org/toolchain@v0.0.1-go{'.'.join(map(str, GO))}.linux-amd64"
     (folder / "toolchain").mkdir()
-    _run("Go", [found, "mod", "init", "toolchain"], cwd=folder / "toolchain", env=_go_environment(folder))
-    _run("Go", [found, "mod", "download", name], cwd=folder / "toolchain", env=_go_environment(folder))
+    _run("go", [found, "mod", "init", "toolchain"], cwd=folder / "toolchain", env=_go_environment(folder))
+    _run("go", [found, "mod", "download", name], cwd=folder / "toolchain", env=_go_environment(folder))
     root = folder / "modules" / name
     for program in [*(root / "bin").iterdir(), *(root / "pkg" / "tool").glob("*/*")]:
         program.chmod(0o755)  # a module has no executable files
@@ -130,7 +143,11 @@ def go():
         source.mkdir()
         for path in inputs:
             shutil.copy(path, source)
-        _run("Go", [_go(folder), "build", "-o", folder / "client", "."], cwd=source, env=_go_environment(folder))
+        tool, settings = _go(folder), _go_environment(folder)
+        _run("go", [tool, "mod", "download"], cwd=source, env=settings)
+        # With all modules there, what goes wrong now is our program's.
+        _run("go", [tool, "build", "-o", folder / "client", "."], NotBuilt, cwd=source,
+             env={**settings, "GOPROXY": "off"})
         for what in ("modules", "built", "path"):  # only the program is needed from now on
             shutil.rmtree(folder / what, ignore_errors=True)
         finished(folder)
@@ -140,7 +157,7 @@ def go():
 def ruby():
     """Debian's package; its newest release is of 2020, and nobody goes on with it."""
     for library in ("azure/storage/blob", "json"):
-        _run("Ruby", ["ruby", "-e", f"require '{library}'"])
+        _run("ruby", ["ruby", "-e", f"require '{library}'"])
     return ["ruby", HERE / "ruby" / "client.rb"]
 
 
@@ -150,9 +167,10 @@ def java():
     if empty:
         fill(folder)
         shutil.copy(inputs[0], folder)
-        _run("Java", ["mvn", "--batch-mode", "--quiet", "dependency:copy-dependencies",
+        _run("java", ["mvn", "--batch-mode", "--quiet", "dependency:copy-dependencies",
                       f"-DoutputDirectory={folder}/lib"], cwd=folder)
-        _run("Java", ["javac", "-nowarn", "-cp", f"{folder}/lib/*", "-d", folder / "classes", inputs[1]])
+        _run("java", ["javac", "-nowarn", "-cp", f"{folder}/lib/*", "-d", folder / "classes", inputs[1]],
+             NotBuilt)
         finished(folder)
     return ["java", "-cp", f"{folder}/classes:{folder}/lib/*", "Client"]
 
@@ -166,7 +184,7 @@ def azcopy():
     program = folder / "node_modules/@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64"
     if not (folder / "done").exists():
         fill(folder)
-        _run("AzCopy", ["npm", "install", "--no-audit", "--no-fund", "--prefix", folder,
+        _run("azcopy", ["npm", "install", "--no-audit", "--no-fund", "--prefix", folder,
                         f"@azure-tools/azcopy-linux@{AZCOPY}"], cwd=folder)
         program.chmod(0o755)
         finished(folder)
@@ -181,7 +199,7 @@ NOT_IN_RUBY = dict.fromkeys(
     "no such call, or one that cannot be told what the step needs")
 
 CLIENTS = [
-    Client("go", "azure-sdk-for-go, azblob (Go modules)", go,
+    Client("go", "azure-sdk-for-go/sdk/storage/azblob (Go modules)", go,
            quiet={"conditions": {"not_modified"}}),  # its download takes 304 for an answer
     Client("java", "com.azure:azure-storage-blob (Maven)", java,
            quiet={"pages": {"unaligned"}}),  # it refuses that by itself
@@ -197,6 +215,9 @@ CLIENTS = [
 ]
 
 WHAT = {client.name: client.what for client in CLIENTS}
+
+# What NotHad may be of: these, command-line clients, and what a test of one needs of this machine.
+NAMES = [*WHAT, "azcopy", "rclone", "azure-cli", "curl", "namespaces"]
 
 
 def environment():

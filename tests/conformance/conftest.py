@@ -37,10 +37,47 @@ def pytest_addoption(parser):
                      help="a name for scripts/kernel, or a directory like its")
 
 
+def allowed():
+    """{name: why}: clients whose absence fails nothing."""
+    named = [name for name in os.environ.get("CONFORMANCE_MISSING", "").split(",") if name]
+    unknown = set(named) - set(clients.NAMES)
+    if unknown:
+        raise pytest.UsageError(f"CONFORMANCE_MISSING: no client called {', '.join(sorted(unknown))}; "
+                                f"there are: {' '.join(clients.NAMES)}")
+    found = dict.fromkeys(named, "CONFORMANCE_MISSING names it")
+    for line in (HERE.parents[1] / "ci" / "allowed-skips").read_text(encoding="utf-8").splitlines():
+        name, _, why = line.partition(" ")
+        if name.startswith("conformance/"):
+            found[name.removeprefix("conformance/")] = why.strip()
+    return found
+
+
+def pytest_configure(config):
+    config.allowed_missing = allowed()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What could not be run has failed, unless a person has allowed that by its name."""
+    report = (yield).get_result()
+    missing = item.config.allowed_missing
+    if call.excinfo and call.excinfo.errisinstance(clients.NotHad):
+        name = call.excinfo.value.name
+        if name in missing:
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), item.location[1],
+                               f"not run: {call.excinfo.value} (allowed: {missing[name]})")
+        else:
+            report.longrepr = f"not run: {call.excinfo.value}\nCONFORMANCE_MISSING={name} allows that"
+    elif report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"a test skips by clients.NotHad alone: {report.longrepr[2]}"
+
+
 def pytest_ignore_collect(collection_path, config):
     """Each test file is for the clients here, for those in a guest, or for both."""
-    doors = {"test_tools.py": ["http"], "test_in_guest.py": ["gateway"],
-             "test_sdk_page.py": ["gateway"]}
+    doors = {"test_tools.py": ["http"], "test_missing.py": ["http"],
+             "test_in_guest.py": ["gateway"], "test_sdk_page.py": ["gateway"]}
     return config.getoption("--door") not in doors.get(collection_path.name, DOORS) or None
 
 
@@ -112,7 +149,7 @@ def boot(request):
 
 @pytest.fixture(scope="session", name="runs")
 def run_each_once(request, tmp_path_factory):
-    """A function: the run of a client; one that cannot be had skips its tests and says so."""
+    """A function: the run of a client, or what kept it from running."""
     done = {}
 
     def perform(client):
@@ -121,15 +158,13 @@ def run_each_once(request, tmp_path_factory):
                 return run_here(client, request.getfixturevalue("service"),
                                 tmp_path_factory.mktemp(client.name))
             return run_in_guest(client, request.getfixturevalue("machine"))
-        except (clients.NotHad, AgentError, subprocess.TimeoutExpired) as why:
+        except (clients.NotHad, clients.NotBuilt, AgentError, subprocess.TimeoutExpired) as why:
             return why
 
     def run(client):
         if client.name not in done:
             done[client.name] = perform(client)
         found = done[client.name]
-        if isinstance(found, clients.NotHad):
-            pytest.skip(f"not run: {found}")
         if isinstance(found, Exception):
             raise found
         return found

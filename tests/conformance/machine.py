@@ -32,7 +32,7 @@ class Machine:
         for client in wanted:
             try:
                 self._commands[client.name] = client.prepare()
-            except clients.NotHad as why:
+            except (clients.NotHad, clients.NotBuilt) as why:
                 self.missing[client.name] = why
         try:
             self._commands["azcopy"] = [clients.azcopy()]

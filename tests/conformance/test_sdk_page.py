@@ -9,7 +9,10 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from azvm import paths
+from clients import CLIENTS, NotHad
 
 PAGE = paths.ROOT / "docs" / "sdk.md"
 PROMPT = "guest:~# "
@@ -73,6 +76,30 @@ class Terminal:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         os.close(self._screen)
+
+
+def rows():
+    """{language: (library, whether it has run)} as the page's table has them."""
+    found = {}
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| ") and len(cells) == 4 and cells[0] != "language":
+            found[cells[0]] = (cells[1], cells[3])
+    return found
+
+
+@pytest.mark.parametrize("language", rows())
+def test_a_row_says_yes_when_its_library_has_run(runs, language):
+    library, has_run = rows()[language]
+    assert has_run in ("yes", "not run")
+    if has_run == "not run":
+        raise NotHad(language, "docs/sdk.md says that nobody has tried")
+    client, = [it for it in CLIENTS if it.what.split()[0] == library.split()[0]]
+    assert runs(client).status == 0
+
+
+def test_the_page_has_the_libraries_that_run():
+    assert sum(has_run == "yes" for _, has_run in rows().values()) == len(CLIENTS)
 
 
 def test_the_page_shows_what_a_newcomer_gets(tmp_path):

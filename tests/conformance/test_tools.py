@@ -72,10 +72,11 @@ def make_container(client, request):
     return name
 
 
-def needs(program):
+def needs(program, name=None):
+    """name: in CONFORMANCE_MISSING, where it is not the program's."""
     found = shutil.which(program)
     if not found:
-        pytest.skip(f"not run: no {program} here; scripts/install-deps conformance installs it")
+        raise clients.NotHad(name or program, f"no {program} here; scripts/install-deps conformance installs it")
     return found
 
 
@@ -83,10 +84,7 @@ def needs(program):
 
 @pytest.fixture(scope="session", name="azcopy")
 def install_azcopy(tmp_path_factory):
-    try:
-        program = clients.azcopy()
-    except clients.NotHad as why:
-        pytest.skip(f"not run: {why}")
+    program = clients.azcopy()
     state = tmp_path_factory.mktemp("azcopy")
     environment = {"AZCOPY_LOG_LOCATION": str(state), "AZCOPY_JOB_PLAN_LOCATION": str(state),
                    "AZCOPY_CONCURRENCY_VALUE": "8", "AZCOPY_DISABLE_SYSLOG": "true"}
@@ -179,7 +177,7 @@ class OwnNetwork:
         if self._holder.stdout.readline() != b"up\n":
             why = self._holder.stderr.read().decode(errors="replace").strip()
             self._holder.wait()
-            pytest.skip(f"not run: no network namespace here: {why}")
+            raise clients.NotHad("namespaces", f"no network namespace here: {why}")
         self.prefix = ["nsenter", "--target", str(self._holder.pid), "--net",
                        *(["--user", "--preserve-credentials"] if user else [])]
 
@@ -225,7 +223,7 @@ def test_rclone_with_its_emulator_setting(development, tree, tmp_path):
 
 @pytest.fixture(name="az")
 def azure_cli(service, tmp_path):
-    program = needs("az")
+    program = needs("az", "azure-cli")
     environment = {"AZURE_CONFIG_DIR": str(tmp_path / "az"), "AZURE_CORE_COLLECT_TELEMETRY": "no",
                    "AZURE_STORAGE_CONNECTION_STRING": connection_string(service.port)}
 
