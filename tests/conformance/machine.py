@@ -13,7 +13,9 @@ from azvm.guest import Guest
 from azvm.net import USER_GUEST, USER_HOST
 
 RESULTS = paths.ROOT / "test-results" / "conformance"
-GATEWAY = 10000
+GATEWAY, SECURE = 10000, 10443
+# Where the guest has the gateway's certificate, and its authority's.
+TLS = "/etc/azblob-gateway"
 # A client that hangs fails; the slowest needs some minutes under emulation on a busy machine.
 LIMIT = 1800
 
@@ -45,7 +47,7 @@ class Machine:
                 programs.append(paths.gateway())
             initrd = initramfs.make(self.rundir / "initrd", kern, programs, paths.driver(kern),
                                     rootimage.files(), rootimage.MODULES)
-            self.backend = Backend(self.rundir).start()
+            self.backend = Backend(self.rundir, extra=["--oauth", "basic"]).start()
             self.guest = Guest(kern, initrd, memory="4G", link=self.backend.link, root=rootimage.get(),
                                disks=[(sdkimage.make(self._commands), "sdk", True)],
                                network="user", address=USER_GUEST, gateway=USER_HOST,
@@ -60,9 +62,12 @@ class Machine:
     agent = property(lambda self: self.guest.agent)
 
     def _serve(self):
-        """Starts the gateway; returns when it serves."""
+        """Starts the gateway, with https beside http; returns when it serves."""
         self.host, self.port = "127.0.0.1", GATEWAY
-        self.agent.run([f"{rootimage.PLACE}/start-gateway"], timeout=600)
+        self.agent.run(["azblob-gateway", "cert", "--out", TLS], timeout=600)
+        self.agent.run([f"{rootimage.PLACE}/start-gateway", "--http", f"127.0.0.1:{GATEWAY}",
+                        "--https", f"127.0.0.1:{SECURE}", "--cert", f"{TLS}/gateway.pem",
+                        "--key", f"{TLS}/gateway.key"], timeout=600)
 
     def counters(self):
         """The driver's."""

@@ -29,7 +29,8 @@ def in_guest(command):
 def _programs():
     """The workloads that are run as they are: {name in programs/: path}."""
     return {str(path.relative_to(clients.HERE)): path
-            for path in (clients.HERE / "python" / "client.py", clients.HERE / "ruby" / "client.rb")}
+            for path in (clients.HERE / "python" / "client.py", clients.HERE / "python" / "bearer.py",
+                         clients.HERE / "ruby" / "client.rb")}
 
 
 def _link(source, target, **_):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Clients in a guest that use azblob-gateway: what they do goes through the driver, and files come back."""
 
+import json
 import re
 import shlex
 from urllib.parse import quote
@@ -9,6 +10,8 @@ import pytest
 
 from blobclient import ACCOUNT, Client
 from clients import CLIENTS
+from jwt import token
+from machine import SECURE, TLS
 from sasclient import account_sas
 from steps import EXPECTED, FILES
 
@@ -57,6 +60,29 @@ def sh(machine, script, **environment):
 def test_its_requests_went_through_the_driver(runs, client):
     run = runs(client)
     assert run.requests > len(EXPECTED) - len(client.lacks)
+
+
+def test_python_by_a_token_over_https(machine):
+    # SDKs send a token to nobody who does not show a certificate that they trust.
+    host = f"{ACCOUNT}.blob.localhost"
+    machine.agent.sh(f"grep -q {host} /etc/hosts || echo 127.0.0.1 {host} >>/etc/hosts")
+    urls = [f"https://127.0.0.1:{SECURE}/{ACCOUNT}", f"https://{host}:{SECURE}"]
+    interpreter, program = machine.command("python")
+    before = machine.counters()["submitted"]
+    result = machine.agent.run(
+        [interpreter, program.replace("client.py", "bearer.py"), token(), token(exp=1000), "token", *urls],
+        timeout=LIMIT, env={"REQUESTS_CA_BUNDLE": f"{TLS}/ca.pem"})
+    assert machine.counters()["submitted"] - before > 6 * len(urls)
+    assert [json.loads(line) for line in result.text.splitlines()] == [
+        {"scopes": ["https://storage.azure.com/.default"], "listed": ["large", "small"], "refused": 401,
+         "same": {"small": True, "large": True}}] * len(urls)
+    for number in range(len(urls)):
+        assert stored(machine, f"token-{number}") == {
+            "small": b"by a token", "large": bytes(range(256)) * (9 << 12)}
+    # It is the token that opens, and the certificate that makes the SDK send it.
+    result = machine.agent.run([interpreter, program.replace("client.py", "bearer.py"), token(), token(), "mistrust",
+                                urls[0]], timeout=LIMIT, check=False)
+    assert result.status == 1 and b"CERTIFICATE_VERIFY_FAILED" in result.stderr
 
 
 def test_curl_puts_and_gets(machine, tree, box):
