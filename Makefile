@@ -62,10 +62,10 @@ durability: build ## power cuts and kills of the backend, many
 	$(Q)AZBLOB_KILLS=100 AZBLOB_SEED=$$(date +%s) AZBLOB_VSPD=$(CURDIR)/build/vsp-backend/azblob-vspd \
 		/usr/bin/python3 -m pytest tests/durability
 
-fault: build emulator ## a host and a backend that go wrong, long, in the debug kernel and a stock one
+fault: build emulator driver ## a host and a backend that go wrong: all in the debug kernel, what is long in a stock one
 	$(Q)scripts/debug-kernel >/dev/null
-	$(Q)/usr/bin/python3 -m pytest tests/fault --long --guest-kernel debug
-	$(Q)/usr/bin/python3 -m pytest tests/fault --long
+	$(Q)/usr/bin/python3 -m pytest -rs --durations=20 tests/fault --long --guest-kernel debug
+	$(Q)/usr/bin/python3 -m pytest -rs --durations=20 tests/fault --long -m long
 
 FUZZ_SECONDS ?= 600
 fuzz: fuzz-parsers ## random bytes for all that parses, then a hostile guest against QEMU; FUZZ_SECONDS each (600)
