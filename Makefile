@@ -57,6 +57,13 @@ emulator-lint: emulator ## QEMU's checkpatch over our files and patches
 emulator-test: emulator ## bare guests against Hyper-V and the device, the device's fence included
 	$(Q)/usr/bin/python3 -m pytest tests/emulator
 
+.PHONY: emulator-asan
+emulator-asan: ## the same, with QEMU under AddressSanitizer and UBSan
+	$(Q)QEMU=$$(emulator/build --asan) && export QEMU && \
+		ASAN_OPTIONS=detect_leaks=0:exitcode=99 \
+		UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:exitcode=99 \
+		/usr/bin/python3 -m pytest tests/emulator
+
 durability: build ## power cuts and kills of the backend, many
 	$(Q)AZBLOB_CUTS=20000 AZBLOB_SEED=$$(date +%s) build/tests/unit/store_power_test
 	$(Q)AZBLOB_KILLS=100 AZBLOB_SEED=$$(date +%s) AZBLOB_VSPD=$(CURDIR)/build/vsp-backend/azblob-vspd \
