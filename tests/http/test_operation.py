@@ -10,6 +10,7 @@ import subprocess
 import pytest
 from blobclient import KEY, Client
 from daemon import Daemon, binary, wait_for
+from metricsclient import metrics
 
 STORE = ["--store", "local,path=/nonexistent/store"]
 
@@ -88,32 +89,6 @@ def test_slow_clients_are_cut_off_after_the_time_that_was_chosen(tmp_path, name)
     daemon.stop()
 
 
-def metrics(address):
-    if "/" in str(address):
-        connection = http.client.HTTPConnection("metrics")
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.connect(str(address))
-    else:
-        connection = http.client.HTTPConnection(address)
-    connection.request("GET", "/metrics")
-    answer = connection.getresponse()
-    assert answer.status == 200
-    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    text = answer.read().decode()
-    connection.close()
-    values = {}
-    for line in text.splitlines():
-        if line.startswith("# "):
-            assert re.match(r"# (HELP|TYPE) [a-z_]+ .+$", line), line
-            continue
-        # the form that Prometheus reads
-        assert re.match(r'[a-z_]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? -?[0-9.e+]+$', line), line
-        name, value = line.rsplit(" ", 1)
-        assert name not in values
-        values[name] = float(value)
-    return values
-
-
 @pytest.mark.door
 def test_metrics_by_a_socket(tmp_path):
     path = tmp_path / "metrics"
@@ -164,6 +139,7 @@ def test_metrics_by_a_port_of_this_machine(tmp_path):
     (["--metrics", "nowhere"], "127.0.0.1:PORT"),
     (["--metrics", "/nonexistent/dir/socket"], "No such file"),
     (["--filter", "speed"], "unknown filter 'speed'"),
+    (["--filter", "stats", "--filter", "stats"], "another one of the name 'store'"),
     (["--filter", "delay,read=fast"], "filter delay: read=fast: a time is accepted")])
 def test_what_can_not_be_opened_is_one_clear_line(tmp_path, options, says):
     result = run("--store", "local,path=%s" % (tmp_path / "store"), "--http", "127.0.0.1:0", *options)

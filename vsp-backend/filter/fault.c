@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/stop.h"
 #include "base/waiting.h"
 #include "filter/option.h"
 
@@ -51,7 +52,7 @@ static enum store_error before(struct filter *f, const struct filter_call *call)
 	if (kind == KILL)
 		kill_self();
 	azb_waiting_begin();
-	while (!access(fault->trigger.file, F_OK))
+	while (!access(fault->trigger.file, F_OK) && !azb_stop_asked())
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	azb_waiting_end();
 	return STORE_OK;

@@ -15,11 +15,14 @@ struct filter_answer {
 	struct rest_answer *inner;
 };
 
+/* @call: the change that finish() is; its strings are in @names. */
 struct filter_rest_upload {
 	struct rest_upload upload;
 	struct filter *filter;
 	struct rest_upload *inner;
 	enum store_error failed; /* what a hook said, and fail() says again */
+	struct filter_call call;
+	char *names[4];
 };
 
 static struct filter *to_filter(struct store *store)
@@ -57,7 +60,25 @@ static enum filter_verb verb_of(const struct rest_request *request)
 	if (!head_str_is(&request->head->method, "GET") &&
 	    !head_str_is(&request->head->method, "HEAD"))
 		return FILTER_CHANGE;
-	return comp && strstr(comp, "list") ? FILTER_LIST : FILTER_OPEN;
+	return comp && (strstr(comp, "list") || !strcmp(comp, "blobs")) ? FILTER_LIST : FILTER_OPEN;
+}
+
+/* Of a body that came whole. */
+static ssize_t copy_out(const struct azb_buf *body, uint64_t offset, const struct iovec *iov,
+			int count)
+{
+	ssize_t total = 0;
+
+	for (int i = 0; i < count && offset < body->length; i++) {
+		size_t n = body->length - (size_t)offset;
+
+		if (n > iov[i].iov_len)
+			n = iov[i].iov_len;
+		memcpy(iov[i].iov_base, body->data + offset, n);
+		offset += n;
+		total += (ssize_t)n;
+	}
+	return total;
 }
 
 static ssize_t answer_read(struct rest_answer *answer, uint64_t offset, const struct iovec *iov,
@@ -74,7 +95,8 @@ static ssize_t answer_read(struct rest_answer *answer, uint64_t offset, const st
 	error = filter_before(a->filter, &call, &start);
 	if (error)
 		return to_errno(error);
-	got = a->inner->read(a->inner, offset, iov, count);
+	got = a->inner->read ? a->inner->read(a->inner, offset, iov, count)
+			     : copy_out(&a->inner->body, offset, iov, count);
 	error = filter_after(a->filter, &call, got < 0 ? STORE_IO : STORE_OK, start);
 	if (error)
 		return got < 0 ? got : to_errno(error);
@@ -98,13 +120,14 @@ static void answer_close(struct rest_answer *answer)
 	free(a);
 }
 
-/* Wraps what has a body that is yet to come; others go on as they are. */
-static struct rest_answer *wrap(struct filter *f, struct rest_answer *inner,
+/* Wraps a blob's bytes, so that reading them is a call; other answers go on as they are. */
+static struct rest_answer *wrap(struct filter *f, enum filter_verb verb, struct rest_answer *inner,
 				struct rest_error *error)
 {
 	struct filter_answer *a;
 
-	if (!inner || !inner->read)
+	if (!inner || verb != FILTER_OPEN || inner->status >= 300 ||
+	    (!inner->read && !inner->body.length))
 		return inner;
 	a = calloc(1, sizeof(*a));
 	if (!a) {
@@ -115,12 +138,22 @@ static struct rest_answer *wrap(struct filter *f, struct rest_answer *inner,
 	a->answer = *inner;
 	/* whoever gets it may keep these */
 	memset(&inner->headers, 0, sizeof(inner->headers));
-	memset(&inner->body, 0, sizeof(inner->body));
+	memset(&a->answer.body, 0, sizeof(a->answer.body));
+	if (!inner->read)
+		a->answer.body_length = inner->body.length;
 	a->answer.read = answer_read;
+	a->answer.piece = NULL;
 	a->answer.close = answer_close;
 	a->filter = f;
 	a->inner = inner;
 	return &a->answer;
+}
+
+static void upload_free(struct filter_rest_upload *u)
+{
+	for (size_t i = 0; i < sizeof(u->names) / sizeof(*u->names); i++)
+		free(u->names[i]);
+	free(u);
 }
 
 static int upload_write(struct rest_upload *upload, uint64_t offset, const struct iovec *iov,
@@ -147,17 +180,35 @@ static int upload_write(struct rest_upload *upload, uint64_t offset, const struc
 	return -EIO;
 }
 
+/* The change itself, with hooks around it. */
 static struct rest_answer *upload_finish(struct rest_upload *upload, struct rest_error *error,
 					 bool *incomplete)
 {
 	struct filter_rest_upload *u = (struct filter_rest_upload *)(void *)upload;
-	struct filter *f = u->filter;
-	struct rest_answer *answer = u->inner->ops->finish(u->inner, error, incomplete);
+	struct rest_answer *answer = NULL;
+	enum store_error failed, done;
+	uint64_t start;
 
-	if (*incomplete)
+	*incomplete = false;
+	failed = filter_before(u->filter, &u->call, &start);
+	if (failed) {
+		u->inner->ops->abort(u->inner);
+	} else {
+		answer = u->inner->ops->finish(u->inner, error, incomplete);
+		if (*incomplete)
+			return answer;
+		done = answer ? STORE_OK : STORE_IO;
+		failed = filter_after(u->filter, &u->call, done, start);
+		if (done)
+			failed = STORE_OK; /* the store has said what is wrong */
+	}
+	upload_free(u);
+	if (!failed)
 		return answer;
-	free(u);
-	return wrap(f, answer, error);
+	if (answer)
+		answer->close(answer);
+	make_error(failed, error);
+	return NULL;
 }
 
 static struct rest_answer *upload_fail(struct rest_upload *upload, struct rest_error *error)
@@ -165,7 +216,7 @@ static struct rest_answer *upload_fail(struct rest_upload *upload, struct rest_e
 	struct filter_rest_upload *u = (struct filter_rest_upload *)(void *)upload;
 
 	if (!u->failed)
-		return wrap(u->filter, u->inner->ops->fail(u->inner, error), error);
+		return u->inner->ops->fail(u->inner, error);
 	make_error(u->failed, error);
 	return NULL;
 }
@@ -175,7 +226,7 @@ static void upload_abort(struct rest_upload *upload)
 	struct filter_rest_upload *u = (struct filter_rest_upload *)(void *)upload;
 
 	u->inner->ops->abort(u->inner);
-	free(u);
+	upload_free(u);
 }
 
 static const struct rest_upload_ops upload_ops = {
@@ -192,6 +243,43 @@ static enum rest_auth rest_auth(struct store *store, const struct rest_request *
 	return next->ops->rest->auth(next, request);
 }
 
+static bool keep_name(char **kept, const char *name, const char **out)
+{
+	if (!name)
+		return true;
+	*kept = strdup(name);
+	*out = *kept;
+	return *kept != NULL;
+}
+
+/* Takes @inner over; NULL: out of memory. */
+static struct rest_upload *make_upload(struct filter *f, const struct filter_call *call,
+				       struct rest_upload *inner)
+{
+	struct filter_rest_upload *u = calloc(1, sizeof(*u));
+
+	if (!u) {
+		inner->ops->abort(inner);
+		return NULL;
+	}
+	u->upload.ops = &upload_ops;
+	u->upload.length = inner->length;
+	u->filter = f;
+	u->inner = inner;
+	u->call.verb = call->verb;
+	if (keep_name(&u->names[0], call->what, &u->call.what) &&
+	    keep_name(&u->names[1], call->account, &u->call.account) &&
+	    keep_name(&u->names[2], call->container, &u->call.container) &&
+	    keep_name(&u->names[3], call->blob, &u->call.blob))
+		return &u->upload;
+	upload_abort(&u->upload);
+	return NULL;
+}
+
+/*
+ * A request without a body is done here.  One with a body begins here, and is done by finish():
+ * there its hooks are, unless the store answers before it wants the body.
+ */
 static struct rest_answer *rest_request(struct store *store, const struct rest_request *request,
 					struct rest_upload **upload, struct rest_error *failed)
 {
@@ -202,17 +290,26 @@ static struct rest_answer *rest_request(struct store *store, const struct rest_r
 				    .account = request->target->account,
 				    .container = request->target->container,
 				    .blob = request->target->blob };
+	bool begins = call.verb == FILTER_CHANGE && request->head->content_length > 0;
 	struct rest_answer *answer = NULL;
-	struct filter_rest_upload *u;
-	enum store_error error, done;
+	enum store_error error = STORE_OK, done;
 	uint64_t start;
 
 	*upload = NULL;
 	snprintf(method, sizeof(method), "%.*s", (int)request->head->method.length,
 		 request->head->method.at);
-	error = filter_before(f, &call, &start);
+	if (!begins)
+		error = filter_before(f, &call, &start);
 	if (!error) {
 		answer = f->next->ops->rest->request(f->next, request, upload, failed);
+		if (begins) {
+			if (*upload) {
+				*upload = make_upload(f, &call, *upload);
+				if (!*upload)
+					make_error(STORE_NO_MEMORY, failed);
+			}
+			return answer;
+		}
 		done = answer || *upload ? STORE_OK : STORE_IO;
 		error = filter_after(f, &call, done, start);
 		if (done)
@@ -227,21 +324,7 @@ static struct rest_answer *rest_request(struct store *store, const struct rest_r
 		make_error(error, failed);
 		return NULL;
 	}
-	if (answer)
-		return wrap(f, answer, failed);
-	u = calloc(1, sizeof(*u));
-	if (!u) {
-		(*upload)->ops->abort(*upload);
-		*upload = NULL;
-		make_error(STORE_NO_MEMORY, failed);
-		return NULL;
-	}
-	u->upload.ops = &upload_ops;
-	u->upload.length = (*upload)->length;
-	u->filter = f;
-	u->inner = *upload;
-	*upload = &u->upload;
-	return NULL;
+	return wrap(f, call.verb, answer, failed);
 }
 
 /* In the store's own name, so no caller's call for a hook to see. */

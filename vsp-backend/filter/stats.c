@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* stats: counts calls, errors, bytes and time of each verb, and shows them with the metrics. */
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,12 +16,43 @@ static const unsigned int bucket_us[] = { 100, 1000, 10000, 100000, 1000000 };
 
 struct stats {
 	struct metrics_source source;
+	struct stats *next; /* of those that there are */
 	char name[32];
 	struct {
 		atomic_ullong bucket[BUCKETS];
 		atomic_ullong errors, bytes, ns;
 	} verb[FILTER_VERBS];
 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct stats *first;
+
+/* Two of one name would be one series with two values.  False: there is one. */
+static bool enter(struct stats *stats)
+{
+	struct stats *other;
+
+	pthread_mutex_lock(&lock);
+	for (other = first; other && strcmp(other->name, stats->name) != 0; other = other->next)
+		;
+	if (!other) {
+		stats->next = first;
+		first = stats;
+	}
+	pthread_mutex_unlock(&lock);
+	return !other;
+}
+
+static void leave(struct stats *stats)
+{
+	struct stats **at = &first;
+
+	pthread_mutex_lock(&lock);
+	while (*at != stats)
+		at = &(*at)->next;
+	*at = stats->next;
+	pthread_mutex_unlock(&lock);
+}
 
 /* What a caller may ask for and not get is no failure of the store. */
 static bool is_failure(enum store_error error)
@@ -97,6 +129,7 @@ static void end(struct filter *f)
 	struct stats *stats = f->state;
 
 	metrics_remove(&stats->source);
+	leave(stats);
 	free(stats);
 }
 
@@ -131,12 +164,19 @@ struct store *filter_stats(char *options, struct store *next, char *error, size_
 		return NULL;
 	}
 	snprintf(stats->name, sizeof(stats->name), "store");
-	stats->source.show = show;
-	metrics_add(&stats->source);
 	if (!parse(stats, options, error, size)) {
-		metrics_remove(&stats->source);
 		free(stats);
 		return NULL;
 	}
+	if (!enter(stats)) {
+		option_bad(error, size,
+			   "filter stats: there is another one of the name '%s'; name=NAME tells "
+			   "them apart",
+			   stats->name);
+		free(stats);
+		return NULL;
+	}
+	stats->source.show = show;
+	metrics_add(&stats->source);
 	return filter_new(&hooks, stats, next, error, size);
 }
