@@ -90,7 +90,7 @@ container-test: ## the image by vsp-backend/Containerfile, built by buildah with
 
 .PHONY: fuzz-parsers
 fuzz-parsers: ## random bytes for all that parses, in backend and emulator, FUZZ_SECONDS (600) in all
-	$(Q)tests/fuzz/run --seconds $$(( $(FUZZ_SECONDS) / 12 + 1 ))
+	$(Q)tests/fuzz/run --seconds $$(( $(FUZZ_SECONDS) / 13 + 1 ))
 
 driver-lint: ## checkpatch --strict, sparse and W=1 over the driver
 	$(Q)dir=$$(scripts/kernel get $(KERNEL)) && . "$$dir/env" && driver/lint "$$KDIR"

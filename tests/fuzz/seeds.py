@@ -209,7 +209,7 @@ def requests():
     return [text.encode("latin-1") for text in texts]
 
 
-# For the two of the emulator: an operation's byte, and what it takes (guest.c, backend.c).
+# For those of the emulator: an operation's byte, and what it takes (guest.c, backend.c).
 PACKET, CONTROL, EXTENDED, MESSAGE, WORD, ANSWER = 0, 70, 95, 115, 160, 195
 
 
@@ -250,7 +250,14 @@ def backends():
             bytes([2, 0, 1, 2]) + goodbye + connect + done + older]
 
 
-SEEDS = {"backend": backends, "guest": guests, "body": bodies, "envelope": envelopes, "head": heads, "link": messages,
+def flags():
+    """Flags of a SynIC that is off, and on; some are set twice, and cleared between."""
+    off, on, clear = b"\x00", b"\x01", b"\x10"
+    first, last, beyond = b"\x20\x00", b"\x8f\x7f", b"\x8f\x80"
+    return [off + first + on + first * 2 + last * 2 + beyond, on + last + clear + last + off + last]
+
+
+SEEDS = {"backend": backends, "guest": guests, "synic": flags, "body": bodies, "envelope": envelopes, "head": heads, "link": messages,
          "service": requests, "tags": expressions, "target": targets, "text": texts,
          "token": tokens, "xml": documents}
 
