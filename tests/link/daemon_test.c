@@ -516,6 +516,95 @@ static void a_commit_sent_again_to_a_new_daemon_is_answered(void **state)
 	assert_int_equal(answer.http, 201);
 }
 
+/* A part of a batch: a deletion with credentials of its own, in the data buffer from @at on. */
+static size_t add_part(struct rig *rig, size_t at, const char *name)
+{
+	char head[1024], target[128], *host, *rest;
+	char *to = (char *)rig->memory.base + DATA_AT + at;
+
+	snprintf(target, sizeof(target), "/" SIGN_ACCOUNT "/box/%s", name);
+	sign_head(head, sizeof(head), "DELETE", target, "Content-Length: 0\r\n");
+	/* the batch's own Host is theirs */
+	host = strstr(head, "Host:");
+	rest = strstr(host, "\r\n") + 2;
+	memmove(host, rest, strlen(rest) + 1);
+	return at + (size_t)sprintf(to, "--x\r\nContent-Type: application/http\r\n\r\n%s", head);
+}
+
+/* How many of the parts of a batch were answered so. */
+static unsigned int parts_that_said(const struct rig *rig, uint64_t id, const char *status)
+{
+	const char *at = (const char *)rig->memory.base + response_of(id);
+	unsigned int n = 0;
+
+	for (at = strstr(at, "\r\n\r\n"); at && (at = strstr(at + 1, status)); n++)
+		;
+	return n;
+}
+
+static void run_batch(struct rig *rig, const char *head, uint32_t length, uint16_t flags,
+		      unsigned int done, unsigned int missing)
+{
+	const uint64_t id = 2000;
+	struct answer answer;
+
+	memset(rig->memory.base + response_of(id), 0, RESPONSE);
+	answer = wait_for(rig, submit(rig, head, 0, length, length, id, flags));
+	assert_int_equal(answer.http, 202);
+	assert_int_equal(parts_that_said(rig, id, "HTTP/1.1 202"), done);
+	assert_int_equal(parts_that_said(rig, id, "HTTP/1.1 404"), missing);
+}
+
+static bool is_there(struct rig *rig, const char *name)
+{
+	char head[1024];
+	unsigned int http;
+
+	get_head(head, sizeof(head), name, "");
+	http = wait_for(rig, submit(rig, head, MIB, 100, 0, 0, 0)).http;
+	assert_true(http == 200 || http == 404);
+	return http == 200;
+}
+
+/* No part of a batch is done twice, and what is kept of them goes with the batch. */
+static void a_batch_sent_again_does_no_part_twice(void **state)
+{
+	static const char *const names[] = { "part0", "part1", "part2" };
+	struct rig *rig = *state;
+	char batch[1024], head[1024], headers[160];
+	size_t length = 0;
+	bool there = true;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		put_head(head, sizeof(head), names[i], 100, "");
+		assert_int_equal(ask(rig, head, 100, 100).http, 201);
+		length = add_part(rig, length, names[i]);
+	}
+	length = add_part(rig, length, "none");
+	length += (size_t)sprintf((char *)rig->memory.base + DATA_AT + length, "--x--\r\n");
+	snprintf(headers, sizeof(headers),
+		 "Content-Length: %zu\r\nContent-Type: multipart/mixed; boundary=x\r\n", length);
+	sign_head(batch, sizeof(batch), "POST", "/" SIGN_ACCOUNT "?comp=batch", headers);
+	rig->emu.no_ack = true;
+	run_batch(rig, batch, (uint32_t)length, 0, 3, 1);
+	restart(rig);
+	put_head(head, sizeof(head), names[1], 100, "");
+	assert_int_equal(wait_for(rig, submit(rig, head, MIB, 100, 100, 0, 0)).http, 201);
+	run_batch(rig, batch, (uint32_t)length, AZL_REQUEST_RESENT, 3, 1);
+	assert_true(is_there(rig, names[1]));
+	rig->emu.no_ack = false;
+	/* After the ACK it is forgotten, at some time. */
+	for (int i = 0; i < 10000 && there; i++) {
+		struct answer answer =
+			wait_for(rig, submit(rig, batch, 0, (uint32_t)length, (uint32_t)length,
+					     2000, AZL_REQUEST_RESENT));
+
+		assert_int_equal(answer.http, 202);
+		there = is_there(rig, names[1]);
+	}
+	assert_false(there);
+}
+
 static unsigned long anonymous_kib(pid_t pid)
 {
 	char path[64], line[256];
@@ -636,6 +725,7 @@ int main(int argc, char **argv)
 		TEST(requests_in_flight_at_a_kill_succeed_when_sent_again),
 		TEST(a_part_sent_again_to_a_new_daemon_finds_no_handle),
 		TEST(a_commit_sent_again_to_a_new_daemon_is_answered),
+		TEST(a_batch_sent_again_does_no_part_twice),
 		TEST(a_stopped_emulator_costs_little_and_disturbs_nobody),
 		TEST(a_lost_page_of_the_guest_does_not_kill_the_daemon),
 		TEST(sigterm_ends_the_link_with_a_goodbye),

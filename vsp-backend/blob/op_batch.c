@@ -184,6 +184,22 @@ static bool feed(struct head_parser *parser, const struct svc_upload *u, const s
 	return state == HEAD_DONE;
 }
 
+/*
+ * Who asks for a part: its answer is kept as that of a part, so that a batch that is sent again
+ * does none of them twice, also when it came to an end in the middle.
+ */
+static struct svc_caller caller_of(const struct svc_caller *caller, unsigned int number)
+{
+	struct svc_caller own = *caller;
+
+	_Static_assert(BATCH_MAX_REQUESTS <= STORE_EFFECT_PARTS, "each part has an id");
+	if (own.session && own.request < STORE_EFFECT_PARTED)
+		own.request = store_effect_part(own.request, number);
+	else
+		own.session = NULL;
+	return own;
+}
+
 static struct svc_answer *run_part(struct svc_upload *u, const struct svc_caller *caller,
 				   const struct batch *batch, struct head_parser *parser,
 				   const struct part *part)
@@ -191,28 +207,27 @@ static struct svc_answer *run_part(struct svc_upload *u, const struct svc_caller
 	struct sub sub = { .version = u->to.version,
 			   .account = u->account,
 			   .container = u->container };
-	/* an answer is kept for a request, and this is only a part of one */
-	struct svc_caller own = *caller;
 
-	own.session = NULL;
-	own.request = 0;
 	if (!feed(parser, u, batch, part) || head_count(head_parser_head(parser), "Host") > 1)
 		return err_answer(&u->to, ERR_INVALID_INPUT, NULL);
-	return service_sub(u->svc, head_parser_head(parser), &own, &sub);
+	return service_sub(u->svc, head_parser_head(parser), caller, &sub);
 }
 
-static void add_answer(struct azb_buf *out, const char *boundary, const struct part *part,
-		       const struct svc_answer *answer)
+static void begin_part(struct azb_buf *out, const char *boundary, const struct part *part)
+{
+	azb_buf_printf(out, "--%s\r\nContent-Type: application/http\r\n", boundary);
+	if (*part->id)
+		azb_buf_printf(out, "Content-ID: %s\r\n", part->id);
+	azb_buf_puts(out, "\r\n");
+}
+
+static void add_answer(struct azb_buf *out, const struct svc_answer *answer)
 {
 	char bytes[BATCH_ANSWER_ROOM];
 	struct iovec iov = { bytes, sizeof(bytes) };
 	size_t n = svc_answer_head(answer, NULL, 0, bytes, sizeof(bytes));
 	ssize_t body;
 
-	azb_buf_printf(out, "--%s\r\nContent-Type: application/http\r\n", boundary);
-	if (*part->id)
-		azb_buf_printf(out, "Content-ID: %s\r\n", part->id);
-	azb_buf_puts(out, "\r\n");
 	if (n <= sizeof(bytes))
 		azb_buf_add(out, bytes, n);
 	else
@@ -233,6 +248,24 @@ static void add_answer(struct azb_buf *out, const char *boundary, const struct p
 		azb_buf_puts(out, "\r\n");
 }
 
+/* What a part answered when it was done before.  1: that, 0: it was not, or -errno. */
+static int add_kept(struct azb_buf *out, struct svc *svc, const struct svc_caller *own)
+{
+	size_t head, length;
+	char *bytes;
+	int found = 0;
+
+	if (own->session && own->resent)
+		found = svc_replay(svc, own->session, own->request, &bytes, &head, &length);
+	if (found <= 0)
+		return found;
+	azb_buf_add(out, bytes, length);
+	if (length > head)
+		azb_buf_puts(out, "\r\n");
+	free(bytes);
+	return 1;
+}
+
 /* -------------------------------------------------------------------- batch */
 
 static struct svc_answer *run_parts(struct svc_upload *u, const struct svc_caller *caller,
@@ -241,6 +274,8 @@ static struct svc_answer *run_parts(struct svc_upload *u, const struct svc_calle
 	struct head_parser *parser = head_parser_new();
 	char boundary[20 + LEASE_ID_ROOM] = "batchresponse_", type[96];
 	struct azb_buf out = { 0 };
+	struct svc_answer *answer;
+	bool replayable = false;
 	struct answer *a;
 	uint8_t id[16];
 
@@ -250,10 +285,21 @@ static struct svc_answer *run_parts(struct svc_upload *u, const struct svc_calle
 	}
 	lease_id_format(id, boundary + strlen(boundary));
 	for (size_t i = 0; i < count; i++) {
-		struct svc_answer *answer = run_part(u, caller, u->state, parser, &parts[i]);
+		struct svc_caller own = caller_of(caller, (unsigned int)i);
+		int kept;
 
-		add_answer(&out, boundary, &parts[i], answer);
-		svc_answer_put(answer);
+		begin_part(&out, boundary, &parts[i]);
+		kept = add_kept(&out, u->svc, &own);
+		/* what can't be looked up must not be done again */
+		answer = kept < 0 ? err_answer(&u->to, ERR_SERVER_BUSY, NULL)
+			 : kept   ? NULL
+				  : run_part(u, &own, u->state, parser, &parts[i]);
+		if (answer) {
+			add_answer(&out, answer);
+			replayable |= answer->replayable;
+			svc_answer_put(answer);
+		}
+		replayable |= kept > 0;
 	}
 	head_parser_free(parser);
 	azb_buf_printf(&out, "--%s--\r\n", boundary);
@@ -262,7 +308,10 @@ static struct svc_answer *run_parts(struct svc_upload *u, const struct svc_calle
 	if (a && out.failed)
 		a->failed = true;
 	answer_set_body(a, &out, type);
-	return answer_done(a, &u->to);
+	answer = answer_done(a, &u->to);
+	if (answer->status == 202)
+		answer->replayable = replayable;
+	return answer;
 }
 
 static struct svc_answer *end_batch(struct svc_upload *u, const struct svc_caller *caller)

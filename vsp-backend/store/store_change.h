@@ -84,7 +84,7 @@ enum store_delete {
 /**
  * struct store_effect - the answer to keep with a change, for requests sent again
  * @session: of the link.
- * @request: the request's id in it.
+ * @request: the request's id in it, or store_effect_part() of that.
  * @render: makes the answer's bytes.  It is called at most once, in the thread that
  *	commits and while others wait: no blocking, no store verbs.  Returns how many
  *	of the @room bytes at @bytes it used; more than @room: the change fails with
@@ -94,6 +94,20 @@ enum store_delete {
  * keeps nothing.
  */
 #define STORE_MAX_EFFECT (64u * 1024u)
+/* Changes that one request can be made of, if it is more than one; ids of such are below this. */
+#define STORE_EFFECT_PARTS 511u
+#define STORE_EFFECT_PARTED (UINT64_C(1) << 54)
+
+/*
+ * What stands for the id @request in effects of its change @part, counted from 0.  Forgetting the
+ * request forgets these too.  They are negative numbers, which no request's id is, and those of one
+ * request are neighbours.
+ */
+static inline uint64_t store_effect_part(uint64_t request, unsigned int part)
+{
+	return (uint64_t)(-(int64_t)(request << 9 | (part + 1)));
+}
+
 struct store_effect {
 	uint8_t session[16];
 	uint64_t request;

@@ -82,7 +82,8 @@ static enum store_error do_forgets(struct writer *w, const struct forget *forget
 		if (f->request)
 			error = db_run(db,
 				       db_bind(DB_SQL(db, "DELETE FROM effects WHERE session = ?1"
-							  " AND request = ?2"),
+							  " AND (request = ?2 OR request BETWEEN"
+							  " -(?2 << 9 | 511) AND -(?2 << 9))"),
 					       "bi", f->session, sizeof(f->session),
 					       (int64_t)f->request));
 		else
