@@ -83,7 +83,7 @@ class Answer:
 class Client:
     """One connection; path style unless host_style is set."""
 
-    def __init__(self, port, account=ACCOUNT, key=KEY, host_style=False, timeout=30, tls=None):
+    def __init__(self, port, account=ACCOUNT, key=KEY, host_style=False, timeout=120, tls=None):
         """@tls: an ssl.SSLContext."""
         self.port = port
         self.account = account
