@@ -3,6 +3,10 @@
 
 The kernel's mode "test_resume" reads the image back at once, in the same boot.  The device is
 closed and opened again twice on the way, and the memory afterwards is that of before.
+
+Some stable kernels (Debian's 5.10.0-43) write the image and then end this mode without a word: later
+ones had to learn again that the disk is open already, for swap.  There the device is closed and opened
+once, and goes on in the kernel that wrote.
 """
 
 import errno
@@ -21,6 +25,9 @@ HIBERNATE = "echo test_resume >/sys/power/disk && echo disk >/sys/power/state"
 FROZEN = re.compile(r"Freezing remaining freezable tasks(?: completed|.*done)")
 # Until it works: a host that is slow to answer what is in flight is a reason to try again.
 UNTIL_IT_WORKS = f"until {HIBERNATE}; do :; done"
+WRITTEN = "Image saving done"
+UNTIL_IT_IS_WRITTEN = (f"images() {{ dmesg | grep -c '{WRITTEN}'; }}; before=$(images); "
+                       f"while [ $(images) -eq $before ]; do {{ {HIBERNATE}; }}; done; true")
 
 
 @pytest.fixture
@@ -33,6 +40,9 @@ def make_sleeper(make_guest, tmp_path):
         guest = make_guest(disks=[(disk, "swap", False)], append="hibernate=nocompress", **options)
         guest.until(lambda: guest.run(["ls", "/dev/vda"], check=False).stdout, "the disk")
         guest.sh("mkswap /dev/vda >/dev/null && swapon /dev/vda && sync")
+        # With nothing in flight only the kernel itself can be why it does not work.
+        guest.restores = not Sleep(guest, HIBERNATE).wait().status
+        assert guest.restores or WRITTEN in guest.guest.console()
         guest.backend.create_container("sleep")
         guest.backend.put_blob("sleep/blob", pattern(MIB, 61))
         return guest
@@ -50,8 +60,10 @@ def channel(guest):
 class Sleep:
     """A hibernation that is under way."""
 
-    def __init__(self, guest, script=UNTIL_IT_WORKS):
+    def __init__(self, guest, script=None):
         self._guest = guest
+        if not script:
+            script = UNTIL_IT_WORKS if guest.restores else UNTIL_IT_IS_WRITTEN
         self._awake = self._times_awake()
         self._since = None
         self._command = guest.start(["sh", "-c", script], timeout=400)
@@ -72,6 +84,11 @@ class Sleep:
         """The command's Result."""
         self._guest.until(self._ended, "awake again", 400)
         return self._command.wait()
+
+
+def was_reopened(guest, opens):
+    """So often since then that the whole of a hibernation was gone through."""
+    return channel(guest)["opens"] >= opens + (2 if guest.restores else 1)
 
 
 def works(guest):
@@ -104,7 +121,7 @@ def test_what_is_in_line_is_done_once(make_sleeper):
     sleep.wait().check()
     out = load_result(load.wait())
     assert out["outcomes"] == {(0, 0, 201): threads}
-    assert channel(guest)["opens"] >= opens + 2
+    assert was_reopened(guest, opens)
     status, fields, _ = guest.backend.request("HEAD", log)
     assert (status, int(fields["content-length"])) == (200, threads * size)
     works(guest)
@@ -148,7 +165,7 @@ def test_requests_and_buffers(make_sleeper):
     loads = start_loads(guest, [load_argv(threads=8, loops=0, data_len=MIB, expect=61),
                                 uring_argv(depth=8, count=400, data_len=MIB, expect=61)])
     Sleep(guest).wait().check()
-    assert channel(guest)["opens"] >= opens + 2
+    assert was_reopened(guest, opens)
     loads[0].signal(signal.SIGTERM)
     for load in loads:
         out = load_result(load.wait())
@@ -165,6 +182,8 @@ def test_requests_and_buffers(make_sleeper):
 def test_host_is_another_one_afterwards(make_sleeper):
     """What was read from the offer before does not count any more, nor that there was one."""
     guest = make_sleeper()
+    if not guest.restores:
+        pytest.skip("this kernel cannot read the image back that it has written")
     assert info(guest).protocol == 2
 
     def throttle(rate):
