@@ -144,12 +144,49 @@ static void what_is_safe_may_be_asked_again(void **state)
 	expect("Get Blob", 100, 503, "ServerBusy");
 }
 
+static bool is_kept(struct az_effects *effects, const uint8_t session[16], uint64_t request)
+{
+	void *bytes;
+	size_t length;
+
+	assert_int_equal(az_effects_lookup(effects, session, request, &bytes, &length), STORE_OK);
+	free(bytes);
+	return bytes != NULL;
+}
+
+static void parts_are_forgotten_with_their_request(void **state)
+{
+	static const uint8_t session[16] = "a session", other[16] = "another";
+	struct az_effects *effects = az_effects_new();
+
+	(void)state;
+	assert_non_null(effects);
+	az_effects_keep(effects, session, 5, "whole", 5);
+	for (unsigned int i = 0; i < 3; i++)
+		az_effects_keep(effects, session, store_effect_part(5, i), "part", 4);
+	/* a neighbour in number, one in the same place, and another session's */
+	az_effects_keep(effects, session, store_effect_part(6, 0), "part", 4);
+	az_effects_keep(effects, session, store_effect_part(5 + 256, 0), "part", 4);
+	az_effects_keep(effects, other, store_effect_part(5, 0), "part", 4);
+	assert_false(is_kept(effects, session, store_effect_part(5, 3)));
+	assert_true(is_kept(effects, session, store_effect_part(5, 2)));
+	az_effects_forget(effects, session, 5);
+	assert_false(is_kept(effects, session, 5));
+	for (unsigned int i = 0; i < 3; i++)
+		assert_false(is_kept(effects, session, store_effect_part(5, i)));
+	assert_true(is_kept(effects, session, store_effect_part(6, 0)));
+	assert_true(is_kept(effects, session, store_effect_part(5 + 256, 0)));
+	assert_true(is_kept(effects, other, store_effect_part(5, 0)));
+	az_effects_free(effects);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(with_memory_there_is_an_answer),
 		cmocka_unit_test(a_change_without_memory_for_its_answer_is_unknown),
 		cmocka_unit_test(what_is_safe_may_be_asked_again),
+		cmocka_unit_test(parts_are_forgotten_with_their_request),
 	};
 
 	return cmocka_run_group_tests_name("azure_answer", tests, NULL, NULL);

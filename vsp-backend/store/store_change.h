@@ -108,6 +108,12 @@ static inline uint64_t store_effect_part(uint64_t request, unsigned int part)
 	return (uint64_t)(-(int64_t)(request << 9 | (part + 1)));
 }
 
+/* The id that the request has, of itself or of a part. */
+static inline uint64_t store_effect_whole(uint64_t request)
+{
+	return (int64_t)request < 0 ? (uint64_t) - (int64_t)request >> 9 : request;
+}
+
 struct store_effect {
 	uint8_t session[16];
 	uint64_t request;

@@ -33,9 +33,22 @@ struct az_effects *az_effects_new(void)
 	return effects;
 }
 
+/* Where a request is, and all of its parts. */
+static struct effect **bucket_of(struct az_effects *effects, uint64_t request)
+{
+	return &effects->bucket[store_effect_whole(request) % BUCKETS];
+}
+
 static bool fits(const struct effect *effect, const uint8_t session[16], uint64_t request)
 {
-	return (!request || effect->request == request) && !memcmp(effect->session, session, 16);
+	return effect->request == request && !memcmp(effect->session, session, 16);
+}
+
+/* Of a request itself, or a part of it; @request 0: of any. */
+static bool belongs(const struct effect *effect, const uint8_t session[16], uint64_t request)
+{
+	return (!request || store_effect_whole(effect->request) == request) &&
+	       !memcmp(effect->session, session, 16);
 }
 
 static void drop(struct effect **at, const uint8_t session[16], uint64_t request)
@@ -43,7 +56,7 @@ static void drop(struct effect **at, const uint8_t session[16], uint64_t request
 	while (*at) {
 		struct effect *effect = *at;
 
-		if (session && !fits(effect, session, request)) {
+		if (session && !belongs(effect, session, request)) {
 			at = &effect->next;
 			continue;
 		}
@@ -66,7 +79,7 @@ void az_effects_keep(struct az_effects *effects, const uint8_t session[16], uint
 		     const void *bytes, size_t length)
 {
 	struct effect *effect = malloc(sizeof(*effect) + length);
-	struct effect **at = &effects->bucket[request % BUCKETS];
+	struct effect **at = bucket_of(effects, request), **same;
 
 	if (!effect)
 		return;
@@ -75,7 +88,14 @@ void az_effects_keep(struct az_effects *effects, const uint8_t session[16], uint
 	effect->length = length;
 	memcpy(effect->bytes, bytes, length);
 	pthread_mutex_lock(&effects->lock);
-	drop(at, session, request);
+	for (same = at; *same && !fits(*same, session, request); same = &(*same)->next)
+		;
+	if (*same) {
+		struct effect *old = *same;
+
+		*same = old->next;
+		free(old);
+	}
 	effect->next = *at;
 	*at = effect;
 	pthread_mutex_unlock(&effects->lock);
@@ -90,7 +110,7 @@ enum store_error az_effects_lookup(struct az_effects *effects, const uint8_t ses
 	*bytes = NULL;
 	*length = 0;
 	pthread_mutex_lock(&effects->lock);
-	for (effect = effects->bucket[request % BUCKETS]; effect; effect = effect->next) {
+	for (effect = *bucket_of(effects, request); effect; effect = effect->next) {
 		if (!fits(effect, session, request))
 			continue;
 		*bytes = malloc(effect->length);
@@ -110,7 +130,7 @@ void az_effects_forget(struct az_effects *effects, const uint8_t session[16], ui
 {
 	pthread_mutex_lock(&effects->lock);
 	if (request)
-		drop(&effects->bucket[request % BUCKETS], session, request);
+		drop(bucket_of(effects, request), session, request);
 	for (unsigned int i = 0; !request && i < BUCKETS; i++)
 		drop(&effects->bucket[i], session, 0);
 	pthread_mutex_unlock(&effects->lock);

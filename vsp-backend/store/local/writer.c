@@ -71,6 +71,23 @@ static enum store_error store_tick(struct writer *w)
 	return error;
 }
 
+/* Two statements, each by the key: with an OR SQLite looks at all of the session. */
+static enum store_error forget_one(struct db *db, const struct forget *f)
+{
+	enum store_error error =
+		db_run(db, db_bind(DB_SQL(db, "DELETE FROM effects WHERE session = ?1"
+					      " AND request = ?2"),
+				   "bi", f->session, sizeof(f->session), (int64_t)f->request));
+
+	if (error || f->request >= STORE_EFFECT_PARTED)
+		return error;
+	return db_run(db, db_bind(DB_SQL(db, "DELETE FROM effects WHERE session = ?1"
+					     " AND request BETWEEN ?2 AND ?3"),
+				  "bii", f->session, sizeof(f->session),
+				  (int64_t)store_effect_part(f->request, STORE_EFFECT_PARTS - 1),
+				  (int64_t)store_effect_part(f->request, 0)));
+}
+
 static enum store_error do_forgets(struct writer *w, const struct forget *forgets, size_t count)
 {
 	enum store_error error = STORE_OK;
@@ -79,17 +96,13 @@ static enum store_error do_forgets(struct writer *w, const struct forget *forget
 	for (size_t i = 0; !error && i < count; i++) {
 		const struct forget *f = &forgets[i];
 
-		if (f->request)
-			error = db_run(db,
-				       db_bind(DB_SQL(db, "DELETE FROM effects WHERE session = ?1"
-							  " AND (request = ?2 OR request BETWEEN"
-							  " -(?2 << 9 | 511) AND -(?2 << 9))"),
-					       "bi", f->session, sizeof(f->session),
-					       (int64_t)f->request));
-		else
+		if (f->request) {
+			error = forget_one(db, f);
+		} else {
 			error = db_run(db,
 				       db_bind(DB_SQL(db, "DELETE FROM effects WHERE session = ?1"),
 					       "b", f->session, sizeof(f->session)));
+		}
 	}
 	return error;
 }
