@@ -200,7 +200,10 @@ static void azb_buffer_unname(struct azb_buffer *buf)
 
 	req = azb_control_create(VSP_WIRE_OP_DEREGISTER_BUFFER, GFP_KERNEL | __GFP_NOFAIL);
 	req->control.buffer_id = cpu_to_le32(buf->id);
-	/* On failure the channel is gone, and the host's memory with it. */
+	/*
+	 * On failure the channel is closing, or given up: no request is in the
+	 * buffer any more, so that the host touches none of its pages.
+	 */
 	azb_buffer_send(buf, req, &status);
 }
 

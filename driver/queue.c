@@ -114,7 +114,7 @@ static bool azb_queue_room(struct azb_device *azb, u32 bytes)
 }
 
 /* [extra */
-/* The last ids are for what makes the host let go of something: it waits for nobody. */
+/* The last ids are for what makes the host let go of something. */
 static bool azb_queue_keeps_ids(struct azb_queue *queue, const struct azb_request *req)
 {
 	if (req->is_control && !req->layout.pages)

@@ -14,6 +14,8 @@
 
 /* So that the others go on while the host is stuck at some, each until its touch times out. */
 #define TOUCHERS 32u
+/* Touches under way and in line.  Beyond it the host is stuck at more handles than can be kept. */
+#define MOST_TOUCHES 1024u
 
 struct gw_holder {
 	struct gw *gw;
@@ -22,6 +24,7 @@ struct gw_holder {
 	pthread_mutex_t lock; /* protects the rest, and the list's links */
 	pthread_cond_t ending;
 	bool ends;
+	unsigned int touches;
 	unsigned int every_ms;
 	struct gw_held *first;
 };
@@ -112,6 +115,9 @@ static void touch_run(struct link_job *job)
 	}
 	gw_port_put(touch->port);
 	free(touch);
+	pthread_mutex_lock(&holder->lock);
+	holder->touches--;
+	pthread_mutex_unlock(&holder->lock);
 }
 
 /* With the lock held: has those touched that nobody has used for long. */
@@ -124,10 +130,13 @@ static void touch_due(struct gw_holder *holder)
 
 		if (atomic_load(&held->used_ms) > before)
 			continue;
+		if (holder->touches == MOST_TOUCHES)
+			return;
 		touch = calloc(1, sizeof(*touch));
 		/* out of memory: at the next look, then */
 		if (!touch)
 			return;
+		holder->touches++;
 		gw_held_used(held);
 		touch->job.run = touch_run;
 		touch->holder = holder;

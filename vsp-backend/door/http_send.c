@@ -144,8 +144,11 @@ static void advance(struct http_conn *conn, size_t n)
 			p->offset += step;
 		p->length -= step;
 		n -= step;
-		if (!p->length)
+		if (!p->length) {
+			/* the next one may be of another file */
+			conn->looked = false;
 			conn->piece_at++;
+		}
 	}
 }
 
