@@ -4,7 +4,7 @@
 The kernel's mode "test_resume" reads the image back at once, in the same boot.  The device is
 closed and opened again twice on the way, and the memory afterwards is that of before.
 
-Some stable kernels (Debian's 5.10.0-43) write the image and then end this mode without a word: later
+Some stable kernels (Debian's 5.10.0-43 and 6.1.0-56) write the image and then end this mode without a word: later
 ones had to learn again that the disk is open already, for swap.  There the device is closed and opened
 once, and goes on in the kernel that wrote.
 """
