@@ -37,7 +37,7 @@ def secure(make_guest, tmp_path, pytestconfig):
     files = {"/etc/key": (tmp_path / "key").read_bytes(), "/etc/cert": (tmp_path / "cert").read_bytes()}
     names = []
     # The ciphers are loaded by name elsewhere; a guest without modprobe needs them beforehand.
-    for path in initramfs.modules_with_dependencies(kernel.modules, ["ghash_generic", "gcm", "tls"]):
+    for path in initramfs.modules_with_dependencies(kernel.modules, ["ghash_generic", "ctr", "gcm", "tls"]):
         names.append(f"/lib/modules/for-tls-{len(names)}.ko")
         files[names[-1]] = initramfs.module_bytes(path)
     guest = make_guest(driver=False, programs=[paths.daemon(), "/usr/bin/curl"], files=files)
