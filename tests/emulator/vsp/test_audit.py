@@ -55,9 +55,10 @@ def test_guests_mistakes_are_not_in_the_hosts_log(start, backend):
     backend.serve_in_background()
     machine = start("guests-mistakes-are-its-own")
     machine.passes()
-    # That the bridge lacks features that TCG has not is said at the start, once.
+    # That the bridge lacks features that TCG has not is said at the start, once; of coroutines, by a sanitizer.
+    known = ("recommended set of Hyper-V features", "ASan doesn't fully support makecontext/swapcontext")
     assert [line for line in machine.log.read_text().splitlines()
-            if "recommended set of Hyper-V features" not in line] == []
+            if not any(words in line for words in known)] == []
 
 
 # --- a file of a saved machine is input as well
