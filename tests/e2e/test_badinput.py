@@ -75,9 +75,20 @@ def test_memory_that_cannot_receive(guest, blob, way, kind, file):
     assert guest.counters()["bytes"] == 0
 
 
+def is_pages(guest, kind):
+    """On late kernels [vvar] is memory like other, to read; before it was page numbers alone ("pf")."""
+    if kind != "vvar":
+        return False
+    flags = guest.sh(r"sed -n '/\[vvar\]/,/^VmFlags/p' /proc/self/smaps | grep ^VmFlags").text.split()
+    return "pf" not in flags
+
+
 @pytest.mark.parametrize("kind", ["hole", "unmapped", "null", "vvar"])
 def test_memory_that_cannot_be_sent(guest, container, target, way, kind):
     answer = send(guest, target("never"), kind, way)
+    if is_pages(guest, kind):
+        assert (answer.result, answer.status) == (0, 0)
+        return
     assert (answer.result, answer.errno) == (-1, errno.EFAULT)
     assert guest.backend.request("GET", target("never"))[0] == 404
 
@@ -118,6 +129,11 @@ def test_request_and_response_in_bad_memory(guest, way, which, kind, file):
     """All of it: the last page is what a hole lacks."""
     more = {which: f"{RESPONSE}:{kind}", f"{which}_len": RESPONSE}
     answer = call(guest, probe(), data=PAGE, **more, **way)
+    if which == "request" and is_pages(guest, kind):
+        # It is no head of a request, and the host says so.
+        assert (answer.result, answer.http) == (0, 0)
+        assert answer.status
+        return
     assert (answer.result, answer.errno) == (-1, errno.EFAULT)
     assert guest.sh(f"pattern check {file} 32").text == f"ok {SIZE}\n"
 
