@@ -289,7 +289,11 @@ def test_headers_that_could_not_be_given_on_are_dropped(client, container, elsew
 
 def test_a_page_blob_elsewhere_is_refused(client, container, elsewhere):
     elsewhere.answers(200, bytes(512), **{"x-ms-blob-type": "PageBlob"})
-    assert said(copy(client, "/%s/t" % container, elsewhere.url())) == (409, "InvalidBlobType")
+    assert said(copy(client, "/%s/t" % container, elsewhere.url())) == (501, "NotImplemented")
+    elsewhere.answers(200, bytes(512), **{"x-ms-blob-type": "PageBlob"})
+    assert said(copy(client, "/%s/t" % container, elsewhere.url(),
+                     **{"x-ms-requires-sync": "true"})) == (409, "InvalidBlobType")
+    assert client.get("/%s/t" % container).status == 404
 
 
 @pytest.mark.parametrize("header", ["x-ms-source-if-tags", "x-ms-source-lease-id"])

@@ -400,8 +400,11 @@ static struct svc_answer *from_remote(struct rq *rq, struct copying *c, struct s
 	answer = remote_fetch(rq, source_url(c->source), &c->remote);
 	if (answer)
 		return answer;
-	if (c->remote.info.type != STORE_BLOCK_BLOB && c->kind != PUT_FROM_URL)
+	/* Azure has no Copy Blob From URL of others; a Copy Blob of them it has, and we have not */
+	if (c->remote.info.type != STORE_BLOCK_BLOB && c->kind == COPY_SYNC)
 		return rq_fail(rq, ERR_INVALID_BLOB_TYPE);
+	if (c->remote.info.type != STORE_BLOCK_BLOB && c->kind == COPY_ASYNC)
+		return rq_unsupported(rq, "A page or append blob of another host as a source");
 	if (!c->remote.store)
 		return begin_remote(rq, c, change);
 	return put_fetched(rq, c, change, info);
