@@ -244,6 +244,7 @@ static void what_others_wrote_stays(void **state)
 	end_world(&world);
 }
 
+/* What is there at @offset, and nothing behind it. */
 static void expect_rest(struct mnt_writer *writer, uint64_t offset, const char *data, size_t size)
 {
 	char *buffer = malloc(size + 2);
@@ -351,6 +352,7 @@ static void a_removed_file_of_which_a_part_was_sent_is_stale(void **state)
 	end_world(&world);
 }
 
+/* Opened, not read yet: what the cache has of it may still be read. */
 static void a_removed_file_that_was_not_written_is_asked_of_the_service(void **state)
 {
 	struct mnt_writer *writer;
@@ -369,6 +371,7 @@ static void a_removed_file_that_was_not_written_is_asked_of_the_service(void **s
 	end_world(&world);
 }
 
+/* Another thread's fsync between the removal and the news of it. */
 static void a_commit_that_met_the_removal_harms_nothing(void **state)
 {
 	struct mnt_writer *writer;

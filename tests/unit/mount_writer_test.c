@@ -236,12 +236,6 @@ static void only_what_is_in_memory_can_be_changed(void **state)
 	end_world(&world);
 }
 
-/* What is there at @offset, and nothing behind it. */
-
-/* Opened, not read yet: what the cache has of it may still be read. */
-
-/* Another thread's fsync between the removal and the news of it. */
-
 static void the_end_commits_what_is_open(void **state)
 {
 	struct mnt_writer *writer;
