@@ -504,6 +504,7 @@ int azb_queue_wait(struct azb_device *azb, struct azb_request *req,
 		   struct azb_answer *answer);
 int azb_queue_wait_admitted(struct azb_device *azb, struct azb_request *req);
 void azb_queue_give_up(struct azb_queue *queue, struct azb_request *req, int error);
+void azb_queue_walked(struct azb_queue *queue, u32 *seen);
 void azb_queue_cancel(struct azb_device *azb, struct azb_request **slot, int error);
 void azb_watchdog_watch(struct azb_queue *queue, struct azb_request *req);
 void azb_watchdog_init(struct azb_queue *queue);

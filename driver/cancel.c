@@ -10,16 +10,12 @@
 #include <linux/hash.h>
 #include <linux/jhash.h>
 #include <linux/jiffies.h>
-#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
 #include "azb.h"
 
 #define AZB_GUID_SIZE sizeof_field(struct vsp_wire_request, transaction_guid)
-
-/* Looked at in one go, with the lock held and softirqs off. */
-#define AZB_CANCEL_BATCH 64u
 
 /* Of the file as well: what one program names is not in the way of others. */
 static u32 azb_cancel_key(const struct file *file, const u8 *guid)
@@ -124,8 +120,6 @@ static bool azb_cancel_one(struct azb_queue *queue, struct azb_request *req, u32
  * @told: filled with how many the host has been told about, now or before, or is
  *	told about as soon as the ring has room
  *
- * There can be any number of them, so others get the lock in between.
- *
  * Return: 0 when there was at least one; -ENOENT when there is none, -EOPNOTSUPP
  * or -ENOMEM when nothing could be done about those that there are, -ENODEV.
  *
@@ -137,10 +131,10 @@ int azb_cancel_by_name(struct azb_device *azb, const struct file *file, const u8
 	struct azb_queue *queue = &azb->queue;
 	u32 key = azb_cancel_key(file, guid);
 	struct hlist_head *bucket = &queue->named[hash_min(key, HASH_BITS(queue->named))];
-	u32 batch = AZB_CANCEL_BATCH;
 	struct azb_request *req;
 	int error = -ENOENT;
 	HLIST_HEAD(rest);
+	u32 seen = 0;
 
 	*ended = 0;
 	*told = 0;
@@ -158,14 +152,7 @@ int azb_cancel_by_name(struct azb_device *azb, const struct file *file, const u8
 		    !memcmp(req->wire.transaction_guid, guid, AZB_GUID_SIZE) &&
 		    azb_cancel_one(queue, req, ended, &error))
 			++*told;
-		if (--batch)
-			continue;
-		batch = AZB_CANCEL_BATCH;
-		azb_queue_grant(queue);
-		azb_queue_pump(azb);
-		spin_unlock_bh(&queue->lock);
-		cond_resched();
-		spin_lock_bh(&queue->lock);
+		azb_queue_walked(queue, &seen);
 	}
 	azb_queue_grant(queue);
 	azb_queue_pump(azb);

@@ -21,7 +21,7 @@
 #define AZB_WATCHDOG_GRACE_MS 30000u
 
 /* Looked at in one go, with the lock held and softirqs off. */
-#define AZB_WATCHDOG_BATCH 64u
+#define AZB_WALK_BATCH 64u
 
 /* Jiffies until the owner is let go, counted from @since. */
 static unsigned long azb_request_patience(const struct azb_request *req)
@@ -213,6 +213,28 @@ void azb_queue_give_up(struct azb_queue *queue, struct azb_request *req, int err
 }
 
 /**
+ * azb_queue_walked() - in a walk over requests, let others have the lock at times
+ * @queue: the queue
+ * @seen: how many requests the walk has looked at, from 0; grows by one
+ *
+ * There can be any number of requests, in line for bytes.
+ *
+ * Context: process; under queue.lock, which it may drop and take again. What the walk
+ * has not looked at can change meanwhile.
+ */
+void azb_queue_walked(struct azb_queue *queue, u32 *seen)
+	__must_hold(&queue->lock)
+{
+	if (++*seen % AZB_WALK_BATCH)
+		return;
+	azb_queue_grant(queue);
+	azb_queue_pump(azb_of(queue));
+	spin_unlock_bh(&queue->lock);
+	cond_resched();
+	spin_lock_bh(&queue->lock);
+}
+
+/**
  * azb_queue_cancel() - end a command early
  * @azb: the device
  * @slot: where its owner keeps the request, or NULL when it has none any more;
@@ -267,20 +289,18 @@ void azb_watchdog_watch(struct azb_queue *queue, struct azb_request *req)
 }
 
 /*
- * Most commands end long before, so all are looked at, but seldom.  There can be any
- * number of them, in line for bytes, so others get the lock in between; whatever they
- * do to the requests that have not been looked at, each is on one of the two lists or
- * on none.
+ * Most commands end long before, so all are looked at, but seldom.  Whatever others do
+ * in between to the requests that have not been looked at, each is on one of the two
+ * lists or on none.
  */
 static void azb_watchdog_fire(struct work_struct *work)
 {
 	struct azb_queue *queue = container_of(to_delayed_work(work), struct azb_queue,
 					       watchdog);
-	struct azb_device *azb = azb_of(queue);
-	u32 batch = AZB_WATCHDOG_BATCH;
-	struct azb_request *req;
 	long left, least = LONG_MAX;
+	struct azb_request *req;
 	LIST_HEAD(rest);
+	u32 seen = 0;
 
 	spin_lock_bh(&queue->lock);
 	queue->watchdog_on = false;
@@ -293,19 +313,12 @@ static void azb_watchdog_fire(struct work_struct *work)
 			least = min(least, left);
 		else
 			azb_queue_give_up(queue, req, -ETIMEDOUT);
-		if (--batch)
-			continue;
-		batch = AZB_WATCHDOG_BATCH;
-		azb_queue_grant(queue);
-		azb_queue_pump(azb);
-		spin_unlock_bh(&queue->lock);
-		cond_resched();
-		spin_lock_bh(&queue->lock);
+		azb_queue_walked(queue, &seen);
 	}
 	if (least != LONG_MAX)
 		azb_watchdog_set(queue, least);
 	azb_queue_grant(queue);
-	azb_queue_pump(azb);
+	azb_queue_pump(azb_of(queue));
 	spin_unlock_bh(&queue->lock);
 }
 
