@@ -13,8 +13,8 @@ import pytest
 from test_lifecycle import pinned
 from vsp import STATUS_CANCELLED, STATUS_TIMEOUT, call, load_result, probe
 
-# Rounds of what is repeated: a slice here, hundreds with make lifecycle.
-ROUNDS = int(os.environ.get("AZBLOB_ROUNDS", "2"))
+# Rounds of what is repeated: a slice here, thousands with make lifecycle.
+ROUNDS = int(os.environ.get("AZBLOB_ROUNDS", "3"))
 OK = (0, 0, 200)
 GONE = (errno.ENODEV, 0, 0)
 CANCELLED = (0, STATUS_CANCELLED, 0)
@@ -185,12 +185,15 @@ def test_read_index_that_makes_no_sense(rig, guest, value):
 
 # --- rescinds
 
-@pytest.mark.parametrize("kind", ["rescind-before", "rescind-during", "rescind-after",
-                                  "rescind-instead"])
+# What the guest is told first, or whether it is told of the completion at all
+RESCINDS = ["rescind-before", "rescind-during", "rescind-after", "rescind-instead"]
+
+
+@pytest.mark.parametrize("kind", RESCINDS)
 def test_rescind_and_completion(rig, guest, kind):
     """In an order that the emulator sees to, with threads that go on until the device has gone."""
     before = pinned(guest)
-    for number in range(ROUNDS):
+    for number in range(2):
         opens = rig.channel()["opens"]
         # At the first requests, and when many have gone both ways.
         answered = number * 7 % 40
@@ -206,6 +209,26 @@ def test_rescind_and_completion(rig, guest, kind):
         assert outcomes.get(OK, 0) + outcomes.get(CANCELLED, 0) >= answered
         rig.works()
         guest.until(lambda: pinned(guest) <= before, "all pages unpinned")
+
+
+@pytest.mark.parametrize("kind", RESCINDS)
+def test_rescinds_and_completions_under_load(rig, guest, kind):
+    """Round after round; the same threads open each device as it comes and never stop asking."""
+    before = pinned(guest)
+    load = rig.start(threads=8, loops=0, again=errno.ENODEV, timeout=0, limit=300 + 60 * ROUNDS)
+    for number in range(ROUNDS):
+        opens = rig.channel()["opens"]
+        with rig.fault(kind, skip=number * 7 % 40) as hits:
+            rig.wait_opened(opens + 1)
+            assert hits() == 1
+    load.signal(signal.SIGTERM)
+    out = load_result(load.wait())
+    assert set(out["outcomes"]) <= {OK, GONE, CANCELLED} and out["wrong"] == 0
+    # Whose completion it was held that device open, and met its end.
+    assert out["outcomes"][GONE] >= ROUNDS
+    assert out["outcomes"][OK] >= sum(number * 7 % 40 for number in range(ROUNDS))
+    rig.works()
+    guest.until(lambda: pinned(guest) <= before, "all pages unpinned")
 
 
 def test_rescind_again_and_again_under_load(rig, guest):

@@ -7,6 +7,8 @@
  *   procs=N, threads=N   workers: N processes with N threads each (1, 1)
  *   loops=N              requests for each worker (1); 0: until SIGTERM
  *   last=ERRNO           a worker ends with the first request that fails so
+ *   again=ERRNO          a worker opens the device anew, as soon as it can, after a
+ *                        request that fails so
  *   data_len=N           bytes of the data buffer (0)
  *   data_valid=N         bytes of it to send (0: receive)
  *   response_len=N       (16384)
@@ -60,7 +62,7 @@ static char head[1 << 16];
 static size_t head_length;
 static struct {
 	uint64_t procs, threads, loops, data_len, data_valid, response_len, offset, timeout, seed;
-	uint64_t expect, nonblock, last;
+	uint64_t expect, nonblock, last, again;
 	bool expects;
 	uint32_t nr;
 	const char *dev;
@@ -100,12 +102,35 @@ static void count(int error, uint32_t status, uint32_t http, bool wrong)
 	pthread_mutex_unlock(&shared->lock);
 }
 
+static int open_device(void)
+{
+	return open(options.dev, O_RDWR | O_CLOEXEC | (options.nonblock ? O_NONBLOCK : 0));
+}
+
+static bool stopped(void)
+{
+	return __atomic_load_n(&shared->stop, __ATOMIC_RELAXED);
+}
+
+/* Waits for the device that comes after the one that has gone; -1 when told to stop. */
+static int open_next(void)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	int fd;
+
+	while ((fd = open_device()) < 0 && !stopped())
+		nanosleep(&pause, NULL);
+	return fd;
+}
+
 static void *worker(void *arg)
 {
 	unsigned char *data, *response, *request, raw[RAW_SIZE];
 	size_t mapped = options.offset + options.data_len + PAGE;
-	int fd = *(int *)arg;
+	int fd = dup(*(int *)arg);
 
+	if (fd < 0)
+		die("dup");
 	data = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	response = mmap(NULL, options.response_len + PAGE, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -128,7 +153,7 @@ static void *worker(void *arg)
 		long result;
 		int error;
 
-		if (__atomic_load_n(&shared->stop, __ATOMIC_RELAXED))
+		if (stopped())
 			break;
 		if (options.expects)
 			memset(data, 0, options.data_len < PAGE ? options.data_len : PAGE);
@@ -152,15 +177,22 @@ static void *worker(void *arg)
 		count(error, error ? 0 : raw_get(raw, options.nr, RAW_STATUS), http, wrong);
 		if (error && (uint64_t)error == options.last)
 			break;
+		if (error && (uint64_t)error == options.again) {
+			close(fd);
+			fd = open_next();
+			if (fd < 0)
+				return NULL;
+		}
 	}
+	close(fd);
 	return NULL;
 }
 
 static void run_threads(void)
 {
 	pthread_t *threads = calloc(options.threads, sizeof(*threads));
-	int fd = open(options.dev, O_RDWR | O_CLOEXEC | (options.nonblock ? O_NONBLOCK : 0));
 	pthread_attr_t attributes;
+	int fd = open_device();
 
 	if (!threads)
 		die("threads");
@@ -203,6 +235,7 @@ static void parse(int argc, char **argv)
 		{ "expect", &options.expect },
 		{ "nonblock", &options.nonblock },
 		{ "last", &options.last },
+		{ "again", &options.again },
 	};
 
 	for (int i = 1; i < argc; i++) {
