@@ -106,6 +106,20 @@ static void azb_uring_fail(struct io_uring_cmd *cmd, int error,
 	azb_compat_uring_done(cmd, error, 0, issue_flags);
 }
 
+/*
+ * A buffer that the kernel has registered, such as that of a block request which ublk
+ * lends to its server, goes back to its owner when the command ends: the owner uses
+ * the pages for something else, while a host that is late writes to them still.  Such
+ * a buffer is addressed from 0 on; one of a program's never begins there.
+ */
+static int azb_uring_import(struct io_uring_cmd *cmd, const struct azb_buf *data, int rw,
+			    struct iov_iter *iter, unsigned int issue_flags)
+{
+	if (!azb_compat_uring_import(0, 1, rw, iter, cmd, issue_flags))
+		return -EOPNOTSUPP;
+	return azb_compat_uring_import(data->addr, data->len, rw, iter, cmd, issue_flags);
+}
+
 /* The request has its bytes: pin it and get it into the line for the ring. */
 static void azb_uring_start(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
@@ -123,8 +137,7 @@ static void azb_uring_start(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		return;
 	}
 	if (uring->fixed)
-		ret = azb_compat_uring_import(data->addr, data->len, rw, &iter, cmd,
-					      issue_flags);
+		ret = azb_uring_import(cmd, data, rw, &iter, issue_flags);
 	if (!ret)
 		ret = azb_request_pin(req, uring->fixed ? &iter : NULL);
 	if (!ret)
@@ -190,10 +203,7 @@ int azb_uring_take_pages(struct iov_iter *iter, const struct azb_buf *buf,
 			return got ? got : -EFAULT;
 		n = DIV_ROUND_UP(start + got, PAGE_SIZE);
 		*have += n;
-		/*
-		 * A buffer of the kernel's may have holes where the packet can
-		 * have none.
-		 */
+		/* The packet can have no holes. */
 		if (start != expected ||
 		    (iov_iter_count(iter) && (start + got) % PAGE_SIZE))
 			return -EINVAL;
@@ -213,6 +223,10 @@ static void azb_uring_copy(struct az_blob_request *in, struct io_uring_cmd *cmd)
 		to[i] = READ_ONCE(from[i]);
 }
 
+/*
+ * IO_URING_F_NONBLOCK makes no difference: page faults are all that a worker would
+ * take off the program's hands, and the worker would have to be the program's as well.
+ */
 static int azb_uring_issue(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	const unsigned int large = IO_URING_F_SQE128 | IO_URING_F_CQE32;
