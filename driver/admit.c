@@ -98,7 +98,8 @@ int azb_queue_admit(struct azb_device *azb, struct azb_request *req, bool nonblo
 
 	for (i = 0; i < AZB_NR_BUFS; i++)
 		pages += azb_buf_kernel_pages(&req->layout.buf[i], PAGE_SHIFT);
-	req->ticket.bytes = (u64)pages << PAGE_SHIFT;
+	/* What is all in registered buffers still has its place in the user's line. */
+	req->ticket.bytes = (u64)max(pages, 1u) << PAGE_SHIFT;
 
 	spare = kmalloc_obj(*spare, GFP_KERNEL_ACCOUNT);
 	if (!spare)
