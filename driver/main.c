@@ -111,19 +111,22 @@ static void azb_shutdown(struct hv_device *hdev)
  * Hibernation, with programs frozen.  What is in line is sent and answered before:
  * the kernel that writes the image would send it, and the one that is restored from
  * it once more.
+ *
+ * When the ring was given up there is nothing to wait for: closing it ends what the
+ * host has, and the device stays as useless as it was.
  */
 static int azb_suspend(struct hv_device *hdev)
 {
 	struct azb_device *azb = hv_get_drvdata(hdev);
 	u32 left;
 
-	azb_ring_drain(azb, AZB_DRAIN_PATIENCE_MS);
-	left = azb_queue_pause(azb);
-	if (left) {
+	left = azb_ring_quiesce(azb, AZB_DRAIN_PATIENCE_MS);
+	if (left && !azb_queue_is_gone(&azb->queue)) {
 		dev_warn(&azb->dev, "cannot hibernate: %u requests unanswered\n", left);
 		return -EBUSY;
 	}
 	azb_ring_close(azb);
+	azb_queue_cut_off(azb);
 	/* [extra */
 	azb_buffers_forget(azb);
 	/* extra] */
@@ -135,6 +138,8 @@ static int azb_resume(struct hv_device *hdev)
 	struct azb_device *azb = hv_get_drvdata(hdev);
 	int ret = -ENODEV;
 
+	if (azb_queue_is_gone(&azb->queue))
+		return 0;
 	/* [extra */
 	azb_meet_host(azb);
 	/* extra] */

@@ -156,6 +156,17 @@ static void azb_ring_callback(void *context)
 	azb_queue_kick(azb);
 }
 
+/* False: not open, or given up, so that no answer will be seen. */
+static bool azb_ring_is_read(struct azb_device *azb)
+{
+	bool on;
+
+	spin_lock_bh(&azb->rx_lock);
+	on = azb->rx_on;
+	spin_unlock_bh(&azb->rx_lock);
+	return on;
+}
+
 static void azb_ring_set_rx(struct azb_device *azb, bool on)
 {
 	spin_lock_bh(&azb->rx_lock);
@@ -201,7 +212,8 @@ int azb_ring_open(struct azb_device *azb)
  *
  * When this returns the callback does not run any more and the host has
  * confirmed that it is done with the channel: it does not write to the pages of
- * a request any more.
+ * a request any more.  (That is the bus's word, which has no way to tell us when the
+ * host did not confirm it.)
  */
 void azb_ring_close(struct azb_device *azb)
 {
@@ -273,6 +285,7 @@ void azb_ring_want_room(struct azb_device *azb, u32 bytes)
  * After a rescind the bus calls nobody back, even though completions may be on
  * the ring or still be put there: their order is not fixed.  So the ring is read
  * from here then, until all is answered or AZB_RESCIND_PATIENCE_MS have passed.
+ * A ring that is not read is not waited for.
  *
  * Context: may sleep.
  */
@@ -298,9 +311,36 @@ void azb_ring_drain(struct azb_device *azb, unsigned int patience_ms)
 			}
 			azb_ring_read(azb);
 		}
-		if (last || azb_queue_is_idle(queue))
+		if (last || azb_queue_is_idle(queue) || !azb_ring_is_read(azb))
 			return;
 		wait_event_timeout(queue->drained, azb_queue_is_idle(queue),
 				   msecs_to_jiffies(AZB_DRAIN_POLL_MS));
 	}
+}
+
+/**
+ * azb_ring_quiesce() - stop sending when all has been answered
+ * @azb: the device
+ * @patience_ms: at most this long
+ *
+ * The driver's own packets can get in line whenever the last answer has come, so one
+ * look is not enough.
+ *
+ * Return: 0, with the queue paused, or GONE as it was; or how many requests are
+ * unanswered, with nothing changed.
+ *
+ * Context: may sleep.
+ */
+u32 azb_ring_quiesce(struct azb_device *azb, unsigned int patience_ms)
+{
+	unsigned long deadline = jiffies + msecs_to_jiffies(patience_ms);
+	long rest;
+	u32 left;
+
+	do {
+		rest = (long)(deadline - jiffies);
+		azb_ring_drain(azb, rest > 0 ? jiffies_to_msecs(rest) : 0);
+		left = azb_queue_pause(azb);
+	} while (left && rest > 0 && azb_ring_is_read(azb));
+	return left;
 }
