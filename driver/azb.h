@@ -152,7 +152,8 @@ struct azb_request_ops {
  * @was_sent: it reached the ring, so that the host may have written to its
  *	pages; under queue.lock until DONE
  * @abandoned: its owner has gone; under queue.lock
- * @cancelled: its owner wants it to end before it is sent; under queue.lock
+ * @given_up: 0, or the negative errno that it is to end with before it is sent; under
+ *	queue.lock
  * @since: jiffies when it got in line or, once SENT, sent; under queue.lock
  * @id: transaction id while SENT; under queue.lock
  * @error: 0, or a negative errno that stands for @answer; set before DONE
@@ -177,7 +178,7 @@ struct azb_request {
 	const struct file *file; /* it came through; only compared, never followed */
 	struct hlist_node named; /* in queue.named; under queue.lock */
 	bool told; /* the host knows that it is cancelled, or is about to; under queue.lock */
-	u32 epoch; /* of a packet about a buffer: when, see struct azb_buffers */
+	u32 epoch; /* of what it says about a buffer, see struct azb_buffers */
 	/* extra] */
 	u32 timeout_ms;
 	struct page **pages;
@@ -191,7 +192,7 @@ struct azb_request {
 	enum azb_request_state state;
 	bool was_sent;
 	bool abandoned;
-	bool cancelled;
+	int given_up;
 	unsigned long since;
 	u64 id;
 
@@ -437,7 +438,7 @@ int azb_buffer_deregister(struct azb_device *azb, const struct file *owner, u32 
 struct azb_buffer *azb_buffer_get(struct azb_device *azb, const struct file *owner,
 				  const struct azb_layout *layout);
 void azb_buffer_put(struct azb_buffer *buf);
-bool azb_buffer_is_forgotten(struct azb_buffer *buf);
+u32 azb_buffer_epoch(const struct azb_buffer *buf);
 void azb_buffers_release(struct azb_device *azb, const struct file *owner);
 void azb_buffers_forget(struct azb_device *azb);
 void azb_buffers_open(struct azb_device *azb);
@@ -503,6 +504,7 @@ static inline void azb_queue_count(struct azb_queue *queue, enum azb_counter cou
 int azb_queue_wait(struct azb_device *azb, struct azb_request *req,
 		   struct azb_answer *answer);
 int azb_queue_wait_admitted(struct azb_device *azb, struct azb_request *req);
+void azb_queue_count_end(struct azb_queue *queue, const struct azb_request *req, int error);
 void azb_queue_give_up(struct azb_queue *queue, struct azb_request *req, int error);
 void azb_queue_walked(struct azb_queue *queue, u32 *seen);
 void azb_queue_cancel(struct azb_device *azb, struct azb_request **slot, int error);
@@ -517,6 +519,7 @@ int azb_ring_send(struct azb_device *azb, struct azb_request *req);
 void azb_ring_want_room(struct azb_device *azb, u32 bytes);
 bool azb_ring_has_room(struct azb_device *azb, u32 bytes);
 void azb_ring_drain(struct azb_device *azb, unsigned int patience_ms);
+u32 azb_ring_quiesce(struct azb_device *azb, unsigned int patience_ms);
 
 /* stats.c */
 extern const char *const azb_gauge_names[AZB_NR_GAUGES];

@@ -118,6 +118,17 @@ static void azb_buffer_drop(struct azb_buffer *buf)
 	}
 }
 
+/**
+ * azb_buffer_epoch() - which of its lives the host was in when it learned of a buffer
+ * @buf: from azb_buffer_get()
+ *
+ * Return: what a request in the buffer has to have in its own epoch.
+ */
+u32 azb_buffer_epoch(const struct azb_buffer *buf)
+{
+	return buf->epoch;
+}
+
 /* Gives everything back but the structure. */
 static void azb_buffer_unpin(struct azb_buffer *buf)
 {
@@ -201,23 +212,16 @@ static void azb_buffer_unname(struct azb_buffer *buf)
 	req = azb_control_create(VSP_WIRE_OP_DEREGISTER_BUFFER, GFP_KERNEL | __GFP_NOFAIL);
 	req->control.buffer_id = cpu_to_le32(buf->id);
 	/*
-	 * On failure the channel is closing, or given up: no request is in the
-	 * buffer any more, so that the host touches none of its pages.
+	 * No request is in the buffer any more, so that the host touches none of its
+	 * pages even when this fails: because the channel is closing, or given up, or
+	 * because the answer made no sense.  A host that still has the buffer refuses
+	 * the next one of that name, whose own end makes it forget both.
 	 */
 	azb_buffer_send(buf, req, &status);
 }
 
-/**
- * azb_buffer_is_forgotten() - has the host forgotten a buffer that is in use?
- * @buf: the buffer
- *
- * Hibernation can be between any two packets of a program's thread, but not between
- * asking this and putting one in line.  Nothing keeps it away from the teardown, for
- * which azb_queue_submit() looks once more.
- *
- * Context: may sleep.
- */
-bool azb_buffer_is_forgotten(struct azb_buffer *buf)
+/* Not worth a packet any more; azb_queue_submit() looks once more. */
+static bool azb_buffer_is_forgotten(struct azb_buffer *buf)
 {
 	struct azb_buffers *buffers = &buf->azb->buffers;
 	bool forgotten;

@@ -66,7 +66,8 @@ void azb_queue_abandon(struct azb_queue *queue, struct azb_request *req)
 {
 	lockdep_assert_held(&queue->lock);
 	list_del_init(&req->watch);
-	trace_hv_azure_blob_abandon(azb_of(queue), req);
+	if (!req->is_control)
+		trace_hv_azure_blob_abandon(azb_of(queue), req);
 	req->abandoned = true;
 	queue->nr_abandoned++;
 	/* [extra */
@@ -228,6 +229,22 @@ void azb_queue_leave(struct azb_queue *queue, struct azb_request *req)
 	azb_request_set_state(req, AZB_REQ_DONE);
 }
 
+/* [extra */
+/*
+ * The host forgets all buffers when it goes, or the system hibernates, and may not even
+ * know what a buffer is when the channel is open again.  What still has to do with one
+ * of before must not get there.
+ */
+static int azb_queue_check_buffer(struct azb_queue *queue, const struct azb_request *req)
+{
+	u32 epoch = azb_of(queue)->buffers.epoch;
+
+	if (req->is_control)
+		return queue->state == AZB_QUEUE_RUNNING && req->epoch == epoch ? 0 : -ENODEV;
+	return req->buffer && req->epoch != epoch ? -ENOENT : 0;
+}
+
+/* extra] */
 /**
  * azb_queue_submit() - put a request in line
  * @azb: the device
@@ -235,8 +252,9 @@ void azb_queue_leave(struct azb_queue *queue, struct azb_request *req)
  *	unless its ops say more about it; on failure the caller's again
  * @nonblock: rather fail than wait in line
  *
- * Return: 0, -ENODEV when the device has gone or has forgotten what a control packet
- * is about, -ECANCELED when the request was cancelled before, -EAGAIN with @nonblock.
+ * Return: 0; -ENODEV when the device has gone, or has forgotten what a control packet
+ * is about; -ENOENT when it has forgotten the request's registered buffer; what the
+ * request was given up with; -EAGAIN with @nonblock.
  */
 int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 		     bool nonblock)
@@ -249,21 +267,15 @@ int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 		ret = -ENODEV;
 		goto out;
 	}
-	if (req->cancelled) {
-		azb_queue_count(queue, AZB_CNT_CANCELLED);
-		ret = -ECANCELED;
+	if (req->given_up) {
+		ret = req->given_up;
+		azb_queue_count_end(queue, req, ret);
 		goto out;
 	}
 	/* [extra */
-	/*
-	 * About a buffer that the host forgets, or has forgotten: it may not even know
-	 * the packet when the channel is open again.
-	 */
-	if (req->is_control && (queue->state != AZB_QUEUE_RUNNING ||
-				req->epoch != azb->buffers.epoch)) {
-		ret = -ENODEV;
+	ret = azb_queue_check_buffer(queue, req);
+	if (ret)
 		goto out;
-	}
 	/* extra] */
 	list_add_tail(&req->node, &queue->waiting);
 	queue->nr_waiting++;
@@ -330,7 +342,7 @@ bool azb_queue_complete(struct azb_device *azb, u64 id, const void *payload,
 
 	req = owner;
 	azb_queue_unsend(queue, req);
-	if (req->abandoned)
+	if (req->abandoned && !req->is_control)
 		azb_queue_count(queue, AZB_CNT_LATE);
 	check = azb_wire_parse_completion(payload, len,
 					  req->layout.buf[AZB_RESPONSE].len,

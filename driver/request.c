@@ -172,6 +172,7 @@ int azb_request_attach(struct azb_request *req, struct azb_device *azb,
 	if (IS_ERR(buf))
 		return PTR_ERR(buf);
 	req->buffer = buf;
+	req->epoch = azb_buffer_epoch(buf);
 	return 0;
 }
 
@@ -181,9 +182,8 @@ int azb_request_attach(struct azb_request *req, struct azb_device *azb,
  * @req: of the calling process, charged for its bytes
  * @fixed: where the pages of the data buffer are, in place of its address; or NULL
  *
- * Return: 0; -ENOMEM, -EFAULT, or -EINTR when the process is being killed; -ENOENT
- * when the registered buffer that it uses has been forgotten meanwhile.  What
- * was pinned until then azb_request_free() unpins.
+ * Return: 0; -ENOMEM, -EFAULT, or -EINTR when the process is being killed.  What was
+ * pinned until then azb_request_free() unpins.
  *
  * Context: may sleep.
  */
@@ -195,11 +195,6 @@ int azb_request_pin(struct azb_request *req, struct iov_iter *fixed)
 	unsigned int i;
 	int ret;
 
-	/* [extra */
-	/* The system may have hibernated while it was in line for bytes. */
-	if (req->buffer && azb_buffer_is_forgotten(req->buffer))
-		return -ENOENT;
-	/* extra] */
 	for (i = 0; i < AZB_NR_BUFS; i++)
 		count += azb_buf_kernel_pages(&layout->buf[i], PAGE_SHIFT);
 	/* 64 KiB each for the largest request. */

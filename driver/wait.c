@@ -92,10 +92,18 @@ static int azb_request_await(struct azb_queue *queue, struct azb_request *req,
 	return ret;
 }
 
-/* The owner of a request gives it up. */
-static void azb_queue_count_end(struct azb_queue *queue,
-				const struct azb_request *req, int error)
+/**
+ * azb_queue_count_end() - the owner of a request gives it up
+ * @queue: the queue
+ * @req: the request
+ * @error: why, a negative errno
+ *
+ * Context: under queue.lock.
+ */
+void azb_queue_count_end(struct azb_queue *queue, const struct azb_request *req, int error)
 {
+	if (req->is_control)
+		return;
 	switch (error) {
 	case -ETIMEDOUT:
 		trace_hv_azure_blob_timeout(azb_of(queue), req);
@@ -190,7 +198,8 @@ void azb_queue_give_up(struct azb_queue *queue, struct azb_request *req, int err
 	case AZB_REQ_NEW:
 	case AZB_REQ_GRANTED:
 		/* Somebody is at work on it, who will see this. */
-		req->cancelled = true;
+		if (!req->given_up)
+			req->given_up = error;
 		break;
 	case AZB_REQ_ASKING:
 		azb_queue_count_end(queue, req, error);

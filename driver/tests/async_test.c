@@ -196,6 +196,43 @@ static void async_cancelled_while_it_is_pinned(struct kunit *test)
 	expect_idle(test, 1);
 }
 
+/* As with a page fault that takes its time. */
+static void async_times_out_while_it_is_pinned(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct owner *a = make_owner(test, 1, PAGE_SIZE, 1000);
+
+	admit(test, a, 0);
+	spin_lock_bh(&fake->azb.queue.lock);
+	azb_queue_give_up(&fake->azb.queue, a->req, -ETIMEDOUT);
+	azb_queue_give_up(&fake->azb.queue, a->req, -ECANCELED);
+	spin_unlock_bh(&fake->azb.queue.lock);
+	/* What came first counts. */
+	KUNIT_EXPECT_EQ(test, azb_queue_submit(&fake->azb, a->req, false), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_TIMED_OUT), 1ull);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_CANCELLED), 0ull);
+	azb_queue_forget(&fake->azb, a->req);
+	expect_idle(test, 1);
+}
+
+/* All in registered buffers: nothing to pin, and still no way past the others. */
+static void async_request_without_pages_takes_its_turn(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct owner *a = make_owner(test, 1, 0, 0);
+	struct owner *b = make_owner(test, 2, 0, 0);
+
+	set_limit(fake, PAGE_SIZE);
+	send(test, a);
+	KUNIT_EXPECT_EQ(test, fake->azb.queue.budget.used, (u64)PAGE_SIZE);
+	admit(test, b, 1);
+	azb_fake_complete(fake, fake->sent_ids[0], 0, 0);
+	expect_ended(test, a, 0);
+	KUNIT_EXPECT_EQ(test, b->granted, 1u);
+	azb_queue_forget(&fake->azb, b->req);
+	expect_idle(test, 2);
+}
+
 static void async_cancelled_in_line_for_the_ring(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -461,6 +498,8 @@ static struct kunit_case async_cases[] = {
 	KUNIT_CASE(async_refuses_to_block_over_budget),
 	KUNIT_CASE(async_cancelled_in_line_for_bytes),
 	KUNIT_CASE(async_cancelled_while_it_is_pinned),
+	KUNIT_CASE(async_times_out_while_it_is_pinned),
+	KUNIT_CASE(async_request_without_pages_takes_its_turn),
 	KUNIT_CASE(async_cancelled_in_line_for_the_ring),
 	KUNIT_CASE(async_cancelled_while_the_host_has_it),
 	/* [extra */

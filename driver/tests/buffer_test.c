@@ -254,6 +254,26 @@ static void buffer_packet_of_before_hibernation(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fake->nr_sent, 1u);
 }
 
+/* Nor does a request whose program was frozen amid a page fault. */
+static void buffer_request_of_before_hibernation(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct azb_request *req = azb_fake_request(test, 1, 0, 0);
+	struct azb_answer answer;
+
+	req->buffer = (struct azb_buffer *)test;
+	req->epoch = fake->azb.buffers.epoch;
+	KUNIT_ASSERT_EQ(test, azb_queue_pause(&fake->azb), 0u);
+	azb_buffers_forget(&fake->azb);
+	azb_queue_resume(&fake->azb);
+	azb_buffers_open(&fake->azb);
+	KUNIT_ASSERT_EQ(test, azb_queue_submit(&fake->azb, req, false), -ENOENT);
+	KUNIT_EXPECT_EQ(test, fake->nr_sent, 0u);
+	req->epoch = fake->azb.buffers.epoch;
+	KUNIT_ASSERT_EQ(test, azb_queue_submit(&fake->azb, req, false), 0);
+	KUNIT_EXPECT_EQ(test, azb_queue_wait(&fake->azb, req, &answer), 0);
+}
+
 static void buffer_ends_while_the_channel_is_closed(struct kunit *test)
 {
 	struct az_blob_register in = registration(16);
@@ -299,6 +319,7 @@ static struct kunit_case buffer_cases[] = {
 	KUNIT_CASE(buffer_that_the_host_forgets),
 	KUNIT_CASE(buffer_waits_for_its_requests),
 	KUNIT_CASE(buffer_packet_of_before_hibernation),
+	KUNIT_CASE(buffer_request_of_before_hibernation),
 	KUNIT_CASE(buffer_ends_while_the_channel_is_closed),
 	KUNIT_CASE_SLOW(buffer_allocations_fail),
 	{}

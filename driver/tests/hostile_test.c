@@ -314,6 +314,23 @@ static void hostile_noise(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, done(a));
 }
 
+/* Hibernation, unbind: what the host has ends with the channel, and at once. */
+static void hostile_ring_given_up_is_not_waited_for(struct kunit *test)
+{
+	struct azb_request *a = sent_request(test);
+	struct host *host = test->priv;
+
+	interrupt_at(test, DATA_BYTES);
+	KUNIT_ASSERT_TRUE(test, given_up(test));
+	/* Longer than any test may take. */
+	KUNIT_EXPECT_EQ(test, azb_real_ring_quiesce(&host->azb, 24 * 3600 * 1000), 1u);
+	KUNIT_EXPECT_TRUE(test, azb_queue_is_gone(&host->azb.queue));
+	KUNIT_EXPECT_FALSE(test, done(a));
+	azb_queue_cut_off(&host->azb);
+	KUNIT_EXPECT_TRUE(test, done(a));
+	KUNIT_EXPECT_EQ(test, a->error, -ENODEV);
+}
+
 static struct kunit_case hostile_cases[] = {
 	KUNIT_CASE(hostile_ring_is_read_across_its_end),
 	KUNIT_CASE(hostile_completion_of_a_page),
@@ -321,6 +338,7 @@ static struct kunit_case hostile_cases[] = {
 	KUNIT_CASE(hostile_packet_that_lies_about_its_length),
 	KUNIT_CASE(hostile_write_index),
 	KUNIT_CASE(hostile_write_index_within_the_ring),
+	KUNIT_CASE(hostile_ring_given_up_is_not_waited_for),
 	KUNIT_CASE(hostile_noise),
 	{}
 };

@@ -9,7 +9,7 @@
 #define azb_control_create azb_real_control_create
 #define azb_buffer_get azb_fake_buffer_get
 #define azb_buffer_put azb_fake_buffer_put
-#define azb_buffer_is_forgotten azb_fake_buffer_is_forgotten
+#define azb_buffer_epoch azb_fake_buffer_epoch
 /* extra] */
 #define azb_request_pin azb_real_request_pin
 #define azb_request_free azb_real_request_free

@@ -19,7 +19,7 @@ int azb_real_request_pin(struct azb_request *req, struct iov_iter *fixed);
 struct azb_buffer *azb_fake_buffer_get(struct azb_device *azb, const struct file *owner,
 				       const struct azb_layout *layout);
 void azb_fake_buffer_put(struct azb_buffer *buf);
-bool azb_fake_buffer_is_forgotten(struct azb_buffer *buf);
+u32 azb_fake_buffer_epoch(const struct azb_buffer *buf);
 /* extra] */
 int azb_fake_uring_take_pages(struct iov_iter *iter, const struct azb_buf *buf,
 			      struct page **pages, u32 *have);

@@ -9,6 +9,7 @@
 #define azb_ring_want_room azb_real_ring_want_room
 #define azb_ring_has_room azb_real_ring_has_room
 #define azb_ring_drain azb_real_ring_drain
+#define azb_ring_quiesce azb_real_ring_quiesce
 #define vmbus_open azb_fake_vmbus_open
 #define vmbus_close azb_fake_vmbus_close
 #define vmbus_sendpacket_mpb_desc azb_fake_sendpacket

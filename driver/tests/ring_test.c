@@ -550,6 +550,24 @@ static void ring_drain_ends_without_answers(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, a->state == AZB_REQ_DONE);
 }
 
+/* As for hibernation, which goes on only when nothing is left. */
+static void ring_quiesces_when_all_is_answered(struct kunit *test)
+{
+	struct azb_request *a = sent_request(test);
+	struct bus *bus = test->priv;
+
+	azb_queue_resume(&bus->azb);
+	KUNIT_EXPECT_EQ(test, azb_real_ring_quiesce(&bus->azb, 1), 1u);
+	KUNIT_EXPECT_EQ(test, bus->azb.queue.state, AZB_QUEUE_RUNNING);
+	add_packet(test, a->id);
+	INIT_DELAYED_WORK(&bus->answer, answer);
+	schedule_delayed_work(&bus->answer, HZ / 5);
+	KUNIT_EXPECT_EQ(test, azb_real_ring_quiesce(&bus->azb, 3600 * 1000), 0u);
+	KUNIT_EXPECT_TRUE(test, a->state == AZB_REQ_DONE);
+	KUNIT_EXPECT_EQ(test, bus->azb.queue.state, AZB_QUEUE_PAUSED);
+	flush_delayed_work(&bus->answer);
+}
+
 static void ring_sends_what_the_wire_says(struct kunit *test)
 {
 	struct azb_request *a = sent_request(test);
@@ -613,6 +631,7 @@ static struct kunit_case ring_cases[] = {
 	KUNIT_CASE(ring_drains_after_a_rescind),
 	KUNIT_CASE(ring_drains_while_the_channel_is_open),
 	KUNIT_CASE_SLOW(ring_drain_ends_without_answers),
+	KUNIT_CASE(ring_quiesces_when_all_is_answered),
 	KUNIT_CASE(ring_sends_what_the_wire_says),
 	/* [extra */
 	KUNIT_CASE(ring_is_larger_when_the_host_likes),

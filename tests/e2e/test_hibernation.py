@@ -179,6 +179,27 @@ def test_requests_and_buffers(make_sleeper):
     works(guest)
 
 
+def test_corrupted_ring_does_not_keep_it_awake(make_sleeper):
+    """What the host has is never answered, nor waited for; it ends, and the device as it was."""
+    guest = make_sleeper()
+    device = vmbus_device(guest)
+    guest.qmp.command("vmbus-fault-add", id="f0", kind="ring-write-index", device="vsp0", skip=10,
+                      count=0)
+    load = guest.start(load_argv(threads=4, loops=0, data_len=MIB, timeout=0, expect=61,
+                                 last=errno.ENODEV), stdin=get(BLOB), timeout=400)
+    guest.until(lambda: "inbound ring corrupted" in guest.guest.console(), "the ring is given up")
+    guest.qmp.command("vmbus-fault-remove", id="f0")
+    # Not by trying until it works.
+    Sleep(guest, HIBERNATE if guest.restores else None).wait().check()
+    out = load_result(load.wait())
+    assert set(out["outcomes"]) <= {(0, 0, 200), (errno.ENODEV, 0, 0)} and out["wrong"] == 0
+    assert out["outcomes"][errno.ENODEV, 0, 0] == 4
+    assert call(guest, probe()).errno == errno.ENODEV
+    guest.sh(f"echo {device} >{DRIVER}/unbind; echo {device} >{DRIVER}/bind")
+    guest.wait_device()
+    works(guest)
+
+
 def test_host_is_another_one_afterwards(make_sleeper):
     """What was read from the offer before does not count any more, nor that there was one."""
     guest = make_sleeper()

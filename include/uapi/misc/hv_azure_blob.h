@@ -56,6 +56,8 @@ struct az_blob_request_sync_response {
  *  EINVAL    a length, data_valid or reserved is not as described above;
  *  EMSGSIZE  the buffers touch more than %AZ_BLOB_MAX_PAGES pages;
  *  EFAULT    an address cannot be read, or cannot be written where the host writes;
+ *	      also when @response cannot be filled, by when the host has answered
+ *	      and a write may have happened;
  *  ENODEV    the device went away, or its host has left the ring in a state in
  *	      which it cannot be read; when that happens with the request under
  *	      way, its outcome is unknown;
@@ -134,7 +136,8 @@ struct xs_fastpath_request_sync {
  * lower half, the length in its upper half.  All errnos of the ioctl are possible
  * but EAGAIN and EINTR: a command waits in the driver's line, also on a node that
  * was opened with O_NONBLOCK.  Besides these:
- *  EOPNOTSUPP  the ring is not of the kind above;
+ *  EOPNOTSUPP  the ring is not of the kind above, or the buffer that is registered
+ *	        with io_uring is one of the kernel's, such as a ublk server's;
  *  ECANCELED   the ring or its task went away; if the host had the request by then
  *	        the outcome is unknown, and it may write to buffers that are still
  *	        mapped.
