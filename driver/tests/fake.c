@@ -18,7 +18,11 @@ bool azb_ring_has_room(struct azb_device *azb, u32 bytes)
 
 void azb_ring_want_room(struct azb_device *azb, u32 bytes)
 {
-	fake_of(azb)->wanted = bytes;
+	struct fake *fake = fake_of(azb);
+
+	fake->wanted = bytes;
+	if (bytes && fake->room_at_wish)
+		fake->room = fake->room_at_wish;
 }
 
 int azb_ring_send(struct azb_device *azb, struct azb_request *req)

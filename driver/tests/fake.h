@@ -17,6 +17,7 @@ struct fake {
 	struct azb_device azb;
 	u32 room;		/* bytes free on the ring */
 	u32 wanted;		/* last wish for room */
+	u32 room_at_wish;	/* what there is once it is out, if not 0 */
 	int send_error;		/* what sending returns instead of taking it */
 	u32 nr_sent;
 	u64 sent_ids[FAKE_MAX_SENT];

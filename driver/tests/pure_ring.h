@@ -11,6 +11,7 @@ int azb_real_ring_send(struct azb_device *azb, struct azb_request *req);
 void azb_real_ring_drain(struct azb_device *azb, unsigned int patience_ms);
 u32 azb_real_ring_quiesce(struct azb_device *azb, unsigned int patience_ms);
 bool azb_real_ring_has_room(struct azb_device *azb, u32 bytes);
+void azb_real_ring_want_room(struct azb_device *azb, u32 bytes);
 
 /* The bus's own functions read a ring of memory instead. */
 extern bool azb_real_iter;

@@ -144,6 +144,23 @@ static void queue_lets_nobody_pass_the_head(struct kunit *test)
 	expect_result(test, small, 0, 0, 0);
 }
 
+/* The host reads the ring just before it could see the wish: no interrupt will come. */
+static void queue_looks_again_after_its_wish(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct azb_request *req;
+
+	fake->room = 0;
+	fake->room_at_wish = 100000;
+	req = submit(test, 1, 2);
+	KUNIT_ASSERT_EQ(test, fake->nr_sent, 1u);
+	KUNIT_EXPECT_EQ(test, azb_fake_count(fake, AZB_CNT_RING_FULL), 1ull);
+	/* Nobody waits any more, so it is taken back. */
+	KUNIT_EXPECT_EQ(test, fake->wanted, 0u);
+	azb_fake_complete(fake, fake->sent_ids[0], 0, 0);
+	expect_result(test, req, 0, 0, 0);
+}
+
 static void queue_stops_at_the_last_id(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -479,6 +496,7 @@ static void queue_kill_races_completion(struct kunit *test)
 static struct kunit_case queue_cases[] = {
 	KUNIT_CASE(queue_answers_in_any_order),
 	KUNIT_CASE(queue_lets_nobody_pass_the_head),
+	KUNIT_CASE(queue_looks_again_after_its_wish),
 	KUNIT_CASE(queue_stops_at_the_last_id),
 	KUNIT_CASE(queue_refuses_to_block),
 	KUNIT_CASE(queue_ignores_what_makes_no_sense),

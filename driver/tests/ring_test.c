@@ -143,6 +143,7 @@ static int ring_test_init(struct kunit *test)
 	bus->channel->inbound.ring_datasize = RING_BYTES;
 	bus->channel->outbound.ring_datasize = RING_BYTES;
 	bus->channel->outbound.ring_buffer = bus->out;
+	spin_lock_init(&bus->channel->outbound.ring_lock);
 	/* Of this one only the host's index is looked at; the packets are elsewhere. */
 	bus->channel->inbound.ring_buffer = bus->out;
 	bus->azb.channel = bus->channel;
@@ -614,6 +615,52 @@ static void ring_never_fills_up(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, azb_real_ring_has_room(&bus->azb, 1000));
 }
 
+/*
+ * The wish is where the host looks for it, in the ring that we write, and is gone when
+ * it is taken back: a host would interrupt for nothing for ever.
+ */
+static void ring_wish_for_room_is_in_the_ring(struct kunit *test)
+{
+	static const u32 sizes[] = { 1, 72, RING_BYTES - 1 };
+	struct bus *bus = test->priv;
+	struct hv_ring_buffer *in = kunit_kzalloc(test, sizeof(*in), GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, in);
+	bus->channel->inbound.ring_buffer = in;
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		azb_real_ring_want_room(&bus->azb, sizes[i]);
+		KUNIT_EXPECT_EQ(test, bus->out->pending_send_sz, sizes[i]);
+	}
+	/* Another head of the line, which wants less. */
+	azb_real_ring_want_room(&bus->azb, 8);
+	KUNIT_EXPECT_EQ(test, bus->out->pending_send_sz, 8u);
+	azb_real_ring_want_room(&bus->azb, 0);
+	KUNIT_EXPECT_EQ(test, bus->out->pending_send_sz, 0u);
+
+	/* That is all of the ring that it changes. */
+	KUNIT_EXPECT_PTR_EQ(test, memchr_inv(bus->out, 0, sizeof(*bus->out)), NULL);
+	KUNIT_EXPECT_PTR_EQ(test, memchr_inv(in, 0, sizeof(*in)), NULL);
+}
+
+/*
+ * A host that read the ring before it could see the wish interrupts nobody: whoever
+ * wishes looks at the ring again afterwards, and sees what it has read.
+ */
+static void ring_wish_for_room_does_not_hide_room(struct kunit *test)
+{
+	struct bus *bus = test->priv;
+
+	/* Eight bytes are free. */
+	bus->out->write_index = RING_BYTES - 8;
+	KUNIT_EXPECT_FALSE(test, azb_real_ring_has_room(&bus->azb, 72));
+	azb_real_ring_want_room(&bus->azb, 72);
+	KUNIT_EXPECT_FALSE(test, azb_real_ring_has_room(&bus->azb, 72));
+	bus->out->read_index = RING_BYTES - 8;
+	KUNIT_EXPECT_TRUE(test, azb_real_ring_has_room(&bus->azb, 72));
+	KUNIT_EXPECT_EQ(test, bus->out->pending_send_sz, 72u);
+}
+
 static struct kunit_case ring_cases[] = {
 	KUNIT_CASE(ring_has_the_published_size),
 	KUNIT_CASE(ring_delivers_completions),
@@ -637,6 +684,8 @@ static struct kunit_case ring_cases[] = {
 	KUNIT_CASE(ring_is_larger_when_the_host_likes),
 	/* extra] */
 	KUNIT_CASE(ring_never_fills_up),
+	KUNIT_CASE(ring_wish_for_room_is_in_the_ring),
+	KUNIT_CASE(ring_wish_for_room_does_not_hide_room),
 	{}
 };
 
