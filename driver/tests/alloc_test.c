@@ -54,6 +54,7 @@ static void alloc_failure_while_pinning(struct kunit *test)
 	KUNIT_ASSERT_NE(test, user_memory, 0ul);
 	/* The request, its array of pages, its packet. */
 	azb_fail_each(test, pin_a_request, 3);
+	azb_fail_from_each(test, pin_a_request, 3);
 
 	KUNIT_ASSERT_EQ(test, get_user_pages_fast(user_memory, 1, 0, &page), 1);
 	KUNIT_EXPECT_FALSE(test, folio_maybe_dma_pinned(page_folio(page)));
@@ -78,6 +79,8 @@ static void alloc_failure_in_a_new_queue(struct kunit *test)
 	struct azb_outcome outcome = azb_fail_each(test, make_a_queue, 0);
 
 	KUNIT_EXPECT_GE(test, outcome.injected, 1u);
+	/* Neither way. */
+	azb_fail_from_each(test, make_a_queue, 1);
 }
 
 static int admit_a_request(struct kunit *test)

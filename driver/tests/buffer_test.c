@@ -306,8 +306,9 @@ static void buffer_allocations_fail(struct kunit *test)
 {
 	if (!azb_fail_works())
 		kunit_skip(test, "fault injection leaves out allocations that may sleep");
-	/* Itself, its pages; the packet, its list of pages. */
-	azb_fail_each(test, register_one, 4);
+	/* Itself, its pages, its id; the packet, its list of pages. */
+	azb_fail_each(test, register_one, 5);
+	azb_fail_from_each(test, register_one, 5);
 	azb_buffer_module_exit();
 	KUNIT_ASSERT_EQ(test, azb_buffer_module_init(), 0);
 	KUNIT_EXPECT_FALSE(test, is_pinned(test));

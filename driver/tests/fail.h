@@ -5,9 +5,10 @@
  * could.  A failure may be got over or reported, as ENOMEM and nothing else; that
  * nothing stays behind is for kmemleak, KASAN and the count of pins to say.
  *
- * It needs fault injection that looks at allocations that may sleep, which is a
- * setting in debugfs, and leaves the debugging aids' own memory alone, which is one
- * of each cache: tests/kunit/run makes both.
+ * It needs fault injection that looks at allocations that may sleep and knows tasks
+ * in which all of them fail, which are settings in debugfs, and that leaves the
+ * debugging aids' own memory alone, which is one of each cache: tests/kunit/run makes
+ * them all.
  */
 #ifndef AZB_FAIL_H
 #define AZB_FAIL_H
@@ -27,5 +28,7 @@ struct azb_outcome {
 bool azb_fail_works(void);
 struct azb_outcome azb_fail_each(struct kunit *test, int (*fn)(struct kunit *test),
 				 unsigned int refused);
+struct azb_outcome azb_fail_from_each(struct kunit *test, int (*fn)(struct kunit *test),
+				      unsigned int refused);
 
 #endif /* AZB_FAIL_H */
