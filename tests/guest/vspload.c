@@ -127,10 +127,14 @@ static void *worker(void *arg)
 {
 	unsigned char *data, *response, *request, raw[RAW_SIZE];
 	size_t mapped = options.offset + options.data_len + PAGE;
-	int fd = dup(*(int *)arg);
+	int fd = *(int *)arg;
 
-	if (fd < 0)
-		die("dup");
+	/* One of its own that it can close; the others must not cost the limit of files. */
+	if (options.again) {
+		fd = dup(fd);
+		if (fd < 0)
+			die("dup");
+	}
 	data = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	response = mmap(NULL, options.response_len + PAGE, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -184,7 +188,8 @@ static void *worker(void *arg)
 				return NULL;
 		}
 	}
-	close(fd);
+	if (options.again)
+		close(fd);
 	return NULL;
 }
 
