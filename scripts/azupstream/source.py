@@ -193,11 +193,12 @@ def realign(text, ranges, style):
     """Other names have other lengths: clang-format puts the lines in ranges right."""
     if not ranges:
         return text
-    result = subprocess.run(["clang-format", f"--style=file:{style}", "--assume-filename=x.c",
-                             *(f"--lines={a}:{b}" for a, b in ranges)],
-                            input=text, stdout=subprocess.PIPE, text=True, check=False)
-    if result.returncode:
-        raise Unclear("clang-format does not run; it is in Debian's package clang-format")
+    command = ["clang-format", f"--style=file:{style}", "--assume-filename=x.c",
+               *(f"--lines={a}:{b}" for a, b in ranges)]
+    try:
+        result = subprocess.run(command, input=text, stdout=subprocess.PIPE, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Unclear("clang-format does not run; it is in Debian's package clang-format") from error
     return result.stdout
 
 
