@@ -123,6 +123,7 @@ matrix: build emulator ## the driver on every kernel: built for each, the suite 
 
 .PHONY: e2e-debug e2e-kcsan
 e2e-debug: build emulator ## the end-to-end suite in the debug kernel, which may complain of nothing and leak nothing
+	$(Q)scripts/debug-kernel >/dev/null
 	$(Q)/usr/bin/python3 -m pytest tests/e2e --guest-kernel debug
 
 e2e-kcsan: build emulator ## threads against each other in a kernel that finds data races
@@ -145,7 +146,7 @@ upstream-check: ## the series: checkpatch, git am onto a fresh source, a build w
 dkms-test: ## dkms add, build, install and remove, in a Debian of its own
 	$(Q)tests/dkms/run
 
-kunit: ## the driver's KUnit tests in the debug kernel; prints KTAP
+kunit: emulator ## the driver's KUnit tests in the debug kernel; prints KTAP
 	$(Q)tests/kunit/run
 
 lint: ## style and static analysis of everything but driver and emulator
