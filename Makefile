@@ -13,7 +13,7 @@ Q := $(if $(V),,@)
 export KERNEL IMAGE
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build build-asan emulator emulator-lint emulator-test driver driver-kernels driver-lint demo vm check \
+.PHONY: help deps build build-asan emulator emulator-lint emulator-test driver driver-lint demo vm check \
 	unit relay-test e2e kunit lint bench conformance durability fault fuzz \
 	fresh-check install clean
 
@@ -43,13 +43,6 @@ emulator: ## QEMU with our device, from Debian's source package, into the cache
 
 driver: ## hv_azure_blob.ko for the guest kernel
 	$(Q)scripts/kernel get $(KERNEL) >/dev/null && scripts/kernel make $(KERNEL) -C driver
-
-driver-kernels: ## the driver for each kernel that Debian 12's compiler builds for, in build/
-	$(Q)for kernel in 5.10 6.1 6.12; do \
-		echo "driver for $$kernel"; \
-		scripts/kernel get $$kernel >/dev/null && \
-		scripts/kernel make $$kernel -C driver OUT=$(CURDIR)/build/driver-$$kernel || exit 1; \
-	done
 
 emulator-lint: emulator ## QEMU's checkpatch over our files and patches
 	$(Q)emulator/lint
