@@ -31,9 +31,11 @@ void azb_queue_grant(struct azb_queue *queue)
 	while ((ticket = azb_budget_next(&queue->budget))) {
 		req = azb_request_of(ticket);
 		azb_request_set_state(req, AZB_REQ_GRANTED);
+		/* [uring */
 		if (req->ops)
 			req->ops->granted(req);
 		else
+		/* uring] */
 			wake_up(&req->wake);
 	}
 }
@@ -80,10 +82,12 @@ static bool azb_queue_join(struct azb_queue *queue, struct azb_request *req,
  *
  * The caller pays.
  *
- * Return: 0 when it is charged: it may be pinned and submitted.  1 when it is in
- * line: either azb_queue_wait_admitted() is to be called, or its ops are.  -ENODEV
- * when the device has gone, -EAGAIN with @nonblock, -ENOMEM: the request is the
- * caller's again.
+ * Return: 0 when it is charged: it may be pinned and submitted.  -ENODEV when the
+ * device has gone, -EAGAIN with @nonblock, -ENOMEM: the request is the caller's
+ * again.  1 when it is in line: azb_queue_wait_admitted() is to be called.
+ * [uring
+ * Or its ops are called.
+ * uring]
  *
  * Context: may sleep.
  */
@@ -98,8 +102,10 @@ int azb_queue_admit(struct azb_device *azb, struct azb_request *req, bool nonblo
 
 	for (i = 0; i < AZB_NR_BUFS; i++)
 		pages += azb_buf_kernel_pages(&req->layout.buf[i], PAGE_SHIFT);
+	/* [extra, else: req->ticket.bytes = (u64)pages << PAGE_SHIFT; */
 	/* What is all in registered buffers still has its place in the user's line. */
 	req->ticket.bytes = (u64)max(pages, 1u) << PAGE_SHIFT;
+	/* extra] */
 
 	spare = kmalloc_obj(*spare, GFP_KERNEL_ACCOUNT);
 	if (!spare)
@@ -119,8 +125,10 @@ int azb_queue_admit(struct azb_device *azb, struct azb_request *req, bool nonblo
 		azb_queue_count(queue, AZB_CNT_OVER_BUDGET);
 		ret = 1;
 	}
+	/* [uring */
 	if (ret >= 0 && req->ops)
 		azb_watchdog_watch(queue, req);
+	/* uring] */
 	/* [extra */
 	if (ret >= 0)
 		azb_cancel_name(queue, req);
@@ -142,6 +150,7 @@ void azb_queue_forget(struct azb_device *azb, struct azb_request *req)
 	struct azb_queue *queue = &azb->queue;
 	struct azb_ticket ticket;
 
+	/* [uring */
 	/* What is DONE is in no list. */
 	if (req->state != AZB_REQ_DONE) {
 		spin_lock_bh(&queue->lock);
@@ -151,6 +160,7 @@ void azb_queue_forget(struct azb_device *azb, struct azb_request *req)
 		/* extra] */
 		spin_unlock_bh(&queue->lock);
 	}
+	/* uring] */
 	/* In no line: charged, or not even that. */
 	ticket = req->ticket;
 	/* First the pages, then what is charged for them. */

@@ -15,7 +15,10 @@
  *   request.c  one request: pinned pages and its packet
  *   admit.c    the line for bytes
  *   queue.c    from submission to completion, in fair order
- *   wait.c     threads that wait, and the watchdog of those that do not
+ *   wait.c     threads that wait
+ * [uring
+ *              and the watchdog of what no thread waits for
+ * uring]
  *   ring.c     the VMBus channel
  *   stats.c    the numbers of a device and their names
  *   sysfs.c    statistics and limits, one value a file
@@ -39,8 +42,10 @@
  *   interrupt context (the channel is read in batched mode, from a tasklet), so
  *   both are taken with the _bh calls, from everywhere, and never with irqsave.
  *   Neither is held over anything that sleeps, and no page is unpinned under one.
+ * [uring
  *   io_uring's uring_lock may be held when queue.lock is taken; task work is
  *   queued under queue.lock, which takes locks of the scheduler and of eventfds.
+ * uring]
  *
  * Lifetimes
  *
@@ -49,11 +54,14 @@
  *   What lives only from probe to remove is the channel; whoever wants it holds
  *   queue.lock and looks at queue.state first.
  *
- *   struct azb_request: belongs to the thread that waits for it, or to the
- *   io_uring command that it came with.  When that one gives up while the host
- *   still owns the pages, the request becomes the queue's, until the host's
- *   completion, the rescind or the closed channel says that the host writes no
- *   more.  Then a work item unpins it.  Remove waits for requests, never for files
+ *   struct azb_request: belongs to the thread that waits for it.
+ * [uring
+ *   Or to the io_uring command that it came with.
+ * uring]
+ *   When its owner gives up while the host still owns the pages, the request
+ *   becomes the queue's, until the host's completion, the rescind or the closed
+ *   channel says that the host writes no more.
+ *   Then a work item unpins it.  Remove waits for requests, never for files
  *   or programs.  The bytes of a request stay charged until it is freed, whoever
  *   has it then, and whether or not its process lives.
  */
@@ -97,14 +105,13 @@
 
 /* [extra */
 struct az_blob_register;
-/* extra] */
-struct az_blob_request;
-/* [extra */
 struct azb_buffer;
 /* extra] */
 struct dentry;
+/* [uring */
 struct io_uring_cmd;
 struct iov_iter;
+/* uring] */
 
 enum azb_request_state {
 	AZB_REQ_NEW,	/* nobody but its owner knows it */
@@ -115,6 +122,7 @@ enum azb_request_state {
 	AZB_REQ_DONE,	/* on no list, or on queue.reap when abandoned */
 };
 
+/* [uring */
 struct azb_request;
 
 /**
@@ -132,48 +140,57 @@ struct azb_request_ops {
 	void (*detached)(struct azb_request *req, int error);
 };
 
+/* uring] */
 /**
  * struct azb_request - one request and the user pages it needs
  * @layout: its buffers
  * @wire: the payload of its packet
+ * [extra
  * @wire_len: bytes of that
  * @is_control: a packet of the driver's own, with no buffers
+ * extra]
  * @timeout_ms: what the host was given; 0 is for ever
  * @pages: kernel pages, data first, then request, then response
  * @nr_pages: how many of @pages are held for each buffer
+ * [uring
  * @fixed_data: the data pages are held by references, not by pins: they are
  *	part of a buffer that io_uring has pinned
+ * uring]
  * @desc: the descriptor of its packet, azb_wire_desc_size() bytes
  * @ticket: its bytes; under queue.lock
  * @node: in the list that @state names; under queue.lock
+ * [uring
  * @watch: in queue.watched; under queue.lock
+ * uring]
  * @state: under queue.lock; whoever waits looks at it without, see
  *	azb_request_set_state()
  * @was_sent: it reached the ring, so that the host may have written to its
  *	pages; under queue.lock until DONE
  * @abandoned: its owner has gone; under queue.lock
+ * [uring
  * @given_up: 0, or the negative errno that it is to end with before it is sent; under
  *	queue.lock
+ * uring]
  * @since: jiffies when it got in line or, once SENT, sent; under queue.lock
  * @id: transaction id while SENT; under queue.lock
  * @error: 0, or a negative errno that stands for @answer; set before DONE
  * @answer: the host's; set before DONE
  * @wake: for the thread that waits; woken under queue.lock
+ * [uring
  * @ops: NULL when a thread waits
  * @owner: of @ops, the command; under queue.lock
+ * uring]
  */
 struct azb_request {
 	struct azb_layout layout;
+	/* [extra, else: struct vsp_wire_request wire; */
 	union {
 		struct vsp_wire_request wire;
-		/* [extra */
 		struct vsp_wire_request_2 wire_2;
 		struct vsp_wire_control control; /* when is_control */
-		/* extra] */
 	};
 	u32 wire_len;
 	bool is_control;
-	/* [extra */
 	struct azb_buffer *buffer; /* a registered one that it uses, or NULL */
 	const struct file *file; /* it came through; only compared, never followed */
 	struct hlist_node named; /* in queue.named; under queue.lock */
@@ -183,24 +200,32 @@ struct azb_request {
 	u32 timeout_ms;
 	struct page **pages;
 	u32 nr_pages[AZB_NR_BUFS];
+	/* [uring */
 	bool fixed_data;
+	/* uring] */
 	struct vmbus_packet_mpb_array *desc;
 
 	struct azb_ticket ticket;
 	struct list_head node;
+	/* [uring */
 	struct list_head watch;
+	/* uring] */
 	enum azb_request_state state;
 	bool was_sent;
 	bool abandoned;
+	/* [uring */
 	int given_up;
+	/* uring] */
 	unsigned long since;
 	u64 id;
 
 	int error;
 	struct azb_answer answer;
 	wait_queue_head_t wake;
+	/* [uring */
 	const struct azb_request_ops *ops;
 	void *owner;
+	/* uring] */
 };
 
 /* Events counted since probe; stats.c names them. */
@@ -209,7 +234,9 @@ enum azb_counter {
 	AZB_CNT_COMPLETED,		/* answered by the host */
 	AZB_CNT_WOULD_BLOCK,		/* refused with EAGAIN */
 	AZB_CNT_KILLED,			/* given up by a killed thread */
+	/* [uring */
 	AZB_CNT_CANCELLED,		/* given up by a command's end */
+	/* uring] */
 	AZB_CNT_TIMED_OUT,		/* given up by the watchdog */
 	AZB_CNT_CUT_OFF,		/* ended with ENODEV */
 	AZB_CNT_LATE,			/* completions of requests given up */
@@ -288,10 +315,12 @@ enum azb_queue_state {
  * @drained: woken when @nr_sent becomes 0
  * @reap: abandoned requests that the host is done with
  * @reap_work: unpins them, which can sleep
+ * [uring
  * @watched: commands whose time-out is watched, from admission on
  * @watchdog: lets go of overdue requests that no thread waits for
  * @watchdog_at: jiffies when it is due
  * @watchdog_on: it is
+ * uring]
  */
 struct azb_queue {
 	spinlock_t lock; /* all of this; see the table above */
@@ -310,10 +339,12 @@ struct azb_queue {
 	wait_queue_head_t drained;
 	struct list_head reap;
 	struct work_struct reap_work;
+	/* [uring */
 	struct list_head watched;
 	struct delayed_work watchdog;
 	unsigned long watchdog_at;
 	bool watchdog_on;
+	/* uring] */
 	/* [extra */
 	/* Requests by guid, from admission on until they are DONE or abandoned. */
 	DECLARE_HASHTABLE(named, AZB_NAME_BITS);
@@ -374,16 +405,16 @@ static inline struct azb_device *azb_of(struct azb_queue *queue)
 	return container_of(queue, struct azb_device, queue);
 }
 
+/* [extra */
 /* Requests that the host is given at a time. */
 static inline u32 azb_max_requests(const struct azb_device *azb)
 {
-	/* [extra */
 	if (azb->host.features)
 		return VSP_WIRE_MAX_OUTSTANDING - AZB_IDS_KEPT;
-	/* extra] */
 	return VSP_WIRE_MAX_OUTSTANDING;
 }
 
+/* extra] */
 /* dev.c */
 int azb_class_register(void);
 void azb_class_unregister(void);
@@ -395,6 +426,7 @@ void azb_device_put(struct azb_device *azb);
 /* ioctl.c */
 long azb_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
+/* [uring */
 /* uring.c */
 #ifdef AZB_COMPAT_URING
 int azb_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
@@ -415,10 +447,13 @@ static inline u64 azb_uring_features(void)
 }
 #endif
 
+/* uring] */
 /* request.c */
 struct azb_request *azb_request_create(const struct azb_layout *layout,
 				       u32 timeout_ms, const u8 *guid);
+/* [uring, else: int azb_request_pin(struct azb_request *req); */
 int azb_request_pin(struct azb_request *req, struct iov_iter *fixed);
+/* uring] */
 void azb_request_free(struct azb_request *req);
 
 static inline u32 azb_request_ring_bytes(const struct azb_request *req)
@@ -504,6 +539,7 @@ static inline void azb_queue_count(struct azb_queue *queue, enum azb_counter cou
 int azb_queue_wait(struct azb_device *azb, struct azb_request *req,
 		   struct azb_answer *answer);
 int azb_queue_wait_admitted(struct azb_device *azb, struct azb_request *req);
+/* [uring */
 void azb_queue_count_end(struct azb_queue *queue, const struct azb_request *req, int error);
 void azb_queue_give_up(struct azb_queue *queue, struct azb_request *req, int error);
 void azb_queue_walked(struct azb_queue *queue, u32 *seen);
@@ -511,6 +547,7 @@ void azb_queue_cancel(struct azb_device *azb, struct azb_request **slot, int err
 void azb_watchdog_watch(struct azb_queue *queue, struct azb_request *req);
 void azb_watchdog_init(struct azb_queue *queue);
 void azb_watchdog_stop(struct azb_queue *queue);
+/* uring] */
 
 /* ring.c */
 int azb_ring_open(struct azb_device *azb);

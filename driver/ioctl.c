@@ -32,7 +32,9 @@ static_assert(offsetof(struct az_blob_request, flags) ==
 	      offsetof(struct az_blob_request_sync, reserved));
 static_assert(offsetof(struct az_blob_request, response) ==
 	      offsetof(struct az_blob_request_sync, response));
+/* [extra, else: static_assert(offsetof(struct az_blob_request, reserved) == 72); */
 static_assert(offsetof(struct az_blob_request, buffer_id) == 72);
+/* extra] */
 static_assert(sizeof(struct az_blob_info) == AZ_BLOB_INFO_SIZE_1);
 static_assert(IOCTL_AZ_BLOB_INFO == 0x52f1);
 static_assert(IOCTL_AZ_BLOB_REQUEST == 0xc05052f4);
@@ -57,7 +59,7 @@ static int azb_run(struct file *file, const struct azb_layout *layout, u32 timeo
 	bool nonblock = file->f_flags & O_NONBLOCK;
 	struct azb_answer answer;
 	struct azb_request *req;
-	int ret = 0;
+	int ret;
 
 	/* Pinning 32 MiB for a device that has gone helps nobody. */
 	if (azb_queue_is_gone(&azb->queue))
@@ -66,15 +68,17 @@ static int azb_run(struct file *file, const struct azb_layout *layout, u32 timeo
 	req = azb_request_create(layout, timeout, guid);
 	if (!req)
 		return -ENOMEM;
-	/* [extra */
+	/* [extra, else: ret = azb_queue_admit(azb, req, nonblock); */
 	ret = azb_request_attach(req, azb, file);
-	/* extra] */
 	if (!ret)
 		ret = azb_queue_admit(azb, req, nonblock);
+	/* extra] */
 	if (ret > 0)
 		ret = azb_queue_wait_admitted(azb, req);
 	if (!ret)
+		/* [uring, else: ret = azb_request_pin(req); */
 		ret = azb_request_pin(req, NULL);
+		/* uring] */
 	if (!ret)
 		ret = azb_queue_submit(azb, req, nonblock);
 	if (ret) {
@@ -134,7 +138,7 @@ static int azb_copy_out(void __user *user, enum azb_form form,
 	return 0;
 }
 
-/* The numbers that were published in 2021. */
+/* As published in 2021. */
 static int azb_ioctl_sync(struct file *file, void __user *user, enum azb_form form)
 {
 	struct az_blob_request_sync_response response;
@@ -205,7 +209,9 @@ static int azb_ioctl_info(struct azb_device *azb, void __user *user)
 	/* extra] */
 	info.page_size = AZ_BLOB_PAGE_SIZE;
 	info.max_pages = AZ_BLOB_MAX_PAGES;
+	/* [extra, else: info.max_outstanding = VSP_WIRE_MAX_OUTSTANDING; */
 	info.max_outstanding = azb_max_requests(azb);
+	/* extra] */
 	azb_queue_get_limits(azb, &info.inflight_bytes, &info.user_inflight_bytes);
 
 	if (copy_to_user(user, &info, min_t(size_t, size, sizeof(info))))

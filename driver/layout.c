@@ -65,7 +65,9 @@ static int azb_layout_direction(struct azb_layout *layout,
 		return 0;
 	}
 	/* extra] */
+	/* [extra, else: if (req->reserved) */
 	if (form == AZB_FORM_CURRENT && req->reserved)
+	/* extra] */
 		return -EINVAL;
 	if (req->data_len && req->data_valid > req->data_len)
 		return -EINVAL;
@@ -90,7 +92,11 @@ static int azb_buf_init_registered(struct azb_buf *buf, u64 at, u32 len)
 }
 
 /* extra] */
-/* One buffer; bit @id of @in_buffer says that it is in a registered one. */
+/*
+ * [extra, else: One buffer, if there is one.
+ * One buffer; bit @id of @in_buffer says that it is in a registered one.
+ * extra]
+ */
 static int azb_layout_buf(struct azb_layout *layout, enum azb_buf_id id, u64 addr,
 			  u32 len, u32 in_buffer)
 {
@@ -103,9 +109,23 @@ static int azb_layout_buf(struct azb_layout *layout, enum azb_buf_id id, u64 add
 	return azb_buf_init(&layout->buf[id], addr, len);
 }
 
+/**
+ * azb_layout_init_any() - validate a request and work out the pages it touches
+ * @layout: filled; undefined on failure
+ * @req: as user space gave it
+ * [extra
+ * @form: the form it came in
+ * @in_buffer: which of its buffers are in the registered one
+ * extra]
+ *
+ * Return: 0, -EINVAL, -EMSGSIZE or -EFAULT as the uapi header says.
+ */
+/* [extra, else: int azb_layout_init(struct azb_layout *layout, */
+/* else:		    const struct az_blob_request_sync *req) */
 static int azb_layout_init_any(struct azb_layout *layout,
 			       const struct az_blob_request_sync *req,
 			       enum azb_form form, u32 in_buffer)
+/* extra] */
 {
 	unsigned int i;
 	int ret;
@@ -139,6 +159,7 @@ static int azb_layout_init_any(struct azb_layout *layout,
 	return 0;
 }
 
+/* [extra */
 /**
  * azb_layout_init() - validate a request and work out the pages it touches
  * @layout: filled; undefined on failure
@@ -153,6 +174,8 @@ int azb_layout_init(struct azb_layout *layout,
 	return azb_layout_init_any(layout, req, form, 0);
 }
 
+/* extra] */
+
 /* [uring */
 /**
  * azb_layout_init_request() - the same for the form that commands have
@@ -164,28 +187,29 @@ int azb_layout_init(struct azb_layout *layout,
 int azb_layout_init_request(struct azb_layout *layout, const struct az_blob_request *req)
 {
 	struct az_blob_request_sync sync;
-	u32 known = 0;
-	int ret;
-
 	/* [extra */
-	known = AZ_BLOB_DATA_IN_BUFFER | AZ_BLOB_REQUEST_IN_BUFFER |
-		AZ_BLOB_RESPONSE_IN_BUFFER;
+	u32 known = AZ_BLOB_DATA_IN_BUFFER | AZ_BLOB_REQUEST_IN_BUFFER |
+		    AZ_BLOB_RESPONSE_IN_BUFFER;
+	int ret;
+	/* extra] */
+
+	/* [extra, else: if (req->flags || req->reserved[0] || req->reserved[1]) */
 	if (req->flags & AZ_BLOB_DATA_IN_BUFFER && !req->data_len)
 		return -EINVAL;
-	/* extra] */
 	if (req->flags & ~known || req->reserved || !req->flags != !req->buffer_id)
+	/* extra] */
 		return -EINVAL;
 	/* Up to there they are the same, and flags is its reserved field. */
 	memcpy(&sync, req, sizeof(sync));
 	sync.reserved = 0;
+	/* [extra, else: return azb_layout_init(layout, &sync); */
 	ret = azb_layout_init_any(layout, &sync, AZB_FORM_CURRENT, req->flags);
 	if (ret)
 		return ret;
-	/* [extra */
 	layout->in_buffer = req->flags;
 	layout->buffer_id = req->buffer_id;
-	/* extra] */
 	return 0;
+	/* extra] */
 }
 
 /* uring] */

@@ -27,15 +27,15 @@ enum azb_buf_id {
 	AZB_NR_BUFS
 };
 
+/* [extra: an argument of this type is left out with it */
 /* Which of the published ioctl forms a request came in. */
 enum azb_form {
 	AZB_FORM_CURRENT,	/* 72 bytes, reserved must be zero */
-	/* [extra */
 	AZB_FORM_LEGACY,	/* 72 bytes, reserved was never named: ignored */
 	AZB_FORM_FASTPATH,	/* 64 bytes, no data_valid */
-	/* extra] */
 };
 
+/* extra] */
 /**
  * struct azb_buf - one user buffer
  * @addr: user address

@@ -35,9 +35,13 @@ void azb_queue_finish(struct azb_queue *queue, struct azb_request *req, int erro
 	lockdep_assert_held(&queue->lock);
 	azb_request_set_state(req, AZB_REQ_DONE);
 	req->error = error;
+	/* [extra, else: if (error == -ENODEV) */
 	if (error == -ENODEV && !req->is_control)
+	/* extra] */
 		azb_queue_count(queue, AZB_CNT_CUT_OFF);
+	/* [uring */
 	list_del_init(&req->watch);
+	/* uring] */
 	/* [extra */
 	hash_del(&req->named);
 	/* extra] */
@@ -46,8 +50,10 @@ void azb_queue_finish(struct azb_queue *queue, struct azb_request *req, int erro
 		queue->nr_abandoned--;
 		list_add_tail(&req->node, &queue->reap);
 		schedule_work(&queue->reap_work);
+	/* [uring */
 	} else if (req->ops) {
 		req->ops->ended(req);
+	/* uring] */
 	} else {
 		wake_up(&req->wake);
 	}
@@ -58,15 +64,23 @@ void azb_queue_finish(struct azb_queue *queue, struct azb_request *req, int erro
  * @queue: the queue
  * @req: SENT; it is the queue's from now on
  *
+ * [uring
  * Sends nothing and ends nothing, so that it can be called amid a walk over requests.
  *
+ * uring]
+ * [extra, else: Context: under queue.lock.
  * Context: under queue.lock; azb_queue_pump() is due then.
+ * extra]
  */
 void azb_queue_abandon(struct azb_queue *queue, struct azb_request *req)
 {
 	lockdep_assert_held(&queue->lock);
+	/* [uring */
 	list_del_init(&req->watch);
+	/* uring] */
+	/* [extra */
 	if (!req->is_control)
+	/* extra] */
 		trace_hv_azure_blob_abandon(azb_of(queue), req);
 	req->abandoned = true;
 	queue->nr_abandoned++;
@@ -165,7 +179,9 @@ static bool azb_queue_send_head(struct azb_device *azb)
 	 * packet still got onto the ring.  Remove is on its way and sorts it out.
 	 */
 	if (!ret || ret == -ENODEV) {
+		/* [extra */
 		if (!req->is_control)
+		/* extra] */
 			trace_hv_azure_blob_sent(azb, req, queue->nr_sent);
 		return true;
 	}
@@ -221,7 +237,9 @@ void azb_queue_leave(struct azb_queue *queue, struct azb_request *req)
 {
 	lockdep_assert_held(&queue->lock);
 	list_del(&req->node);
+	/* [uring */
 	list_del_init(&req->watch);
+	/* uring] */
 	/* [extra */
 	hash_del(&req->named);
 	/* extra] */
@@ -248,13 +266,21 @@ static int azb_queue_check_buffer(struct azb_queue *queue, const struct azb_requ
 /**
  * azb_queue_submit() - put a request in line
  * @azb: the device
- * @req: admitted and pinned; on success to be followed by azb_queue_wait(),
- *	unless its ops say more about it; on failure the caller's again
+ * @req: admitted and pinned; on failure the caller's again, on success its end comes
+ *	from azb_queue_wait()
+ * [uring
+ *	or from its ops
+ * uring]
  * @nonblock: rather fail than wait in line
  *
- * Return: 0; -ENODEV when the device has gone, or has forgotten what a control packet
- * is about; -ENOENT when it has forgotten the request's registered buffer; what the
- * request was given up with; -EAGAIN with @nonblock.
+ * Return: 0, -ENODEV when the device has gone, or -EAGAIN with @nonblock.
+ * [uring
+ * What the request was given up with before.
+ * uring]
+ * [extra
+ * -ENODEV also when the device has forgotten what a control packet is about, and -ENOENT
+ * when it has forgotten the request's registered buffer.
+ * extra]
  */
 int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 		     bool nonblock)
@@ -267,11 +293,13 @@ int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 		ret = -ENODEV;
 		goto out;
 	}
+	/* [uring */
 	if (req->given_up) {
 		ret = req->given_up;
 		azb_queue_count_end(queue, req, ret);
 		goto out;
 	}
+	/* uring] */
 	/* [extra */
 	ret = azb_queue_check_buffer(queue, req);
 	if (ret)
@@ -281,7 +309,9 @@ int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 	queue->nr_waiting++;
 	req->state = AZB_REQ_QUEUED;
 	req->since = jiffies;
+	/* [extra */
 	if (!req->is_control)
+	/* extra] */
 		trace_hv_azure_blob_submit(azb, req);
 	azb_queue_pump(azb);
 	if (nonblock && req->state == AZB_REQ_QUEUED) {
@@ -293,7 +323,9 @@ int azb_queue_submit(struct azb_device *azb, struct azb_request *req,
 		goto out;
 	}
 	queue->max_waiting = max(queue->max_waiting, queue->nr_waiting);
+	/* [extra */
 	if (!req->is_control)
+	/* extra] */
 		azb_queue_count(queue, AZB_CNT_SUBMITTED);
 out:
 	spin_unlock_bh(&queue->lock);
@@ -342,16 +374,22 @@ bool azb_queue_complete(struct azb_device *azb, u64 id, const void *payload,
 
 	req = owner;
 	azb_queue_unsend(queue, req);
+	/* [extra, else: if (req->abandoned) */
 	if (req->abandoned && !req->is_control)
+	/* extra] */
 		azb_queue_count(queue, AZB_CNT_LATE);
 	check = azb_wire_parse_completion(payload, len,
 					  req->layout.buf[AZB_RESPONSE].len,
 					  &req->answer);
 	if (check != AZB_ANSWER_OK)
 		azb_queue_count(queue, azb_answer_counter(check));
+	/* [extra, else: else */
 	else if (!req->is_control)
+	/* extra] */
 		azb_queue_count(queue, AZB_CNT_COMPLETED);
+	/* [extra */
 	if (!req->is_control)
+	/* extra] */
 		trace_hv_azure_blob_complete(azb, req, check == AZB_ANSWER_OK ? 0 : -EIO);
 	azb_queue_finish(queue, req, check == AZB_ANSWER_OK ? 0 : -EIO);
 out:
@@ -547,7 +585,9 @@ int azb_queue_init(struct azb_queue *queue)
 	init_waitqueue_head(&queue->drained);
 	INIT_WORK(&queue->reap_work, azb_queue_reap);
 	azb_admit_init(&queue->budget);
+	/* [uring */
 	azb_watchdog_init(queue);
+	/* uring] */
 	/* [extra */
 	mutex_init(&queue->cancelling);
 	hash_init(queue->named);
@@ -561,6 +601,8 @@ int azb_queue_init(struct azb_queue *queue)
  */
 void azb_queue_destroy(struct azb_queue *queue)
 {
+	/* [uring */
 	azb_watchdog_stop(queue);
+	/* uring] */
 	kvfree(queue->ids.slots);
 }

@@ -18,12 +18,15 @@ static void azb_request_unpin(struct azb_request *req)
 	struct page **pages = req->pages;
 	unsigned int i;
 	bool dirty;
+	/* [uring */
 	u32 k;
+	/* uring] */
 
 	for (i = 0; i < AZB_NR_BUFS; i++) {
 		u32 count = req->nr_pages[i];
 
 		dirty = req->was_sent && azb_layout_host_writes(&req->layout, i);
+		/* [uring, else: if (count) */
 		if (i == AZB_DATA && req->fixed_data) {
 			for (k = 0; k < count; k++) {
 				if (dirty)
@@ -31,8 +34,11 @@ static void azb_request_unpin(struct azb_request *req)
 				put_page(pages[k]);
 			}
 		} else if (count) {
+		/* uring] */
 			unpin_user_pages_dirty_lock(pages, count, dirty);
+		/* [uring */
 		}
+		/* uring] */
 		pages += count;
 		req->nr_pages[i] = 0;
 	}
@@ -110,7 +116,9 @@ struct azb_request *azb_request_create(const struct azb_layout *layout,
 	req->timeout_ms = timeout_ms;
 	req->state = AZB_REQ_NEW;
 	INIT_LIST_HEAD(&req->node);
+	/* [uring */
 	INIT_LIST_HEAD(&req->watch);
+	/* uring] */
 	init_waitqueue_head(&req->wake);
 	/* [extra */
 	if (layout->in_buffer) {
@@ -120,7 +128,9 @@ struct azb_request *azb_request_create(const struct azb_layout *layout,
 	}
 	/* extra] */
 	azb_wire_pack_request(&req->wire, layout, timeout_ms, guid);
+	/* [extra */
 	req->wire_len = sizeof(req->wire);
+	/* extra] */
 	return req;
 }
 
@@ -180,14 +190,18 @@ int azb_request_attach(struct azb_request *req, struct azb_device *azb,
 /**
  * azb_request_pin() - pin the pages of a request and list them in its packet
  * @req: of the calling process, charged for its bytes
+ * [uring
  * @fixed: where the pages of the data buffer are, in place of its address; or NULL
+ * uring]
  *
  * Return: 0; -ENOMEM, -EFAULT, or -EINTR when the process is being killed.  What was
  * pinned until then azb_request_free() unpins.
  *
  * Context: may sleep.
  */
+/* [uring, else: int azb_request_pin(struct azb_request *req) */
 int azb_request_pin(struct azb_request *req, struct iov_iter *fixed)
+/* uring] */
 {
 	const struct azb_layout *layout = &req->layout;
 	struct page **pages;
@@ -205,13 +219,17 @@ int azb_request_pin(struct azb_request *req, struct iov_iter *fixed)
 
 	pages = req->pages;
 	for (i = 0; i < AZB_NR_BUFS; i++) {
+		/* [uring */
 		if (i == AZB_DATA && fixed) {
 			req->fixed_data = true;
 			ret = azb_uring_take_pages(fixed, &layout->buf[i], pages,
 						   &req->nr_pages[i]);
 		} else {
+		/* uring] */
 			ret = azb_request_pin_buf(req, i, pages);
+		/* [uring */
 		}
+		/* uring] */
 		if (ret)
 			return ret;
 		pages += req->nr_pages[i];

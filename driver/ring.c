@@ -183,17 +183,18 @@ static void azb_ring_set_rx(struct azb_device *azb, bool on)
  */
 int azb_ring_open(struct azb_device *azb)
 {
-	u32 size = VSP_WIRE_RING_SIZE;
+	/* [extra, else: u32 bytes = azb_ring_bytes(VSP_WIRE_RING_SIZE); */
+	u32 size = azb->host.ring_size;
 	u32 bytes;
+	/* extra] */
 	int ret;
 
-	/* [extra */
-	size = azb->host.ring_size;
-	/* extra] */
 	/* As it is at first; a corrupted ring has changed it. */
 	set_channel_read_mode(azb->channel, HV_CALL_BATCHED);
 	/* Before, because the callback may not be late. */
 	azb_ring_set_rx(azb, true);
+	/* [extra, else: ret = vmbus_open(azb->channel, bytes, bytes, NULL, 0, */
+	/* else:		 azb_ring_callback, azb); */
 	do {
 		bytes = azb_ring_bytes(size);
 		ret = vmbus_open(azb->channel, bytes, bytes, NULL, 0,
@@ -201,6 +202,7 @@ int azb_ring_open(struct azb_device *azb)
 		/* Both are one piece of memory, which there may not be any more. */
 		size /= 2;
 	} while (ret == -ENOMEM && size >= VSP_WIRE_RING_SIZE);
+	/* extra] */
 	if (ret)
 		azb_ring_set_rx(azb, false);
 	return ret;

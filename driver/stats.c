@@ -12,7 +12,9 @@ const char *const azb_counter_names[AZB_NR_COUNTERS] = {
 	[AZB_CNT_COMPLETED] = "completed",
 	[AZB_CNT_WOULD_BLOCK] = "would_block",
 	[AZB_CNT_KILLED] = "killed",
+	/* [uring */
 	[AZB_CNT_CANCELLED] = "cancelled",
+	/* uring] */
 	[AZB_CNT_TIMED_OUT] = "timed_out",
 	[AZB_CNT_CUT_OFF] = "cut_off",
 	[AZB_CNT_LATE] = "late",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Statistics and limits of a device, one value a file, in
- * /sys/class/azure_blob/<device>/.  docs/ABI/sysfs-class-azure-blob describes
+ * /sys/class/azure_blob/<device>/.  The ABI text sysfs-class-azure-blob describes
  * each; what is there stays there.
  */
 #include <linux/device.h>
@@ -60,7 +60,9 @@ AZB_COUNTER(submitted, SUBMITTED);
 AZB_COUNTER(completed, COMPLETED);
 AZB_COUNTER(would_block, WOULD_BLOCK);
 AZB_COUNTER(killed, KILLED);
+/* [uring */
 AZB_COUNTER(cancelled, CANCELLED);
+/* uring] */
 AZB_COUNTER(timed_out, TIMED_OUT);
 AZB_COUNTER(cut_off, CUT_OFF);
 AZB_COUNTER(late, LATE);
@@ -97,7 +99,9 @@ static struct attribute *azb_statistics[] = {
 	&azb_stat_completed.attr.attr,
 	&azb_stat_would_block.attr.attr,
 	&azb_stat_killed.attr.attr,
+	/* [uring */
 	&azb_stat_cancelled.attr.attr,
+	/* uring] */
 	&azb_stat_timed_out.attr.attr,
 	&azb_stat_cut_off.attr.attr,
 	&azb_stat_late.attr.attr,
@@ -131,7 +135,9 @@ static DEVICE_ATTR_RO(page_size);
 static ssize_t host_requests_show(struct device *dev, struct device_attribute *attr,
 				  char *buf)
 {
+	/* [extra, else: return sysfs_emit(buf, "%u\n", VSP_WIRE_MAX_OUTSTANDING); */
 	return sysfs_emit(buf, "%u\n", azb_max_requests(to_azb(dev)));
+	/* extra] */
 }
 static DEVICE_ATTR_RO(host_requests);
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Waiting for a request: threads that sleep, and the watchdog for commands that
- * no thread waits for.
+ * Waiting for a request: threads that sleep.
+ * [uring
+ * And the watchdog for commands that no thread waits for.
+ * uring]
  */
 #include <linux/freezer.h>
 #include <linux/jiffies.h>
@@ -20,8 +22,10 @@
  */
 #define AZB_WATCHDOG_GRACE_MS 30000u
 
+/* [uring */
 /* Looked at in one go, with the lock held and softirqs off. */
 #define AZB_WALK_BATCH 64u
+/* uring] */
 
 /* Jiffies until the owner is let go, counted from @since. */
 static unsigned long azb_request_patience(const struct azb_request *req)
@@ -100,18 +104,25 @@ static int azb_request_await(struct azb_queue *queue, struct azb_request *req,
  *
  * Context: under queue.lock.
  */
+/* [uring, else: static void azb_queue_count_end(struct azb_queue *queue, */
+/* else:				const struct azb_request *req, int error) */
 void azb_queue_count_end(struct azb_queue *queue, const struct azb_request *req, int error)
+/* uring] */
 {
+	/* [extra */
 	if (req->is_control)
 		return;
+	/* extra] */
 	switch (error) {
 	case -ETIMEDOUT:
 		trace_hv_azure_blob_timeout(azb_of(queue), req);
 		azb_queue_count(queue, AZB_CNT_TIMED_OUT);
 		break;
+	/* [uring */
 	case -ECANCELED:
 		azb_queue_count(queue, AZB_CNT_CANCELLED);
 		break;
+	/* uring] */
 	default:
 		azb_queue_count(queue, AZB_CNT_KILLED);
 		break;
@@ -184,6 +195,7 @@ int azb_queue_wait(struct azb_device *azb, struct azb_request *req,
 	return error;
 }
 
+/* [uring */
 /**
  * azb_queue_give_up() - end a request, or what its owner has of it
  * @queue: the queue
@@ -351,3 +363,5 @@ void azb_watchdog_stop(struct azb_queue *queue)
 {
 	cancel_delayed_work_sync(&queue->watchdog);
 }
+
+/* uring] */

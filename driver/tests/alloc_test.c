@@ -39,7 +39,9 @@ static int pin_a_request(struct kunit *test)
 	req = azb_real_request_create(&layout, 0, guid);
 	if (!req)
 		return -ENOMEM;
+	/* [uring, else: ret = azb_real_request_pin(req); */
 	ret = azb_real_request_pin(req, NULL);
+	/* uring] */
 	azb_real_request_free(req);
 	return ret;
 }
@@ -92,7 +94,9 @@ static int admit_a_request(struct kunit *test)
 	if (!req)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&req->node);
+	/* [uring */
 	INIT_LIST_HEAD(&req->watch);
+	/* uring] */
 	init_waitqueue_head(&req->wake);
 	ret = azb_queue_admit(&fake->azb, req, true);
 	azb_queue_forget(&fake->azb, req);

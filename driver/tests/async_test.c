@@ -215,6 +215,7 @@ static void async_times_out_while_it_is_pinned(struct kunit *test)
 	expect_idle(test, 1);
 }
 
+/* [extra */
 /* All in registered buffers: nothing to pin, and still no way past the others. */
 static void async_request_without_pages_takes_its_turn(struct kunit *test)
 {
@@ -233,6 +234,7 @@ static void async_request_without_pages_takes_its_turn(struct kunit *test)
 	expect_idle(test, 2);
 }
 
+/* extra] */
 static void async_cancelled_in_line_for_the_ring(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -499,7 +501,9 @@ static struct kunit_case async_cases[] = {
 	KUNIT_CASE(async_cancelled_in_line_for_bytes),
 	KUNIT_CASE(async_cancelled_while_it_is_pinned),
 	KUNIT_CASE(async_times_out_while_it_is_pinned),
+	/* [extra */
 	KUNIT_CASE(async_request_without_pages_takes_its_turn),
+	/* extra] */
 	KUNIT_CASE(async_cancelled_in_line_for_the_ring),
 	KUNIT_CASE(async_cancelled_while_the_host_has_it),
 	/* [extra */

@@ -147,12 +147,16 @@ struct azb_request *azb_fake_request(struct kunit *test, u32 tag, u32 pages,
 
 	KUNIT_ASSERT_NOT_NULL(test, req);
 	req->layout.pages = pages;
+	/* [extra */
 	req->wire_len = sizeof(req->wire);
+	/* extra] */
 	req->layout.buf[AZB_RESPONSE].len = 100;
 	req->wire.version = cpu_to_le32(tag);
 	req->timeout_ms = timeout_ms;
 	INIT_LIST_HEAD(&req->node);
+	/* [uring */
 	INIT_LIST_HEAD(&req->watch);
+	/* uring] */
 	init_waitqueue_head(&req->wake);
 	return req;
 }

@@ -100,7 +100,9 @@ static struct azb_request *sent_request(struct kunit *test)
 	struct azb_request *req = kunit_kzalloc(test, sizeof(*req), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, req);
+	/* [uring */
 	INIT_LIST_HEAD(&req->watch);
+	/* uring] */
 	init_waitqueue_head(&req->wake);
 	req->layout.buf[AZB_RESPONSE].len = 100;
 	spin_lock_bh(&queue->lock);

@@ -13,5 +13,7 @@
 /* extra] */
 #define azb_request_pin azb_real_request_pin
 #define azb_request_free azb_real_request_free
+/* [uring */
 #define azb_uring_take_pages azb_fake_uring_take_pages
+/* uring] */
 #include "../request.c"

@@ -46,7 +46,9 @@ static struct azb_request *create(struct kunit *test,
 	KUNIT_ASSERT_EQ(test, azb_layout_init(&layout, in, AZB_FORM_CURRENT), 0);
 	req = azb_real_request_create(&layout, in->timeout, guid);
 	KUNIT_ASSERT_NOT_NULL(test, req);
+	/* [uring, else: ret = azb_real_request_pin(req); */
 	ret = azb_real_request_pin(req, NULL);
+	/* uring] */
 	if (!ret)
 		return req;
 	azb_real_request_free(req);
@@ -315,6 +317,7 @@ static void request_marks_written_pages_dirty(struct kunit *test)
 	}
 }
 
+/* [uring */
 /* Stands in for io_uring: the pages of memory that the test itself has pinned. */
 static struct page *fixed_pages[4];
 
@@ -329,6 +332,8 @@ int azb_fake_uring_take_pages(struct iov_iter *iter, const struct azb_buf *buf,
 	}
 	return 0;
 }
+
+/* uring] */
 
 /* [extra */
 /* A registered buffer, of which only the users matter here. */
@@ -403,6 +408,7 @@ static void request_in_a_registered_buffer(struct kunit *test)
 }
 
 /* extra] */
+/* [uring */
 /* The driver's own references: they outlast io_uring's, and end with the request. */
 static void request_holds_pages_of_a_fixed_buffer(struct kunit *test)
 {
@@ -444,6 +450,8 @@ static void request_holds_pages_of_a_fixed_buffer(struct kunit *test)
 	unpin_user_pages(fixed_pages, 4);
 }
 
+/* uring] */
+
 static struct kunit_case request_cases[] = {
 	KUNIT_CASE(request_names_what_is_mapped),
 	KUNIT_CASE(request_may_name_a_page_three_times),
@@ -452,7 +460,9 @@ static struct kunit_case request_cases[] = {
 	KUNIT_CASE(request_refuses_holes),
 	KUNIT_CASE(request_of_the_largest_size),
 	KUNIT_CASE(request_marks_written_pages_dirty),
+	/* [uring */
 	KUNIT_CASE(request_holds_pages_of_a_fixed_buffer),
+	/* uring] */
 	/* [extra */
 	KUNIT_CASE(request_in_a_registered_buffer),
 	/* extra] */

@@ -172,10 +172,14 @@ static struct azb_request *sent_request(struct kunit *test)
 	struct azb_request *req = kunit_kzalloc(test, sizeof(*req), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, req);
+	/* [uring */
 	INIT_LIST_HEAD(&req->watch);
+	/* uring] */
 	init_waitqueue_head(&req->wake);
 	req->layout.buf[AZB_RESPONSE].len = 100;
+	/* [extra */
 	req->wire_len = sizeof(req->wire);
+	/* extra] */
 	spin_lock_bh(&queue->lock);
 	req->id = azb_ids_get(&queue->ids, req);
 	req->state = AZB_REQ_SENT;
@@ -351,9 +355,13 @@ static void ring_given_up_is_the_end_of_the_device(struct kunit *test)
 	/* One that the host does not have yet. */
 	late = kunit_kzalloc(test, sizeof(*late), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, late);
+	/* [uring */
 	INIT_LIST_HEAD(&late->watch);
+	/* uring] */
 	init_waitqueue_head(&late->wake);
+	/* [extra */
 	late->wire_len = sizeof(late->wire);
+	/* extra] */
 	KUNIT_ASSERT_EQ(test, azb_queue_submit(&bus->azb, late, false), 0);
 	KUNIT_ASSERT_EQ(test, queue->nr_waiting, 1u);
 

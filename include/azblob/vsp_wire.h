@@ -62,12 +62,14 @@
 /* HRESULT_FROM_WIN32(ERROR_NOT_FOUND): no such buffer, or request to cancel. */
 #define VSP_WIRE_STATUS_NOT_FOUND 0x80070490u
 /* extra] */
-/* HRESULT_FROM_WIN32(ERROR_INSUFFICIENT_BUFFER): see docs/payload.md. */
+/* HRESULT_FROM_WIN32(ERROR_INSUFFICIENT_BUFFER): a response has no room (docs/payload.md). */
 #define VSP_WIRE_STATUS_TOO_SMALL 0x8007007au
 /* HRESULT_FROM_WIN32(WAIT_TIMEOUT): timeout_ms passed; outcome unknown. */
 #define VSP_WIRE_STATUS_TIMEOUT 0x80070102u
+/* [extra */
 /* HRESULT_FROM_WIN32(ERROR_OPERATION_ABORTED): cancelled; outcome unknown. */
 #define VSP_WIRE_STATUS_CANCELLED 0x800703e3u
+/* extra] */
 /* HRESULT_FROM_WIN32(ERROR_NO_SYSTEM_RESOURCES): the host is out of room. */
 #define VSP_WIRE_STATUS_NO_RESOURCES 0x800705aau
 /* HRESULT_FROM_WIN32(ERROR_GEN_FAILURE): the backend failed; unknown outcome. */

@@ -3,6 +3,8 @@
 
 import re
 
+from azupstream import source
+
 TOUCHED = [
     "Documentation/userspace-api/ioctl/ioctl-number.rst",
     "Documentation/virt/hyperv/index.rst",
@@ -84,23 +86,33 @@ F:	include/uapi/misc/hv_azure_blob.h
     start = re.search(r"^Maintainers List\n", text, re.M)
     if not start:
         raise Unexpected("MAINTAINERS: where does the list begin?")
-    for match in re.finditer(r"(?<=\n\n)([^\s:][^\n]*)\n(?=[A-Z]:\t)", text[start.end():]):
-        if match[1].upper() > "AZURE BLOB REQUESTS OVER VMBUS":
-            at = start.end() + match.start()
-            path.write_text(text[:at] + section + text[at:], encoding="utf-8")
-            return
-    raise Unexpected("MAINTAINERS: no section comes after ours")
+    # The list is not quite in order: a few sections stand far before their place.  So ours
+    # comes behind the last of those that belong before it, not before the first behind it.
+    ours = section.split("\n", maxsplit=1)[0]
+    names = list(re.finditer(r"(?<=\n\n)([^\s:][^\n]*)\n(?=[A-Z]:\t)", text[start.end():]))
+    before = max((match for match in names if match[1].upper() < ours),
+                 key=lambda match: match[1].upper(), default=None)
+    after = before and next((match for match in names if match.start() > before.start()), None)
+    if not after:
+        raise Unexpected("MAINTAINERS: nothing comes before our section, or nothing after it")
+    at = start.end() + after.start()
+    path.write_text(text[:at] + section + text[at:], encoding="utf-8")
 
 
-def add_documents(tree, root):
-    """The ABI texts and the page of the driver."""
+def write_documents(tree, root, parts):
+    """The ABI texts and the page of the driver, as far as parts reach."""
+    page = "Documentation/virt/hyperv/azure_blob.rst"
+    files = {root / "driver" / "upstream" / "azure_blob.rst": tree / page}
     for name in ("sysfs-class-azure-blob", "debugfs-hv-azure-blob"):
-        text = (root / "docs" / "ABI" / name).read_text(encoding="utf-8")
-        target = tree / "Documentation" / "ABI" / "testing" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(re.sub(r"\A# SPDX[^\n]*\n\n", "", text), encoding="utf-8")
-    page = (root / "driver" / "upstream" / "azure_blob.rst").read_text(encoding="utf-8")
-    (tree / "Documentation/virt/hyperv/azure_blob.rst").write_text(page, encoding="utf-8")
+        files[root / "docs" / "ABI" / name] = tree / "Documentation" / "ABI" / "testing" / name
+    for here, there in files.items():
+        text = source.regions(here.read_text(encoding="utf-8"), here.name, parts)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_text(re.sub(r"\A# SPDX[^\n]*\n\n", "", text), encoding="utf-8")
+
+
+def list_documents(tree):
+    """Where the documents are found."""
     edit(tree, "MAINTAINERS", r"^(?=F:\tdrivers/misc/hv_azure_blob/\n)",
          """F:	Documentation/ABI/testing/debugfs-hv-azure-blob
 F:	Documentation/ABI/testing/sysfs-class-azure-blob

@@ -5,11 +5,25 @@ import difflib
 import re
 import subprocess
 
-# Comments that open and close a region; what follows the name explains it.
-REGION = re.compile(r"^\s*(?:/\*|#|//)\s*(?:\[(?P<open>[a-z]+)\b|(?P<close>[a-z]+)\])[^\n]*$")
+# Comments that open and close a region; what follows the name explains it.  They may be
+# lines inside of a comment, too.  What follows "else: " stands where the region is left
+# out; further lines of that kind come after the first.
+REGION = re.compile(r"^(?P<lead>\s*(?:/\*|#|//|\*)\s*)"
+                    r"(?:\[(?P<open>[a-z]+)\b(?P<rest>[^\n]*)|(?P<close>[a-z]+)\][^\n]*|"
+                    r"else: ?(?P<more>[^\n]*))$")
+OTHERWISE = re.compile(r", else: (.*)$")
+# What ends a region, left out, and governs a statement that is not: it moves to the left.
+GOVERNS = re.compile(r"^\t+(?:\} )?(?:if \([^\n]*\)|else(?: if \([^\n]*\))?|else \{)$")
 # Regions that are for builds outside a kernel tree, or for the host's side: in no patch.
 NEVER = {"outside", "host"}
 NAMES = NEVER | {"uring", "extra", "tests"}
+
+# Arguments that have one value where a part is left out: they are left out as well.
+ARGUMENTS = {"extra": r"(?:enum azb_form form|form|AZB_FORM_CURRENT|u32 in_buffer|in_buffer)"}
+# What is called otherwise where a part is left out: a function with all of these arguments,
+# and what there is only one of.
+RENAMED = {"extra": [("azb_layout_init_any", "azb_layout_init"),
+                     ("req->wire_len", "sizeof(req->wire)")]}
 
 INCLUDES = [("<azblob/vsp_wire.h>", '"vsp_wire.h"')]
 
@@ -20,26 +34,72 @@ class Unclear(Exception):
     """A file cannot be exported by the rules; str() says where and why."""
 
 
+class _Lines:
+    """What is kept of a file, line by line."""
+
+    def __init__(self):
+        self.kept = []
+        self.left_out = ""
+        self.governed = False
+
+    def keep(self, line):
+        if self.governed:
+            line = line.removeprefix("\t")
+            self.governed = not line.endswith(";")
+        self.kept.append(line)
+
+    def instead(self, lead, text):
+        """A line that stands where a region is left out; lead is what is before the mark."""
+        text = re.sub(r"\s*\*/$", "", text)
+        # In a comment the mark's own asterisk belongs to the line.
+        before = lead if lead.strip() == "*" else re.match(r"\s*", lead)[0]
+        self.kept.append(before + text)
+        self.left_out = ""
+
+    def end(self):
+        """A region that was left out is at its end."""
+        self.governed = bool(GOVERNS.match(self.left_out))
+        self.left_out = ""
+
+
 def regions(text, where, parts):
     """Leaves out the regions that are not in parts, and the marks of those that are."""
-    lines, stack = [], []
+    lines, stack = _Lines(), []
     for number, line in enumerate(text.split("\n"), 1):
         match = REGION.match(line)
         name = match and (match["open"] or match["close"])
+        hidden = any(region[1] for region in stack)
+        if match and match["more"] and stack and stack[-1][2]:
+            if stack[-1][1] and not any(region[1] for region in stack[:-1]):
+                lines.instead(match["lead"], match["more"])
+            continue
+        if stack:
+            stack[-1][2] = False
         if not match or name not in NAMES:
-            if not any(hidden for _, hidden in stack):
-                lines.append(line)
+            if not hidden:
+                lines.keep(line)
+            elif line.strip():
+                lines.left_out = line
             continue
         if match["open"]:
-            hidden = name in NEVER or \
+            other = OTHERWISE.match(match["rest"])
+            own = name in NEVER or \
                 ("notests" in parts if name == "tests" else name not in parts)
-            stack.append((name, hidden))
-        elif not stack or stack.pop()[0] != name:
+            if own and not hidden:
+                lines.left_out = ""
+            if other and own and not hidden:
+                lines.instead(match["lead"], other[1])
+            stack.append([name, own, bool(other), bool(other)])
+            continue
+        if not stack or stack[-1][0] != name:
             raise Unclear(f"{where}:{number}: '{name}]' closes what is not open")
+        _, own, _, other = stack.pop()
+        if own and not other and not any(region[1] for region in stack):
+            lines.end()
     if stack:
         raise Unclear(f"{where}: '[{stack[-1][0]}' is never closed")
     # A region taken out may leave two empty lines where there was one on each side.
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines.kept))
 
 
 def conditions(text, where, known):
@@ -175,6 +235,19 @@ def arguments(text, start, where):
     raise Unclear(f"{where}: a call has no end")
 
 
+def without_arguments(text, parts):
+    """Leaves out, from declarations and calls alike, the ARGUMENTS of other parts.
+
+    And writes what is RENAMED with them.
+    """
+    for part, names in ARGUMENTS.items():
+        if part not in parts:
+            text = re.sub(rf",\s*{names}(?=\s*[,)])", "", text)
+            for old, new in RENAMED.get(part, []):
+                text = re.sub(rf"\b{old}\b", new, text)
+    return text
+
+
 def kernel_words(text):
     """C's own words, which a header for everyone has to use, in the kernel's."""
     text = text.replace("__attribute__((packed))", "__packed")
@@ -214,10 +287,10 @@ def export(text, where, parts, compat, style):
         text = conditions(text, where, known)
         text = re.sub(rf"^(#\s*ifdef|#endif /\*) {URING}\b", r"\1 CONFIG_IO_URING", text,
                       flags=re.M)
-        expanded = compat.expand(text, where)
+        expanded = compat.expand(without_arguments(text, parts), where)
         text = realign(expanded, changed(text, expanded), style)
         for here, there in INCLUDES:
             text = text.replace(here, there)
         # Where a region stood last in a block, the empty line before it is left.
         text = re.sub(r"\n\n(\t*\})", r"\n\1", text)
-    return re.sub(r"\n{3,}", "\n\n", text)
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"

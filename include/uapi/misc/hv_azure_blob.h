@@ -120,9 +120,13 @@ struct xs_fastpath_request_sync {
  *
  * The fields up to @response are those of struct az_blob_request_sync, and mean the
  * same.
+ * [extra, else: @flags: must be zero.
  * @flags: bits that this header names for it; all others must be zero.
+ * extra]
  * @response: filled when the ioctl returns 0; neither read nor written by a command.
+ * [extra
  * @buffer_id: what such a bit refers to; 0 with no flags.
+ * extra]
  * @reserved: must be zero.
  *
  * As the ioctl %IOCTL_AZ_BLOB_REQUEST it does what
@@ -157,8 +161,10 @@ struct az_blob_request {
 	__aligned_u64 response_buffer;
 	__aligned_u64 data_buffer;
 	struct az_blob_request_sync_response response;
+	/* [extra, else: __u32 reserved[2]; */
 	__u32 buffer_id;
 	__u32 reserved;
+	/* extra] */
 };
 
 /* [extra */
@@ -287,8 +293,10 @@ struct az_blob_cancel {
  * @inflight_bytes: bytes of memory that all requests may have pinned at a time; more
  *	wait in the driver.
  * @user_inflight_bytes: the same for the requests of one user.
+ * [extra
  * @max_buffer_bytes: of one registered buffer; 0 when there are none.
  * @max_buffers: registered at a time, by all files.
+ * extra]
  * @reserved: zero.
  *
  * Errnos are EFAULT; EINVAL for a wrong size or flags; ENODEV.
@@ -303,9 +311,11 @@ struct az_blob_info {
 	__u32 max_outstanding;
 	__aligned_u64 inflight_bytes;
 	__aligned_u64 user_inflight_bytes;
+	/* [extra, else: __u32 reserved[4]; */
 	__aligned_u64 max_buffer_bytes;
 	__u32 max_buffers;
 	__u32 reserved;
+	/* extra] */
 };
 
 #define AZ_BLOB_INFO_SIZE_1 64u
