@@ -18,7 +18,7 @@
  *   call=VALID          a request by ioctl; VALID: data_valid
  *   uring=N,VALID       N commands at a time
  *   then=fork|exec|munmap|close  what is done when they are under way, before "done"; a
- *                       child writes to the memory
+ *                       child writes to the memory; exec waits for SIGUSR1 first
  *   check=SEED          the data has to be the pattern
  *   open, close         another file on the device; the present one is closed
  *   uid=N               become that user, with no capabilities; memlock=BYTES
@@ -210,6 +210,16 @@ static void do_call(char *text)
 	print_outcome("call", result, result ? 0 : r.status);
 }
 
+static void do_wait(void)
+{
+	sigset_t set;
+	int got;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigwait(&set, &got);
+}
+
 static void do_then(void)
 {
 	pid_t pid;
@@ -225,6 +235,7 @@ static void do_then(void)
 		if (pid < 0 || waitpid(pid, NULL, 0) != pid)
 			die("child");
 	} else if (!strcmp(then, "exec")) {
+		do_wait();
 		execl("/proc/self/exe", "vspbuf", "executed", NULL);
 		die("exec");
 	} else if (!strcmp(then, "munmap")) {
@@ -280,16 +291,6 @@ static void do_uid(char *text)
 	limit.rlim_cur = limit.rlim_max = value_or(&text, 64 << 10);
 	if (setrlimit(RLIMIT_MEMLOCK, &limit) || setresuid(uid, uid, uid))
 		die("setresuid");
-}
-
-static void do_wait(void)
-{
-	sigset_t set;
-	int got;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGUSR1);
-	sigwait(&set, &got);
 }
 
 static void do_limit(uint64_t most)
