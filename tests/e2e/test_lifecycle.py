@@ -9,7 +9,7 @@ import pytest
 from azvm.backend import Backend
 from test_lifetime import DRIVER, vmbus_device
 from vsp import (FEATURE_URING, MAX_PAGES, PAGE, STATUS_CANCELLED, call, get, info, load_argv,
-                 load_result, pattern, uring, uring_argv)
+                 load_result, pattern, pinned, uring, uring_argv)
 
 MIB = 1 << 20
 # Rounds of what is repeated: a slice here, thousands with make lifecycle.
@@ -22,22 +22,12 @@ DEPTH = 8
 ENDLESS = 1 << 60
 # The least that a limit of bytes can be: one largest request.
 LEAST = MAX_PAGES * PAGE
-PINS = ("nr_foll_pin_acquired", "nr_foll_pin_released")
 
 
 @pytest.fixture
 def blob(guest, container, target):
     guest.backend.put_blob(f"{container}/blob", pattern(MIB, 95))
     return target("blob")
-
-
-def pinned(guest):
-    """Pages that are pinned by anybody right now."""
-    # Processors add to the counts now and then; this makes them do it.
-    guest.sh("cat /proc/sys/vm/stat_refresh", check=False)
-    text = guest.agent.get("/proc/vmstat").decode()
-    counts = dict(line.split() for line in text.splitlines())
-    return int(counts[PINS[0]]) - int(counts[PINS[1]])
 
 
 def unplug(guest):

@@ -6,8 +6,9 @@ import signal
 
 import pytest
 from test_lifetime import DRIVER, vmbus_device
-from vsp import (FEATURE_BUFFERS, FEATURE_CANCEL, FEATURE_URING, FEATURE_URING_CANCEL, PAGE, call,
-                 get, info, load_argv, load_result, pattern, probe, put, uring)
+from vsp import (FEATURE_BUFFERS, FEATURE_CANCEL, FEATURE_URING, FEATURE_URING_CANCEL, MAX_PAGES,
+                 PAGE, call, get, info, load_argv, load_result, pattern, pinned, probe, put, settle,
+                 uring)
 
 MIB = 1 << 20
 GONE = -errno.ENODEV
@@ -73,15 +74,6 @@ def plug(guest, protocol):
     guest.wait_device()
 
 
-def pinned(guest):
-    """Pages that users have locked, as the kernel counts pins of this kind."""
-    # Processors add to the counts now and then; this makes them do it.
-    guest.sh("cat /proc/sys/vm/stat_refresh", check=False)
-    text = guest.agent.get("/proc/vmstat").decode()
-    counts = dict(line.split() for line in text.splitlines())
-    return int(counts["nr_foll_pin_acquired"]) - int(counts["nr_foll_pin_released"])
-
-
 def test_host_and_driver_speak_protocol_2(guest):
     said = info(guest)
     assert said.protocol == 2
@@ -118,6 +110,40 @@ def test_buffer_of_many_chunks(guest, blob):
                       layout(MIB, request=50 * MIB, response=51 * MIB, data=at), "in=7", "call=0",
                       "check=91", head=get(blob))
         assert (results(lines, "call"), results(lines, "check")) == ([OK], ["-1"])
+
+
+def test_largest_buffer(guest, blob):
+    """All that the device says it can be, and the last of its data."""
+    size = info(guest).max_buffer_bytes
+    lines = steps(guest, f"same={size}", f"register=@,{size}", "id=last",
+                  layout(MIB, data=size - MIB), "in=7", "call=0", "check=91", "deregister=last",
+                  head=get(blob))
+    assert int(results(lines, "register")[0]) > 0
+    assert (results(lines, "call"), results(lines, "check")) == ([OK], ["-1"])
+    assert results(lines, "deregister") == ["0"]
+
+
+def test_largest_data_in_a_buffer(guest, container, target):
+    """A request takes no more of a buffer than it could name pages."""
+    size = MAX_PAGES * PAGE
+    guest.backend.put_blob(f"{container}/largest", pattern(size, 94))
+    command = ["uring=1,0"] if has_uring(guest) else []
+    lines = steps(guest, f"map={size + MEMORY}", f"register=@,{size + MEMORY}", "id=last", "in=7",
+                  layout(size), "call=0", "check=94", *command, "check=94", layout(size + 1),
+                  "call=0", *command, head=get(target("largest")))
+    wanted = [OK, f"{-errno.EMSGSIZE}/0x0/0"]
+    assert results(lines, "call") == wanted
+    assert results(lines, "uring") == (wanted if command else [])
+    assert results(lines, "check") == ["-1"] * 2
+
+
+def test_buffer_in_a_shared_file(guest, blob):
+    """Of a file system in memory: what the host writes is in the file."""
+    lines = steps(guest, f"file={MEMORY},/tmp/shared", f"register=@,{MEMORY}", "id=last",
+                  layout(MIB), "in=7", "call=0", head=get(blob))
+    assert results(lines, "call") == [OK]
+    guest.sh(f"dd if=/tmp/shared of=/tmp/part bs={PLACES[2]} skip=1 count={MIB // PLACES[2]} 2>&1")
+    assert guest.sh("pattern check /tmp/part 91").text == f"ok {MIB}\n"
 
 
 def test_many_buffers_of_one_file(guest, blob):
@@ -288,8 +314,8 @@ def in_buffer(guest, blob, *more):
     return load
 
 
-def test_deregister_waits_for_requests(needs_uring, guest, blob):
-    """A thread deregisters; here: the file is closed by a kill, the pages stay until the end."""
+def test_buffer_of_killed_commands_stays_pinned(needs_uring, guest, blob):
+    """The file is closed by the kill, the pages stay until the host is done."""
     before = pinned(guest)
     load = in_buffer(guest, blob)
     # Before 6.7 io_uring itself goes on waiting for them, as it can't cancel them.
@@ -301,6 +327,94 @@ def test_deregister_waits_for_requests(needs_uring, guest, blob):
     guest.backend.resume()
     guest.until(lambda: guest.counters()[left] == 0, f"the end of {left} requests")
     guest.until(lambda: pinned(guest) <= before, "all pages unpinned")
+
+
+def test_buffer_of_a_killed_program_stays_charged(guest, blob):
+    """As long as a request is in it, though the program and its memory map are gone."""
+    settle(guest)
+    before = pinned(guest)
+    user = f"uid=1000,{MEMORY}"
+
+    def another():
+        """What the same user's next program gets for one page."""
+        lines = steps(guest, f"map={PAGE}", user, f"register=@,{PAGE}")
+        return int(results(lines, "register")[0])
+
+    guest.backend.pause()
+    load = guest.start(["vspbuf", f"map={MEMORY}", user, f"register=@,{MEMORY}", "id=last",
+                        layout(MIB), "in=7", "call=0"], stdin=get(blob))
+    guest.wait_in_flight(1)
+    load.kill()
+    assert load.wait().status == -signal.SIGKILL
+    guest.until(lambda: guest.counters()["abandoned"] == 1, "an abandoned request")
+    assert pinned(guest) >= before + MEMORY // PAGE
+    assert another() == -errno.ENOMEM
+    guest.backend.resume()
+    guest.until(lambda: guest.counters()["abandoned"] == 0, "the end of the abandoned request")
+    guest.until(lambda: another() > 0, "the charge is given back")
+    guest.until(lambda: pinned(guest) <= before, "all pages unpinned")
+
+
+def child_in(guest, load, function):
+    """The number of the child of a vspbuf, once it waits in that function of the driver's."""
+    load.wait_output("ready", 60 * guest.slow)
+    pid, = results(split(load.stdout.decode()), "child")
+    guest.until(lambda: function in guest.sh(f"cat /proc/{pid}/stack").text, f"{pid} in {function}")
+    return pid
+
+
+def test_thread_killed_in_register(guest, blob):
+    """It ends at once; and what it had registered, although its file stays open."""
+    before = pinned(guest)
+    # The host's answer to the register, until it has sent another one.
+    guest.qmp.command("vmbus-fault-add", id="held", kind="completion-reorder", device="vsp0",
+                      operation=0x101, delay=600000)
+    try:
+        load = guest.start(["vspbuf", f"map={MEMORY}", "child", f"register=@,{MEMORY}", "parent",
+                            "say=ready", "reap", "say=reaped", "wait", f"register=@,{MEMORY}",
+                            "id=last", layout(MIB), "in=7", "call=0", "check=91"], stdin=get(blob))
+        pid = child_in(guest, load, "azb_buffer_register")
+        assert pinned(guest) >= before + MEMORY // PAGE
+        guest.sh(f"kill -9 {pid}")
+        load.wait_output("reaped", 60 * guest.slow)
+    finally:
+        guest.qmp.command("vmbus-fault-remove", id="held")
+    guest.until(lambda: pinned(guest) <= before, "all pages unpinned")
+    guest.until(lambda: not any(guest.counters()[n] for n in ("abandoned", "outstanding")),
+                "the end of all packets")
+    load.signal(signal.SIGUSR1)
+    lines = split(load.wait().check().text)
+    assert results(lines, "reap") == [str(-signal.SIGKILL)]
+    assert (results(lines, "call"), results(lines, "check")) == ([OK], ["-1"])
+    assert guest.counters()["bad_packet"] == guest.counters()["bad_id_unknown"] == 0
+
+
+def test_thread_killed_in_deregister(guest, blob):
+    """It ends at once; the buffer when its requests have, although its file stays open."""
+    settle(guest)
+    before = pinned(guest)
+    guest.backend.pause()
+    load = guest.start(["vspbuf", *REGISTERED, layout(MIB), "in=7", "thread=0", "say=started",
+                        "wait", "child", "deregister=last", "parent", "say=ready", "reap", "call=0",
+                        "say=reaped", "wait", "join", "say=joined", "wait"], stdin=get(blob))
+    load.wait_output("started", 60 * guest.slow)
+    guest.wait_in_flight(1)
+    load.signal(signal.SIGUSR1)
+    pid = child_in(guest, load, "azb_buffer_deregister")
+    guest.sh(f"kill -9 {pid}")
+    load.wait_output("reaped", 60 * guest.slow)
+    assert guest.counters()["outstanding"] == 1
+    assert pinned(guest) >= before + MEMORY // PAGE
+    guest.backend.resume()
+    load.signal(signal.SIGUSR1)
+    load.wait_output("joined", 60 * guest.slow)
+    guest.until(lambda: pinned(guest) <= before, "all pages unpinned")
+    load.signal(signal.SIGUSR1)
+    lines = split(load.wait().check().text)
+    assert results(lines, "reap") == [str(-signal.SIGKILL)]
+    # No further request has found it.
+    assert results(lines, "call") == [f"{-errno.ENOENT}/0x0/0"]
+    assert results(lines, "thread") == [OK]
 
 
 def test_killed_requests_are_cancelled_at_the_host(guest, blob):

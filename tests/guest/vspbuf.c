@@ -5,8 +5,9 @@
  * usage: vspbuf STEP... < HEAD
  *
  *   map=BYTES           memory for what follows; @ is its address in numbers below
- *   file=BYTES          the same, a shared mapping of a file in the page cache
+ *   file=BYTES[,PATH]   the same, a shared mapping of a file (/tmp/vspbuf)
  *   ro=BYTES            the same, private and read-only
+ *   same=BYTES          the same, 16 MiB again and again
  *   hole                its last page is unmapped
  *   fill=SEED           the pattern, from the data's place on (see data=)
  *   register=ADDRESS,LENGTH[,FLAGS[,SIZE[,ID[,RESERVED[,BEYOND]]]]]
@@ -16,6 +17,7 @@
  *                       2 request, 4 response
  *   id=ID               of the buffer; "last" is the last one that was registered
  *   call=VALID          a request by ioctl; VALID: data_valid
+ *   thread=VALID, join  the same by another thread; waits for it, and prints "thread ..."
  *   uring=N,VALID       N commands at a time
  *   then=fork|exec|munmap|close  what is done when they are under way, before "done"; a
  *                       child writes to the memory; exec waits for SIGUSR1 first
@@ -25,6 +27,8 @@
  *   munmap              the memory
  *   say=WORD, wait      prints WORD; waits for SIGUSR1
  *   limit=N             register the first page until that fails, at most N times
+ *   child STEP... parent, reap   the steps are done by a child, which has the same open file;
+ *                       "child PID"; waits for its end: "reap STATUS", negative for a signal
  *
  * Each step that does something prints "STEP RESULT": 0, or a negative errno; for a
  * request "RESULT/STATUS/HTTP STATUS"; for a register the id when it worked.
@@ -32,6 +36,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -50,6 +55,7 @@
 #define NR_REQUEST 0xc05052f4u
 #define OP_URING_CMD 46
 #define PAGE 4096u
+#define SAME (16u << 20)
 
 struct reg {
 	uint32_t size, flags;
@@ -77,6 +83,10 @@ static unsigned char *memory;
 static uint64_t mapped, request_at, response_at, data_at, data_len;
 static uint32_t in_buffer, id, last;
 static const char *then;
+static struct request thread_request;
+static int thread_result;
+static pthread_t thread;
+static pid_t child;
 
 static void die(const char *what)
 {
@@ -122,21 +132,46 @@ static void open_device(void)
 		die("open");
 }
 
-static void do_map(const char *kind, uint64_t bytes)
+/* More addresses than there is memory. */
+static void map_same(uint64_t bytes)
+{
+	int file = memfd_create("same", 0);
+
+	if (file < 0 || ftruncate(file, SAME))
+		die("memfd");
+	for (uint64_t at = 0; at < bytes; at += SAME) {
+		uint64_t length = bytes - at < SAME ? bytes - at : SAME;
+
+		if (mmap(memory + at, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file,
+			 0) == MAP_FAILED)
+			die("mmap");
+	}
+	close(file);
+	mapped = bytes;
+}
+
+static void do_map(const char *kind, uint64_t bytes, const char *path)
 {
 	int protection = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS, file = -1;
 
 	if (!strcmp(kind, "ro"))
 		protection = PROT_READ;
 	if (!strcmp(kind, "file")) {
-		file = open("/tmp/vspbuf", O_RDWR | O_CREAT | O_TRUNC, 0600);
+		path = *path ? path : "/tmp/vspbuf";
+		file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 		if (file < 0 || ftruncate(file, (off_t)bytes))
-			die("/tmp/vspbuf");
+			die(path);
 		flags = MAP_SHARED;
 	}
+	if (!strcmp(kind, "same"))
+		flags |= MAP_NORESERVE;
 	memory = mmap(NULL, bytes, protection, flags, file, 0);
 	if (memory == MAP_FAILED)
 		die("mmap");
+	if (!strcmp(kind, "same")) {
+		map_same(bytes);
+		return;
+	}
 	if (protection & PROT_WRITE)
 		memset(memory, 0xee, bytes);
 	mapped = bytes;
@@ -218,6 +253,36 @@ static void do_wait(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigwait(&set, &got);
+}
+
+static void *run_thread(void *unused)
+{
+	(void)unused;
+	thread_result = ioctl(fd, NR_REQUEST, &thread_request) < 0 ? -errno : 0;
+	return NULL;
+}
+
+static void do_thread(char *text)
+{
+	thread_request = make_request(value(&text));
+	errno = pthread_create(&thread, NULL, run_thread, NULL);
+	if (errno)
+		die("thread");
+}
+
+static void do_join(void)
+{
+	pthread_join(thread, NULL);
+	print_outcome("thread", thread_result, thread_result ? 0 : thread_request.status);
+}
+
+static void do_reap(void)
+{
+	int status;
+
+	if (waitpid(child, &status, 0) != child)
+		die("child");
+	printf("reap %d\n", WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status));
 }
 
 static void do_then(void)
@@ -313,8 +378,11 @@ static void step(char *name)
 	if (text)
 		*text++ = '\0';
 	rest = text;
-	if (!strcmp(name, "map") || !strcmp(name, "file") || !strcmp(name, "ro")) {
-		do_map(name, value(&rest));
+	if (!strcmp(name, "map") || !strcmp(name, "file") || !strcmp(name, "ro") ||
+	    !strcmp(name, "same")) {
+		uint64_t bytes = value(&rest);
+
+		do_map(name, bytes, rest);
 	} else if (!strcmp(name, "hole")) {
 		munmap(memory + mapped - PAGE, PAGE);
 	} else if (!strcmp(name, "munmap")) {
@@ -339,6 +407,12 @@ static void step(char *name)
 		printf("check %ld\n", pattern_check(memory + data_at, data_len, value(&rest), 0));
 	} else if (!strcmp(name, "call")) {
 		do_call(text);
+	} else if (!strcmp(name, "thread")) {
+		do_thread(text);
+	} else if (!strcmp(name, "join")) {
+		do_join();
+	} else if (!strcmp(name, "reap")) {
+		do_reap();
 	} else if (!strcmp(name, "uring")) {
 		do_uring(text);
 	} else if (!strcmp(name, "open")) {
@@ -375,7 +449,21 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	head_length = fread(head, 1, sizeof(head), stdin);
 	open_device();
-	for (int i = 1; i < argc; i++)
-		step(argv[i]);
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "parent"))
+			return 0; /* the child's last step */
+		if (strcmp(argv[i], "child")) {
+			step(argv[i]);
+			continue;
+		}
+		child = fork();
+		if (child < 0)
+			die("fork");
+		if (!child)
+			continue;
+		printf("child %d\n", child);
+		while (i < argc && strcmp(argv[i], "parent"))
+			i++;
+	}
 	return 0;
 }
