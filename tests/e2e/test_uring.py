@@ -2,6 +2,7 @@
 """Requests as io_uring commands: many from one thread, and every way to leave them behind."""
 
 import errno
+import os
 import signal
 
 import pytest
@@ -196,10 +197,11 @@ def test_bad_address_of_a_command(guest, buffer, where):
     assert out["outcomes"] == {(-errno.EFAULT, 0, 0): 1}
 
 
+@pytest.mark.parametrize("fixed", [0, 1])
 @pytest.mark.parametrize("then", ["close", "munmap", "fork"])
-def test_program_does_something_else_meanwhile(guest, blob, then):
+def test_program_does_something_else_meanwhile(guest, blob, then, fixed):
     """The request keeps the file and the pages; the program keeps its ring."""
-    load = in_flight(guest, blob, then=then, expect=81)
+    load = in_flight(guest, blob, then=then, expect=81, fixed=fixed)
     guest.backend.resume()
     out = load_result(load.wait())
     assert (out["outcomes"], out["wrong"]) == ({OK: 4}, 0)
@@ -313,6 +315,34 @@ def test_abandoned_requests_stay_charged(guest, limits, blob):
     idle(guest)
 
 
+def test_user_of_the_personality_pays(guest, limits, blob):
+    """Whose credentials a command has, and not who submits it nor who opened the file."""
+    nobody = 65534
+    limits(user_inflight_bytes=LEAST)
+    guest.backend.pause()
+    load = guest.start(uring_argv(depth=64, data_len=MIB, timeout=0, personality=nobody),
+                       stdin=get(blob))
+    load.wait_output("submitted")
+    guest.until(lambda: guest.counters()["queued_for_bytes"] > 20, "requests over the budget")
+    guest.until(lambda: sum(guest.counters()[n] for n in ("queued_for_bytes", "outstanding")) == 64,
+                "the others at the host")
+    at_host = guest.counters()["outstanding"]
+    # The share of that user is used up, for its other programs too.
+    guest.sh("chmod 666 /dev/azure_blob")
+    refused = guest.run(["su", "-s", "/bin/sh", "-c",
+                         "vspcall nonblock=1 response=16384", "nobody"], stdin=probe())
+    guest.sh("chmod 600 /dev/azure_blob")
+    assert f'"errno": {errno.EAGAIN},' in refused.text
+    # And root's is not, although all of them are root's commands.
+    own = guest.start(load_argv(threads=4, data_len=MIB, timeout=0, expect=81), stdin=get(blob))
+    guest.until(lambda: guest.counters()["outstanding"] == at_host + 4, "root's requests at the host")
+    assert guest.counters()["queued_for_bytes"] == 64 - at_host
+    guest.backend.resume()
+    assert load_result(own.wait())["outcomes"] == {OK: 4}
+    assert load_result(load.wait())["outcomes"] == {OK: 64}
+    idle(guest)
+
+
 def test_limit_raised_lets_waiting_requests_go(guest, limits, blob):
     limits(inflight_bytes=LEAST)
     guest.backend.pause()
@@ -326,11 +356,14 @@ def test_limit_raised_lets_waiting_requests_go(guest, limits, blob):
     idle(guest)
 
 
-@pytest.mark.parametrize("value", ["0", "1", str(LEAST - 1), "-1", "x", "", "99999999999999999999"])
+@pytest.mark.parametrize("value, error", [
+    *((value, errno.EINVAL) for value in ("0", "1", str(LEAST - 1), "-1", "x", "")),
+    ("99999999999999999999", errno.ERANGE)])
 @pytest.mark.parametrize("which", ["inflight_bytes", "user_inflight_bytes"])
-def test_impossible_limit_is_refused(guest, limits, which, value):
+def test_impossible_limit_is_refused(guest, limits, which, value, error):
     before = guest.run(["cat", f"{LIMITS}/{which}"]).text
-    assert guest.sh(f"echo '{value}' >{LIMITS}/{which}", check=False).status != 0
+    refused = guest.sh(f"echo '{value}' >{LIMITS}/{which}", check=False)
+    assert refused.status and os.strerror(error) in refused.stderr.decode()
     assert guest.run(["cat", f"{LIMITS}/{which}"]).text == before
 
 

@@ -10,6 +10,7 @@
  *   data_len=N, data_valid=N, seed=N, expect=N, timeout=MS, response_len=N, offset=N
  *                           as in vspload
  *   fixed=1                 the data buffers are registered with io_uring
+ *   personality=UID         with the credentials of that user, registered with io_uring
  *   sqe128=0, cqe32=0       a ring without large entries
  *   defer=1, sqpoll=1       other kinds of ring
  *   async=1                 IOSQE_ASYNC
@@ -78,6 +79,7 @@ static char **argv;
 static struct slot *slots;
 static uint64_t depth, data_len, offset, response_len;
 static unsigned char *request;
+static uint16_t personality;
 
 static void die(const char *what)
 {
@@ -126,6 +128,23 @@ static void make_slots(void)
 	}
 }
 
+/* They are those of the program at this moment. */
+static void register_personality(struct io_uring *ring)
+{
+	uid_t uid = (uid_t)number("personality", 0);
+	int id;
+
+	if (setresuid(uid, uid, 0))
+		die("setresuid");
+	id = io_uring_register_personality(ring);
+	errno = -id;
+	if (id < 0)
+		die("register personality");
+	personality = (uint16_t)id;
+	if (setresuid(0, 0, 0))
+		die("setresuid");
+}
+
 static void make_ring(struct io_uring *ring)
 {
 	struct io_uring_params params = { 0 };
@@ -153,6 +172,8 @@ static void make_ring(struct io_uring *ring)
 			die("register buffers");
 		free(iov);
 	}
+	if (option("personality"))
+		register_personality(ring);
 }
 
 static void submit(struct io_uring *ring, int fd, uint64_t slot)
@@ -173,6 +194,7 @@ static void submit(struct io_uring *ring, int fd, uint64_t slot)
 	sqe->rw_flags = (int)number("set.uring_flags", number("fixed", 0) ? CMD_FIXED : 0);
 	sqe->buf_index = (uint16_t)number("set.buf_index", number("fixed", 0) ? slot : 0);
 	sqe->user_data = slot;
+	sqe->personality = personality;
 
 	memcpy(wire.guid, &guid, sizeof(guid));
 	wire.timeout = (uint32_t)number("set.timeout", wire.timeout);
