@@ -6,8 +6,8 @@ import signal
 
 import pytest
 from test_protocol2 import MEMORY, PLACES, layout, plug, results, split
-from vsp import (FEATURE_BUFFERS, FEATURE_URING, FEATURE_URING_CANCEL, PAGE, RESPONSE, call, get, info, pattern, probe,
-                 put)
+from vsp import (FEATURE_BUFFERS, FEATURE_URING, FEATURE_URING_CANCEL, INFO, INFO_SIZE, PAGE,
+                 RESPONSE, call, get, info, pattern, probe, put)
 
 MIB = 1 << 20
 SIZE = 4 * PAGE
@@ -55,7 +55,7 @@ def file(guest):
 
 
 def device_memory(guest):
-    """A file by which a page of a PCI device can be mapped, or "" where a kernel allows none."""
+    """A file by which a page of a PCI device can be mapped: one that no driver has claimed."""
     return guest.sh("for f in /sys/bus/pci/devices/*/resource[0-9]; do "
                     f"vspcall response={RESPONSE} data={PAGE}:device:$f </dev/null "
                     ">/dev/null 2>&1 && echo $f && break; done", check=False).text.strip()
@@ -96,11 +96,11 @@ def test_memory_that_cannot_be_sent(guest, container, target, way, kind):
 
 
 def test_memory_of_a_device(guest, way):
-    """Not memory that could be pinned; its file cannot be mapped on every kernel."""
+    """Not memory that could be pinned."""
     path = device_memory(guest)
-    data = f"{PAGE}:device:{path}" if path else f"{PAGE}:vvar"
+    assert path
     for valid in (0, PAGE):
-        answer = call(guest, probe(), data=data, data_valid=valid, **way)
+        answer = call(guest, probe(), data=f"{PAGE}:device:{path}", data_valid=valid, **way)
         assert (answer.result, answer.errno) == (-1, errno.EFAULT)
 
 
@@ -295,6 +295,14 @@ def test_field_of_a_structure(guest, name, field, value, error):
                             stdin=b"x").text)
     result = int(results(lines, name)[-1])
     assert result == -error if error or name == "deregister" else result > 0
+
+
+def test_info_of_a_whole_page(guest):
+    """The largest: all that the driver does not know is zeroed, and nothing beyond."""
+    said = call(guest, b"x", nr=hex(INFO), guid=PAGE.to_bytes(4, "little").hex(), show=PAGE + 16)
+    assert said.result == 0
+    assert said.struct[:4] == INFO_SIZE.to_bytes(4, "little")
+    assert said.struct[INFO_SIZE:] == bytes(PAGE - INFO_SIZE) + b"\xee" * 16
 
 
 @pytest.mark.parametrize("length, error", [

@@ -4,11 +4,31 @@
 import errno
 
 import pytest
-from vsp import (MAX_PAGES, PAGE, RESPONSE, call, get, load_argv, load_result, pattern, probe, put)
+from vsp import (FEATURE_URING, MAX_PAGES, PAGE, RESPONSE, call, get, info, load_argv, load_result,
+                 pattern, probe, put, uring)
 
 RESPONSE_PAGES = RESPONSE // PAGE
 # One page for the head, four for the response.
 LARGEST = (MAX_PAGES - 1 - RESPONSE_PAGES) * PAGE
+
+
+WAYS = {
+    "ioctl": {},
+    "larger_ioctl": {"nr": "f4"},
+    "command": {"nr": "f4", "way": "command"},
+}
+
+
+def needs_uring(guest):
+    if not info(guest).features & FEATURE_URING:
+        pytest.skip("this kernel has no io_uring commands")
+
+
+@pytest.fixture(params=WAYS)
+def way(guest, request):
+    if request.param == "command":
+        needs_uring(guest)
+    return WAYS[request.param]
 
 
 @pytest.fixture
@@ -17,21 +37,41 @@ def largest(guest, container, target):
     return target("largest")
 
 
-def test_largest_request_receives(guest, largest):
-    answer = call(guest, get(largest), data=LARGEST, expect=41)
+def test_largest_request_receives(guest, largest, way):
+    answer = call(guest, get(largest), data=LARGEST, expect=41, **way)
     assert (answer.result, answer.status, answer.http, answer.data_wrong) == (0, 0, 200, -1)
 
 
-def test_largest_request_sends(guest, container, target):
-    answer = call(guest, put(target("up"), LARGEST), data=LARGEST, data_valid=LARGEST, seed=42)
+def test_largest_request_sends(guest, container, target, way):
+    answer = call(guest, put(target("up"), LARGEST), data=LARGEST, data_valid=LARGEST, seed=42,
+                  **way)
     assert (answer.result, answer.status, answer.http) == (0, 0, 201)
     assert guest.backend.get_blob(f"{container}/up") == pattern(LARGEST, 42)
 
 
-@pytest.mark.parametrize("nr", ["f0", "legacy", "v1"])
+@pytest.mark.parametrize("nr", ["f0", "legacy", "v1", "f4"])
 def test_one_page_more_is_refused(guest, nr):
     answer = call(guest, probe(), nr=nr, data=LARGEST + 1)
     assert (answer.result, answer.errno) == (-1, errno.EMSGSIZE)
+
+
+@pytest.mark.parametrize("fixed", [0, 1])
+def test_largest_command_and_one_page_more(guest, largest, fixed):
+    needs_uring(guest)
+    out = uring(guest, get(largest), data_len=LARGEST, fixed=fixed, expect=41)
+    assert (out["outcomes"], out["wrong"]) == ({(0, 0, 200): 1}, 0)
+    out = uring(guest, get(largest), data_len=LARGEST + PAGE, fixed=fixed)
+    assert out["outcomes"] == {(-errno.EMSGSIZE, 0, 0): 1}
+
+
+def test_buffers_of_one_byte(guest, way):
+    """For the driver as good as any; the service says what it thinks of them."""
+    for fields, http in (({"request_len": 1}, 400), ({"response": 1}, 0)):
+        answer = call(guest, probe(), data=PAGE, **fields, **way)
+        assert answer.result == 0
+        assert answer.status or answer.http == http
+        assert answer.response_len <= fields.get("response", RESPONSE)
+        assert answer.guards["response"]
 
 
 @pytest.mark.parametrize("which", ["request", "response", "data"])

@@ -17,7 +17,8 @@
  *   seed=N                  the data buffer starts as the pattern with this seed
  *   expect=N                ...and should end as the pattern with this seed
  *   save=FILE               write the data buffer there afterwards
- *   raw=NUMBER              give an ioctl with an unknown number a 72-byte structure
+ *   show=N                  bytes of the structure that are printed (72, f4: 80); beyond
+ *                           its end it is all 0xee
  *   way=command             an io_uring command in place of the ioctl, with nr=f4
  *   way=registered          the data is in a buffer registered with the driver, with
  *                           nr=f4; an error of registering it is the result
@@ -68,6 +69,7 @@
 #define DATA_IN_BUFFER 1u
 #define OP_URING_CMD 46
 #define ENTRY_PAYLOAD 48
+#define RAW_SHOWN (PAGE + 64)
 
 enum {
 	REQUEST,
@@ -93,7 +95,7 @@ static struct buffer buffers[BUFFERS];
 struct outcome {
 	long result;
 	int error;
-	unsigned char raw[RAW_LARGEST];
+	unsigned char raw[RAW_SHOWN];
 	bool guards[BUFFERS];
 	bool request_intact;
 	long data_wrong; /* -1: as expected */
@@ -415,6 +417,7 @@ static void call(int argc, char **argv, const char *head, size_t head_length, st
 	int fd;
 
 	memset(out->raw, 0, RAW_LARGEST);
+	memset(out->raw + RAW_LARGEST, 0xee, RAW_SHOWN - RAW_LARGEST);
 	for (int i = 0; guid && i < 16 && guid[2 * i] && guid[2 * i + 1]; i++) {
 		unsigned int byte = 0;
 
@@ -486,7 +489,7 @@ static void print_hex(const char *name, const unsigned char *data, size_t length
 	printf("\"");
 }
 
-static void print(const struct outcome *out, uint32_t nr, bool parent_intact)
+static void print(const struct outcome *out, uint32_t nr, size_t shown, bool parent_intact)
 {
 	printf("{\"opened\": %s, \"result\": %ld, \"errno\": %d",
 	       out->result == -2 ? "false" : "true", out->result, out->error);
@@ -497,7 +500,7 @@ static void print(const struct outcome *out, uint32_t nr, bool parent_intact)
 	printf(", \"request_intact\": %s, \"parent_intact\": %s, \"data_wrong\": %ld",
 	       out->request_intact ? "true" : "false", parent_intact ? "true" : "false",
 	       out->data_wrong);
-	print_hex("struct", out->raw, nr == NR_F4 ? RAW_LARGEST : RAW_SIZE);
+	print_hex("struct", out->raw, shown < RAW_SHOWN ? shown : RAW_SHOWN);
 	print_hex("response", out->response, out->response_shown);
 	printf("}\n");
 }
@@ -554,6 +557,7 @@ int main(int argc, char **argv)
 	} else {
 		call(argc, argv, head, head_length, out);
 	}
-	print(out, nr, parent_intact);
+	print(out, nr, number(argc, argv, "show", nr == NR_F4 ? RAW_LARGEST : RAW_SIZE),
+	      parent_intact);
 	return 0;
 }
