@@ -127,7 +127,7 @@ class Machine:
         if not loads:
             options["append"] = options.get("append", "") + " azblob.driver=no"
         initrd = initramfs.make(self.backend.directory / "initrd", self.kernel, programs,
-                                paths.driver(self.kernel), files)
+                                paths.driver(self.kernel), files, ["loop"])
         self._allowed = []
         options.setdefault("lifetime", max(3600, 4 * TEST_LIMIT))
         self._seen = 0

@@ -4,7 +4,8 @@
 import errno
 
 import pytest
-from vsp import PAGE, RESPONSE, call, get, pattern, probe, put
+from test_protocol2 import MEMORY, OK, layout, results, steps
+from vsp import PAGE, RESPONSE, call, get, pattern, pinned, probe, put, settle
 
 SIZE = 5 * PAGE + 77
 
@@ -14,6 +15,18 @@ def blob(guest, container, target):
     """A blob with the pattern of seed 11; its target."""
     guest.backend.put_blob(f"{container}/blob", pattern(SIZE, 11))
     return target("blob")
+
+
+@pytest.fixture
+def disk(guest):
+    """A file system on /mnt whose files are written back, as the others' here, in memory, are not.
+
+    A call mounts it again: then its files are what was written back.
+    """
+    mount = "mount -o loop -t ext4 /tmp/disk /mnt"
+    guest.sh(f"truncate -s 32M /tmp/disk && mke2fs -F /tmp/disk >/dev/null && {mount}")
+    yield lambda: guest.sh(f"umount /mnt && {mount}")
+    guest.sh("umount /mnt && rm /tmp/disk")
 
 
 @pytest.mark.parametrize("offset", [1, 7, 512, 2048, 4095])
@@ -82,6 +95,36 @@ def test_shared_file_mapping_receives_into_the_file(guest, blob):
     answer = call(guest, get(blob), data=f"{SIZE}:shared:/tmp/file", expect=11)
     assert (answer.result, answer.http, answer.data_wrong) == (0, 200, -1)
     assert guest.sh("pattern check /tmp/file 11").text == f"ok {SIZE}\n"
+
+
+def test_file_on_a_disk_is_written_back_as_received(guest, blob, disk):
+    """Though its pages were clean, and the disk had them, when the host wrote to them."""
+    settle(guest)
+    guest.sh(f"pattern write {SIZE} 29 >/mnt/file")
+    guest.backend.pause()
+    load = guest.start(["vspcall", f"response={RESPONSE}", f"data={SIZE}:shared:/mnt/file",
+                        "seed=30"], stdin=get(blob))
+    guest.wait_in_flight(1)
+    guest.sh("sync")
+    guest.backend.resume()
+    load.wait().check()
+    disk()
+    assert guest.sh("pattern check /mnt/file 11").text == f"ok {SIZE}\n"
+
+
+def test_file_on_a_disk_cannot_be_a_buffer_that_receives(guest, container, target, disk):
+    """It would be written to behind the file system's back for as long as the program likes."""
+    if tuple(map(int, guest.kernel.release.split("-")[0].split(".")[:2])) < (6, 5):
+        pytest.skip("this kernel lets files of a disk be pinned for ever")
+    before = pinned(guest)
+    lines = steps(guest, f"file={MEMORY},/mnt/file", layout(SIZE), "fill=30",
+                  f"register=@,{MEMORY}", f"register=@,{MEMORY},1", "id=last", "in=3",
+                  f"call={SIZE}", head=put(target("in"), SIZE))
+    assert results(lines, "register")[0] == str(-errno.EFAULT)
+    # Whoever only reads harms nobody.
+    assert results(lines, "call") == [OK.replace("200", "201")]
+    assert guest.backend.get_blob(f"{container}/in") == pattern(SIZE, 30)
+    guest.until(lambda: pinned(guest) <= before, "all pages unpinned")
 
 
 def test_data_received_after_fork_is_not_the_parents(guest, blob):
