@@ -6,7 +6,8 @@ import signal
 import threading
 
 import pytest
-from vsp import STATUS_CANCELLED, call, get, load_argv, load_result, pattern, probe
+from vsp import (STATUS_CANCELLED, call, get, load_argv, load_result, pattern, pinned, probe,
+                 settle)
 
 MIB = 1 << 20
 DRIVER = "/sys/bus/vmbus/drivers/hv_azure_blob"
@@ -86,6 +87,53 @@ def test_module_is_unloaded_and_loaded(guest, blob):
         guest.sh("insmod /lib/modules/hv_azure_blob.ko")
         guest.wait_device()
         assert call(guest, get(blob), data=MIB, expect=71).http == 200
+
+
+def unload(guest, meanwhile):
+    """Unloads the module; meanwhile() is called when it waits for the host."""
+    rmmod = guest.start(["rmmod", "hv_azure_blob"])
+    guest.until(lambda: not guest.run(["ls", "/dev/azure_blob"], check=False).stdout,
+                "the node is gone")
+    meanwhile()
+    rmmod.wait().check()
+
+
+def load_again(guest, blob):
+    guest.sh("insmod /lib/modules/hv_azure_blob.ko")
+    guest.wait_device()
+    answer = call(guest, get(blob), data=MIB, expect=71)
+    assert (answer.http, answer.data_wrong) == (200, -1)
+
+
+def test_module_is_unloaded_with_abandoned_requests(guest, blob):
+    """Nobody has the node open, but the host has pages of programs that were killed."""
+    settle(guest)
+    before = pinned(guest)
+    load = in_flight(guest, blob)
+    load.kill()
+    load.wait()
+    guest.until(lambda: guest.counters()["abandoned"] == 4, "4 abandoned requests")
+    unload(guest, guest.backend.resume)
+    guest.until(lambda: pinned(guest) <= before, "all pages unpinned")
+    load_again(guest, blob)
+
+
+def test_module_is_unloaded_while_a_buffer_ends(guest, blob):
+    """Its teardown is code of the module, and has a host to wait for and much to unpin."""
+    size = 1024 // guest.slow * MIB
+    before = pinned(guest)
+    # The host's answer to the deregister, until it has sent another one.
+    guest.qmp.command("vmbus-fault-add", id="held", kind="completion-reorder", device="vsp0",
+                      operation=0x102, delay=600000)
+    try:
+        guest.run(["vspbuf", f"same={size}", f"register=@,{size}"], stdin=b"x")
+        guest.until(lambda: guest.counters()["outstanding"] == 1, "the deregister")
+        assert pinned(guest) >= before + size // 4096
+        unload(guest, lambda: None)
+    finally:
+        guest.qmp.command("vmbus-fault-remove", id="held")
+    assert pinned(guest) <= before
+    load_again(guest, blob)
 
 
 def test_unbind_with_an_open_file(guest, blob):
