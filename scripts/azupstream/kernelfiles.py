@@ -66,10 +66,13 @@ def hook_up(tree, directory):
     leaf = directory.rsplit("/", 1)[1]
     edit(tree, "drivers/misc/Kconfig", r"^endmenu\n\Z",
          f'source "{directory}/Kconfig"\nendmenu\n')
-    edit(tree, "MAINTAINERS", r"^(?=F:\tinclude/uapi/misc/hv_azure_blob.h\n)", f"F:\t{directory}/\n")
     path = tree / "drivers/misc/Makefile"
     path.write_text(path.read_text(encoding="utf-8").rstrip("\n") +
                     f"\nobj-$(CONFIG_HV_AZURE_BLOB)\t+= {leaf}/\n", encoding="utf-8")
+
+
+def maintain(tree, directory):
+    edit(tree, "MAINTAINERS", r"^(?=F:\tinclude/uapi/misc/hv_azure_blob.h\n)", f"F:\t{directory}/\n")
 
 
 def add_maintainer(tree, who):

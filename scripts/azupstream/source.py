@@ -8,7 +8,7 @@ import subprocess
 # Comments that open and close a region; what follows the name explains it.  They may be
 # lines inside of a comment, too.  What follows "else: " stands where the region is left
 # out; further lines of that kind come after the first.
-REGION = re.compile(r"^(?P<lead>\s*(?:/\*|#|//|\*)\s*)"
+REGION = re.compile(r"^(?P<lead>\s*(?:/\*|#|//|\.\.|\*)\s*)"
                     r"(?:\[(?P<open>[a-z]+)\b(?P<rest>[^\n]*)|(?P<close>[a-z]+)\][^\n]*|"
                     r"else: ?(?P<more>[^\n]*))$")
 OTHERWISE = re.compile(r", else: (.*)$")
@@ -23,7 +23,13 @@ ARGUMENTS = {"extra": r"(?:enum azb_form form|form|AZB_FORM_CURRENT|u32 in_buffe
 # What is called otherwise where a part is left out: a function with all of these arguments,
 # and what there is only one of.
 RENAMED = {"extra": [("azb_layout_init_any", "azb_layout_init"),
+                     ("azb_wire_packet_bytes(req->layout.pages, req->wire_len)",
+                      "azb_wire_ring_bytes(req->layout.pages)"),
                      ("req->wire_len", "sizeof(req->wire)")]}
+# Functions that only their own file uses where a part is left out.
+STATIC = {"extra": ["azb_queue_walked", "azb_wire_packet_bytes"]}
+# Their members are described elsewhere, or all together: no tool should look for them here.
+NO_KERNEL_DOC = ["az_blob_request", "vsp_wire_request"]
 
 INCLUDES = [("<azblob/vsp_wire.h>", '"vsp_wire.h"')]
 
@@ -238,13 +244,16 @@ def arguments(text, start, where):
 def without_arguments(text, parts):
     """Leaves out, from declarations and calls alike, the ARGUMENTS of other parts.
 
-    And writes what is RENAMED with them.
+    And writes what is RENAMED or STATIC with them.
     """
     for part, names in ARGUMENTS.items():
         if part not in parts:
             text = re.sub(rf",\s*{names}(?=\s*[,)])", "", text)
             for old, new in RENAMED.get(part, []):
-                text = re.sub(rf"\b{old}\b", new, text)
+                text = re.sub(rf"\b{re.escape(old)}(?!\w)", new, text)
+            for name in STATIC.get(part, []):
+                text = re.sub(rf"^\w+ {name}\([^;{{]*\);\n", "", text, flags=re.M)
+                text = re.sub(rf"^(?=\w+ {name}\()", "static ", text, flags=re.M)
     return text
 
 
@@ -254,6 +263,11 @@ def kernel_words(text):
     text = re.sub(r'\b_Static_assert\((.*), "[^"]*"\);', r"static_assert(\1);", text)
     text = re.sub(r" \(docs/[\w.-]+\b[^)]*\)", "", text)
     return text
+
+
+def kernel_doc(text):
+    """Comments that are no descriptions for a tool to read do not look like it."""
+    return re.sub(rf"^/\*\*(?=\n \* struct (?:{'|'.join(NO_KERNEL_DOC)}) -)", "/*", text, flags=re.M)
 
 
 def changed(before, after):
@@ -284,7 +298,7 @@ def export(text, where, parts, compat, style):
         if not where.startswith("include/uapi/"):
             known["__cplusplus"] = False
             text = kernel_words(text)
-        text = conditions(text, where, known)
+        text = kernel_doc(conditions(text, where, known))
         text = re.sub(rf"^(#\s*ifdef|#endif /\*) {URING}\b", r"\1 CONFIG_IO_URING", text,
                       flags=re.M)
         expanded = compat.expand(without_arguments(text, parts), where)
