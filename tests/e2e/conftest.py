@@ -30,6 +30,8 @@ RESULTS = ROOT / "test-results"
 LIMITS = "/sys/class/azure_blob/azure_blob/limits"
 # No test may take longer, whatever hangs: then the process is ended with all its children.
 TEST_LIMIT = int(os.environ.get("AZBLOB_TEST_LIMIT", "900"))
+# So many times longer all waits may take in kernels that watch over themselves.
+SLOW = 5
 CONCURRENCY = (r"random_moments|under_load|in_flight|abandoned|ring_full|many_from_one|at_the_same_time"
                r"|more_commands|budget_wait|waiting_everywhere|killed_program|number_of_cpus")
 # What KCSAN finds in other parts of the kernel; listed at the end.
@@ -37,10 +39,8 @@ OTHERS_RACES = []
 # Kernels that watch over themselves say so by these files.
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
 KCSAN = "/sys/kernel/debug/kcsan"
-# It watches one access of so many, for so many microseconds.  Its own numbers are for machines
-# that run for days, and an emulated processor does little in the 80 us that it would wait.
-KCSAN_SETTINGS = ("cd /sys/module/kcsan/parameters && echo 300 >skip_watch && "
-                  "echo 500 >udelay_task && echo 100 >udelay_interrupt")
+# Accesses that it has watched, a number for each guest.
+WATCHED = []
 
 
 def pytest_addoption(parser):
@@ -63,12 +63,15 @@ def pytest_collection_modifyitems(config, items):
     if config.getoption("--guest-kernel") != "debug":
         items[:] = [item for item in items if not item.get_closest_marker("fault_injection")]
     for item in items:
-        if re.search(CONCURRENCY, item.name):
+        # The kernel that looks for data races has no tracepoints.
+        if re.search(CONCURRENCY, item.name) and "trace" not in item.fixturenames:
             item.add_marker("concurrency")
 
 
 def pytest_terminal_summary(terminalreporter):
     """Other parts of the kernel have data races of their own, which fail no test here."""
+    if WATCHED:
+        terminalreporter.line(f"KCSAN: {sum(WATCHED)} accesses watched in {len(WATCHED)} guests")
     if not OTHERS_RACES:
         return
     RESULTS.mkdir(exist_ok=True)
@@ -96,12 +99,14 @@ def pytest_runtest_makereport(item, call):
 @pytest.fixture(autouse=True)
 def watchdog(request):
     """The last resort: every wait has its own, shorter limit."""
+    limit = TEST_LIMIT * (SLOW if request.config.getoption("--guest-kernel") in paths.BUILT else 1)
+
     def bark():
-        sys.stderr.write(f"\n{request.node.nodeid}: not done after {TEST_LIMIT} s, giving up\n")
+        sys.stderr.write(f"\n{request.node.nodeid}: not done after {limit} s, giving up\n")
         sys.stderr.flush()
         os._exit(3)
 
-    timer = threading.Timer(TEST_LIMIT, bark)
+    timer = threading.Timer(limit, bark)
     timer.daemon = True
     timer.start()
     yield
@@ -118,7 +123,7 @@ class Machine:
         self.backend = Backend()
         # KASAN wants twice the memory, and everything takes longer.
         memory = options.pop("memory", "2G" if self.debug else "1G")
-        self.slow = 5 if self.debug else 1
+        self.slow = SLOW if self.debug else 1
         # More of them, and files of the guest by their path there; "no driver" leaves it unloaded.
         programs = list(paths.guest_programs().values()) + [paths.cli()]
         programs += options.pop("programs", [])
@@ -141,10 +146,7 @@ class Machine:
                 self.wait_device()
             if self.debug:
                 # What was before the tests is no business of theirs.
-                self.agent.sh(f"[ ! -e {KMEMLEAK} ] || echo clear >{KMEMLEAK}; "
-                              f"[ ! -e {KCSAN} ] || "
-                              f"{{ echo on >{KCSAN}; grep -q 'enabled: 1' {KCSAN}; "
-                              f"{KCSAN_SETTINGS}; }}")
+                self.agent.sh(f"[ ! -e {KMEMLEAK} ] || echo clear >{KMEMLEAK}")
         except BaseException:
             self.close()
             raise
@@ -234,6 +236,15 @@ class Machine:
         OTHERS_RACES.extend(race for race in fresh if not race.ours)
         return [race.text for race in fresh if race.ours]
 
+    def note_watched(self):
+        """How many accesses KCSAN has watched; fails the test when it was turned off."""
+        if not self.debug:
+            return
+        text = self.sh(f"[ ! -e {KCSAN} ] || cat {KCSAN}").text
+        if text:
+            WATCHED.append(int(re.search(r"^setup_watchpoints: (\d+)$", text, re.M)[1]))
+            assert "enabled: 1" in text, text
+
     def leaks(self):
         """What kmemleak has found; nothing on a kernel without it.  Takes some seconds.
 
@@ -301,6 +312,7 @@ def finish(request, machine, last=True):
     if last:
         try:
             leaks = machine.leaks()
+            machine.note_watched()
         except (GuestError, AgentError) as error:
             # A test that crashes its guest has said so.
             leaks = "" if request.node.get_closest_marker("console_allows") else str(error)
