@@ -16,18 +16,44 @@ from vsp import call, get, pattern
 pytestmark = pytest.mark.fault_injection
 
 DATA = 16 * 4096
-# Allocations that may sleep fail too, those of the debugging aids' own caches do not, and of pages
-# only what stands for a large kmalloc().
+# Allocations that may sleep fail too, those of the debugging aids' own caches do not (ids are in
+# trees of radix_tree_node), and of pages only what stands for a large kmalloc().  A marked task
+# that says how many times has more of them fail.
 SETUP = """
+set -e
 cd /sys/kernel/debug
 for fault in failslab fail_page_alloc; do
-    echo N >$fault/ignore-gfp-wait && echo 0 >$fault/verbose || exit 1
+    echo N >$fault/ignore-gfp-wait
+    echo 0 >$fault/verbose
 done
 echo 0 >fail_usercopy/verbose
 echo Y >failslab/cache-filter
-for cache in /sys/kernel/slab/kmalloc-*; do echo 1 >$cache/failslab || exit 1; done
+for cache in /sys/kernel/slab/kmalloc-* /sys/kernel/slab/radix_tree_node; do
+    echo 1 >$cache/failslab
+done
 echo 2 >fail_page_alloc/min-order
+echo Y >failslab/task-filter
+echo 0 >failslab/times
+echo 100 >failslab/probability
 """
+# Only what a function of the kernel does, itself or by another, has a failure.
+WITHIN = """
+set -e
+range=$(awk -v name={0} '$3 == name {{ start = $1; next }}
+                         start && $1 != start {{ print "0x" start, "0x" $1; exit }}' /proc/kallsyms)
+for fault in failslab fail_page_alloc fail_usercopy; do
+    echo ${{range% *}} >/sys/kernel/debug/$fault/require-start
+    echo ${{range#* }} >/sys/kernel/debug/$fault/require-end
+done
+"""
+ANYWHERE = """
+for fault in failslab fail_page_alloc fail_usercopy; do
+    echo 0 >/sys/kernel/debug/$fault/require-start
+    echo 0xffffffffffffffff >/sys/kernel/debug/$fault/require-end
+done
+"""
+BUS = "/sys/bus/vmbus"
+TRACING = "/sys/kernel/debug/tracing"
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +85,8 @@ def works(guest, blob):
 
 # The call, and how many of its failures it has to report at least: of a request the copy in, the
 # request itself, its user, its pages, its packet, the copy out; to register, the copy in, the
-# buffer, its pages, the packet and its list of pages, and the copy in to deregister.
-CALLS = {"open": 0, "info": 1, "f0": 6, "legacy": 6, "v1": 6, "f4": 6, "register": 6,
+# buffer, its pages, its id, the packet and its list of pages, and the copy in to deregister.
+CALLS = {"open": 0, "info": 1, "f0": 6, "legacy": 6, "v1": 6, "f4": 6, "register": 7,
          "registered": 6, "command": 4, "fixed": 4}
 
 
@@ -97,16 +123,56 @@ def test_each_failure_while_the_host_is_told_of_a_cancel(guest, blob):
     works(guest, blob)
 
 
-def test_each_failure_while_a_device_is_bound(guest, blob):
-    """All of probe, the channel and the node's files; what of it worked is taken back."""
+@pytest.fixture
+def loose_device(guest):
+    """The device with no driver, until the test is over."""
     device = vmbus_device(guest)
     guest.sh(f"echo {device} >{DRIVER}/unbind")
-    result = guest.run(["vspfail", f"write={DRIVER}/bind,{device},{DRIVER}/unbind,{device}"],
-                       stdin=b"x", timeout=900)
-    injected, refused, errors = numbers(result.text)
-    assert injected > refused > 20, result.text
-    # The bus says of some of its own that there is no device.
-    assert set(errors) <= {errno.ENOMEM, errno.EFAULT, errno.ENODEV, errno.EINVAL, errno.EAGAIN}
+    yield device
     guest.sh(f"[ -e /dev/azure_blob ] || echo {device} >{DRIVER}/bind")
     guest.wait_device()
-    works(guest, blob)
+
+
+@pytest.fixture
+def tables(guest):
+    """Counts new queues that had no memory for their table of ids."""
+    guest.sh(f"cd {TRACING} && echo >trace && "
+             "echo 'r:azb_table hv_azure_blob:azb_queue_init ret=$retval:s32' >kprobe_events && "
+             "echo 1 >events/kprobes/azb_table/enable")
+    yield lambda: int(guest.sh(f"grep -c 'azb_table: .* ret={-errno.ENOMEM}$' {TRACING}/trace; true").text)
+    guest.sh(f"cd {TRACING} && echo 0 >events/kprobes/azb_table/enable && echo >kprobe_events")
+
+
+# A table that cannot be had either way is one of the things that the kernel reports by itself.
+@pytest.mark.parametrize("how", [
+    pytest.param([], id="once"),
+    pytest.param(["--twice"], id="twice", marks=pytest.mark.console_allows("Call Trace:"))])
+def test_each_failure_while_a_device_is_bound(guest, loose_device, tables, how):
+    """All of probe, the channel and the node's files; what of it worked is taken back."""
+    bind, unbind = (f"{DRIVER}/{name},{loose_device}" for name in ("bind", "unbind"))
+    result = guest.run(["vspfail", *how, f"write={bind},{unbind}"], stdin=b"x", timeout=900)
+    injected, refused, errors = numbers(result.text)
+    assert injected > refused > 20, result.text
+    assert bool(tables()) == bool(how)
+    # The bus says of some of its own that there is no device.
+    assert set(errors) <= {errno.ENOMEM, errno.EFAULT, errno.ENODEV, errno.EINVAL, errno.EAGAIN}
+
+
+def test_each_failure_while_the_module_is_loaded(guest, loose_device):
+    """All of its init, with no device to bind; a module that was refused leaves nothing behind."""
+    guest.sh(f"echo 0 >{BUS}/drivers_autoprobe && rmmod hv_azure_blob")
+    try:
+        guest.sh(WITHIN.format("do_one_initcall"))
+        result = guest.run(["vspfail", "insmod=/lib/modules/hv_azure_blob.ko"], stdin=b"x",
+                           timeout=900)
+        left = guest.sh(f"grep azure_blob /proc/devices /proc/modules; ls -d {DRIVER} "
+                        "/sys/class/azure_blob /sys/kernel/debug/hv_azure_blob 2>/dev/null; true").text
+    finally:
+        guest.sh(f"{ANYWHERE} insmod /lib/modules/hv_azure_blob.ko; echo 1 >{BUS}/drivers_autoprobe")
+    injected, refused, errors = numbers(result.text)
+    # The workqueue, the numbers of nodes, the class, the driver at the bus, each with more than one;
+    # debugfs is done without.
+    assert injected >= refused > 10, result.text
+    # EINVAL is the kernel's word for a module without a directory for its drivers.
+    assert set(errors) <= {errno.ENOMEM, errno.EINVAL}
+    assert not left

@@ -2,7 +2,7 @@
 /*
  * vspfail - each allocation, and each copy from or to user space, of a call fails once
  *
- * usage: vspfail CALL < HEAD
+ * usage: vspfail [--twice] CALL < HEAD
  *
  *   open, info, register (and deregister)
  *   f0|legacy|v1|f4     a request by that ioctl, with 64 KiB of data
@@ -12,11 +12,16 @@
  *                       in flight: prints "ready" when its thread runs, waits for SIGUSR1
  *   write=FILE,TEXT[,FILE,TEXT]  TEXT into the first file; into the second one, with no
  *                       failure, when that worked
+ *   insmod=FILE         load that module; and unload it, with no failure
  *
  * The call is made again and again: its first chance to fail is taken in the first run,
  * the second one in the next, until a run has none left.  Needs a kernel with
  * FAULT_INJECTION.  Prints "injected N", "refused N", and "errno N TIMES" for each
  * errno that the call gave.  A run without a failure has to work, or the status is 1.
+ *
+ * With --twice the next allocation of slab memory fails too, for what has another way
+ * to its memory.  That takes a failslab in debugfs that fails all (probability 100) of
+ * marked tasks (task-filter) and none of them yet (times 0).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +35,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vspraw.h"
@@ -58,7 +64,7 @@ struct dereg {
 static char head[1 << 16];
 static size_t head_length;
 static unsigned char *data, *response;
-static int fd, fail_fd;
+static int fd, fail_fd, times_fd = -1;
 static char *argument;
 static struct io_uring ring;
 static unsigned int errors[4096], injected, refused;
@@ -69,16 +75,40 @@ static void die(const char *what)
 	exit(2);
 }
 
-/* The kernel's own copy of the number may be what fails: again, then. */
-static void set_failure(unsigned int nth)
+/* What the kernel does for that may be what fails: again, then. */
+static void put_number(int file, unsigned int number)
 {
 	char text[16];
-	int length = snprintf(text, sizeof(text), "%u", nth);
+	int length = snprintf(text, sizeof(text), "%u", number);
 
-	while (pwrite(fail_fd, text, (size_t)length, 0) < 0) {
-		if (errno != EFAULT)
-			die("fail-nth");
+	while (write(file, text, (size_t)length) < 0) {
+		if (errno != EFAULT && errno != ENOMEM)
+			die("fault injection");
 	}
+}
+
+/* The n-th chance; 0: none from now on. */
+static void set_failure(unsigned int nth)
+{
+	/* While there is an n, it alone decides; that one counts among the times. */
+	if (nth && times_fd >= 0)
+		put_number(times_fd, 2);
+	put_number(fail_fd, nth);
+	if (!nth && times_fd >= 0)
+		put_number(times_fd, 0);
+}
+
+/* Marks this task, with all that it may do without a failure done before. */
+static void fail_twice(void)
+{
+	int mark = open("/proc/thread-self/make-it-fail", O_WRONLY);
+
+	times_fd = open("/sys/kernel/debug/failslab/times", O_WRONLY);
+	if (mark < 0 || times_fd < 0)
+		die("fault injection");
+	put_number(times_fd, 0);
+	put_number(mark, 1);
+	close(mark);
 }
 
 static bool has_failed(void)
@@ -158,14 +188,33 @@ static int do_deregister_only(int id)
 	return check(ioctl(fd, NR_DEREGISTER, &dereg));
 }
 
+static int registered;
+
 static int do_register(void)
 {
-	int id = do_register_only();
-
-	return id < 0 ? id : do_deregister_only(id);
+	registered = do_register_only();
+	return registered < 0 ? registered : do_deregister_only(registered);
 }
 
-static int registered;
+/*
+ * The next run is to find the device's table of ids empty.  A buffer that was refused in
+ * the midst gives its id back when the host has forgotten it, which nobody waits for; the
+ * smallest one is had again then.
+ */
+static void undo_register(int ret)
+{
+	int id = registered;
+
+	if (!ret)
+		return;
+	if (id > 0 && do_deregister_only(id))
+		die("deregister");
+	do {
+		id = do_register_only();
+		if (id < 0 || do_deregister_only(id))
+			die("register");
+	} while (id != 1);
+}
 
 static int do_registered(void)
 {
@@ -254,12 +303,39 @@ static int do_write(void)
 	return ret;
 }
 
+static int do_insmod(void)
+{
+	int file = open(argument, O_RDONLY | O_CLOEXEC), ret;
+
+	if (file < 0)
+		return -errno;
+	ret = check(syscall(SYS_finit_module, file, "", 0));
+	close(file);
+	return ret;
+}
+
+/* A module has the name of its file. */
+static void unload(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s", slash ? slash + 1 : path);
+	name[strcspn(name, ".")] = '\0';
+	if (syscall(SYS_delete_module, name, O_NONBLOCK))
+		die(name);
+}
+
 /* What has to be undone before the next run, with no failure. */
 static void undo(int ret, int (*call)(void))
 {
-	if (call != do_write || ret || !words[2])
+	if (call == do_register)
+		undo_register(ret);
+	if (ret)
 		return;
-	if (write_text(words[2], words[3]))
+	if (call == do_insmod)
+		unload(argument);
+	if (call == do_write && words[2] && write_text(words[2], words[3]))
 		die(words[2]);
 }
 
@@ -324,7 +400,8 @@ static void start_held(void)
 
 int main(int argc, char **argv)
 {
-	const char *call = argc > 1 ? argv[1] : "";
+	bool twice = argc > 1 && !strcmp(argv[1], "--twice");
+	char *call = argc > 1 + twice ? argv[1 + twice] : "";
 	int (*function)(void) = NULL;
 
 	head_length = fread(head, 1, sizeof(head), stdin);
@@ -336,7 +413,7 @@ int main(int argc, char **argv)
 	fail_fd = open("/proc/thread-self/fail-nth", O_RDWR);
 	if (fail_fd < 0)
 		die("/proc/thread-self/fail-nth");
-	if (strcmp(call, "write")) {
+	if (strcmp(call, "write") && strcmp(call, "insmod")) {
 		fd = open("/dev/azure_blob", O_RDWR);
 		if (fd < 0)
 			die("/dev/azure_blob");
@@ -363,10 +440,14 @@ int main(int argc, char **argv)
 		for (int i = 0; i < 4; i++)
 			words[i] = strsep(&argument, ",");
 		function = do_write;
+	} else if (!strcmp(call, "insmod") && argument) {
+		function = do_insmod;
 	} else {
 		request_nr = raw_number(call);
 		function = do_request;
 	}
+	if (twice)
+		fail_twice();
 	run(function);
 	printf("injected %u\nrefused %u\n", injected, refused);
 	for (int i = 0; i < 4096; i++) {
