@@ -23,10 +23,14 @@ def disk(guest):
 
     A call mounts it again: then its files are what was written back.
     """
-    mount = "mount -o loop -t ext4 /tmp/disk /mnt"
-    guest.sh(f"truncate -s 32M /tmp/disk && mke2fs -F /tmp/disk >/dev/null && {mount}")
+    # Not "mount -o loop": it has the device open, and without CONFIG_BLK_DEV_WRITE_MOUNTED
+    # what is open cannot be mounted.
+    loop = guest.run(["losetup", "-f"]).text.strip()
+    mount = f"mount -t ext4 {loop} /mnt"
+    guest.sh("truncate -s 32M /tmp/disk && mke2fs -F /tmp/disk >/dev/null && "
+             f"losetup {loop} /tmp/disk && {mount}")
     yield lambda: guest.sh(f"umount /mnt && {mount}")
-    guest.sh("umount /mnt && rm /tmp/disk")
+    guest.sh(f"umount /mnt && losetup -d {loop} && rm /tmp/disk")
 
 
 @pytest.mark.parametrize("offset", [1, 7, 512, 2048, 4095])
