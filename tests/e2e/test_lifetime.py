@@ -6,8 +6,8 @@ import signal
 import threading
 
 import pytest
-from vsp import (STATUS_CANCELLED, call, get, load_argv, load_result, pattern, pinned, probe,
-                 settle)
+from vsp import (STATUS_CANCELLED, call, get, load_argv, load_result, pattern, pinned,
+                 pinned_at_rest, probe, settle)
 
 MIB = 1 << 20
 DRIVER = "/sys/bus/vmbus/drivers/hv_azure_blob"
@@ -121,7 +121,7 @@ def test_module_is_unloaded_with_abandoned_requests(guest, blob):
 def test_module_is_unloaded_while_a_buffer_ends(guest, blob):
     """Its teardown is code of the module, and has a host to wait for and much to unpin."""
     size = 1024 // guest.slow * MIB
-    before = pinned(guest)
+    before = pinned_at_rest(guest)
     # The host's answer to the deregister, until it has sent another one.
     guest.qmp.command("vmbus-fault-add", id="held", kind="completion-reorder", device="vsp0",
                       operation=0x102, delay=600000)

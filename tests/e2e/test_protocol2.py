@@ -7,8 +7,8 @@ import signal
 import pytest
 from test_lifetime import DRIVER, vmbus_device
 from vsp import (FEATURE_BUFFERS, FEATURE_CANCEL, FEATURE_URING, FEATURE_URING_CANCEL, MAX_PAGES,
-                 PAGE, call, get, info, load_argv, load_result, pattern, pinned, probe, put, settle,
-                 uring)
+                 PAGE, call, get, info, load_argv, load_result, pattern, pinned, pinned_at_rest,
+                 probe, put, settle, uring)
 
 MIB = 1 << 20
 GONE = -errno.ENODEV
@@ -316,7 +316,7 @@ def in_buffer(guest, blob, *more):
 
 def test_buffer_of_killed_commands_stays_pinned(needs_uring, guest, blob):
     """The file is closed by the kill, the pages stay until the host is done."""
-    before = pinned(guest)
+    before = pinned_at_rest(guest)
     load = in_buffer(guest, blob)
     # Before 6.7 io_uring itself goes on waiting for them, as it can't cancel them.
     left = "abandoned" if info(guest).features & FEATURE_URING_CANCEL else "outstanding"
@@ -332,7 +332,7 @@ def test_buffer_of_killed_commands_stays_pinned(needs_uring, guest, blob):
 def test_buffer_of_a_killed_program_stays_charged(guest, blob):
     """As long as a request is in it, though the program and its memory map are gone."""
     settle(guest)
-    before = pinned(guest)
+    before = pinned_at_rest(guest)
     user = f"uid=1000,{MEMORY}"
 
     def another():
@@ -365,7 +365,7 @@ def child_in(guest, load, function):
 
 def test_thread_killed_in_register(guest, blob):
     """It ends at once; and what it had registered, although its file stays open."""
-    before = pinned(guest)
+    before = pinned_at_rest(guest)
     # The host's answer to the register, until it has sent another one.
     guest.qmp.command("vmbus-fault-add", id="held", kind="completion-reorder", device="vsp0",
                       operation=0x101, delay=600000)
@@ -374,6 +374,8 @@ def test_thread_killed_in_register(guest, blob):
                             "say=ready", "reap", "say=reaped", "wait", f"register=@,{MEMORY}",
                             "id=last", layout(MIB), "in=7", "call=0", "check=91"], stdin=get(blob))
         pid = child_in(guest, load, "azb_buffer_register")
+        # It is there while it pins as well.
+        guest.until(lambda: guest.qmp.command("query-vmbus-faults")[0]["hit"] == 1, "the answer")
         assert pinned(guest) >= before + MEMORY // PAGE
         guest.sh(f"kill -9 {pid}")
         load.wait_output("reaped", 60 * guest.slow)
@@ -392,7 +394,7 @@ def test_thread_killed_in_register(guest, blob):
 def test_thread_killed_in_deregister(guest, blob):
     """It ends at once; the buffer when its requests have, although its file stays open."""
     settle(guest)
-    before = pinned(guest)
+    before = pinned_at_rest(guest)
     guest.backend.pause()
     load = guest.start(["vspbuf", *REGISTERED, layout(MIB), "in=7", "thread=0", "say=started",
                         "wait", "child", "deregister=last", "parent", "say=ready", "reap", "call=0",
@@ -434,7 +436,7 @@ def test_killed_requests_are_cancelled_at_the_host(guest, blob):
 
 @pytest.mark.parametrize("how", ["unbind", "rescind"])
 def test_buffers_are_gone_with_the_device(guest, blob, how):
-    before = pinned(guest)
+    before = pinned_at_rest(guest)
     device = vmbus_device(guest)
     load = guest.start(["vspbuf", *REGISTERED, layout(MIB), "in=7", "say=ready", "wait", "call=0",
                         f"register=@,{MEMORY}", "deregister=last"], stdin=get(blob))

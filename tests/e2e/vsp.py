@@ -86,6 +86,12 @@ def pinned(machine):
     return int(counts["nr_foll_pin_acquired"]) - int(counts["nr_foll_pin_released"])
 
 
+def pinned_at_rest(machine):
+    """The same once nobody has any: a buffer ends some time after the program that had it."""
+    machine.until(lambda: pinned(machine) <= 0, "the end of what earlier programs have pinned")
+    return pinned(machine)
+
+
 def get(target, first=None, last=None):
     extra = {"x-ms-range": f"bytes={first}-{last}"} if first is not None else None
     return sharedkey.head("GET", target, extra)
