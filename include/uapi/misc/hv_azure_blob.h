@@ -6,7 +6,7 @@
  * Blob service (the VSP) and come back filled.  The driver never looks into
  * them; what they hold is between the program and the VSP.
  *
- * The node opens read-write only.  The first device is /dev/azure_blob, the
+ * The node opens read-write only, else EACCES.  The first device is /dev/azure_blob, the
  * next ones /dev/azure_blob1 and so on.
  */
 #ifndef _UAPI_MISC_HV_AZURE_BLOB_H
@@ -200,10 +200,10 @@ struct az_blob_request {
  * with ENOENT.
  *
  * Errnos: EINVAL, E2BIG and EFAULT for the structure; EMSGSIZE when it is longer than
- * max_buffer_bytes; EFAULT when the memory is not there, cannot be written, or is of
- * a file that has to be written back; ENOMEM over the limit; ENOSPC when the host
- * takes no more; EOPNOTSUPP when the host knows no registered buffers; EINTR; ENODEV;
- * EIO.
+ * max_buffer_bytes; EFAULT when the memory is not there, cannot be written, or (from
+ * Linux 6.5 on) is of a file that has to be written back; ENOMEM over the limit; ENOSPC
+ * when the host takes no more; EOPNOTSUPP when the host knows no registered buffers;
+ * EINTR; ENODEV; EIO.
  */
 struct az_blob_register {
 	__u32 size;
