@@ -112,8 +112,9 @@ static void azb_shutdown(struct hv_device *hdev)
  * the kernel that writes the image would send it, and the one that is restored from
  * it once more.
  *
- * When the ring was given up there is nothing to wait for: closing it ends what the
- * host has, and the device stays as useless as it was.
+ * With the channel closed a host that is stuck would keep the bus waiting, and with it
+ * everybody, for ever.  So the channel is not closed while the host has something, not
+ * even when the ring was given up and nothing will be answered: that is for unbind.
  */
 static int azb_suspend(struct hv_device *hdev)
 {
@@ -121,12 +122,11 @@ static int azb_suspend(struct hv_device *hdev)
 	u32 left;
 
 	left = azb_ring_quiesce(azb, AZB_DRAIN_PATIENCE_MS);
-	if (left && !azb_queue_is_gone(&azb->queue)) {
+	if (left) {
 		dev_warn(&azb->dev, "cannot hibernate: %u requests unanswered\n", left);
 		return -EBUSY;
 	}
 	azb_ring_close(azb);
-	azb_queue_cut_off(azb);
 	/* [extra */
 	azb_buffers_forget(azb);
 	/* extra] */

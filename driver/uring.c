@@ -115,9 +115,14 @@ static void azb_uring_fail(struct io_uring_cmd *cmd, int error,
 static int azb_uring_import(struct io_uring_cmd *cmd, const struct azb_buf *data, int rw,
 			    struct iov_iter *iter, unsigned int issue_flags)
 {
-	if (!azb_compat_uring_import(0, 1, rw, iter, cmd, issue_flags))
-		return -EOPNOTSUPP;
-	return azb_compat_uring_import(data->addr, data->len, rw, iter, cmd, issue_flags);
+	struct iov_iter trial;
+	int ret;
+
+	/* First this one: the command has the buffer from then on, and no other. */
+	ret = azb_compat_uring_import(data->addr, data->len, rw, iter, cmd, issue_flags);
+	if (!ret && !azb_compat_uring_import(0, 1, rw, &trial, cmd, issue_flags))
+		ret = -EOPNOTSUPP;
+	return ret;
 }
 
 /* The request has its bytes: pin it and get it into the line for the ring. */

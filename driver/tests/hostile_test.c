@@ -316,7 +316,7 @@ static void hostile_noise(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, done(a));
 }
 
-/* Hibernation, unbind: what the host has ends with the channel, and at once. */
+/* Hibernation, unbind: nothing is waited for, and what the host has ends with the channel. */
 static void hostile_ring_given_up_is_not_waited_for(struct kunit *test)
 {
 	struct azb_request *a = sent_request(test);

@@ -134,7 +134,8 @@ struct xs_fastpath_request_sync {
  *
  * As a command it does not block: IORING_OP_URING_CMD with the number of the ioctl
  * in cmd_op and this structure inline in the entry, from its byte 48 on.  The ring
- * needs IORING_SETUP_SQE128 and IORING_SETUP_CQE32; any other one gets EOPNOTSUPP.
+ * needs IORING_SETUP_SQE128 and IORING_SETUP_CQE32, or whatever else makes both entries
+ * large on the kernel that runs; otherwise the result is EOPNOTSUPP.
  * The completion's res is 0 or a negative errno, as the ioctl's, and the first word
  * behind it (big_cqe[0]) holds what is in @response otherwise: the status in its
  * lower half, the length in its upper half.  All errnos of the ioctl are possible
