@@ -138,8 +138,6 @@ static int azb_resume(struct hv_device *hdev)
 	struct azb_device *azb = hv_get_drvdata(hdev);
 	int ret = -ENODEV;
 
-	if (azb_queue_is_gone(&azb->queue))
-		return 0;
 	/* [extra */
 	azb_meet_host(azb);
 	/* extra] */
