@@ -10,8 +10,8 @@ import signal
 
 import pytest
 from test_lifetime import DRIVER, vmbus_device
-from test_protocol2 import pinned, split
-from vsp import call, get, pattern
+from test_protocol2 import split
+from vsp import call, get, pattern, pinned
 
 pytestmark = pytest.mark.fault_injection
 

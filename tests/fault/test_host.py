@@ -10,8 +10,7 @@ import os
 import signal
 
 import pytest
-from test_lifecycle import pinned
-from vsp import STATUS_CANCELLED, STATUS_TIMEOUT, call, load_result, probe
+from vsp import STATUS_CANCELLED, STATUS_TIMEOUT, call, load_result, pinned, probe
 
 # Rounds of what is repeated: a slice here, thousands with make lifecycle.
 ROUNDS = int(os.environ.get("AZBLOB_ROUNDS", "3"))
